@@ -1,0 +1,51 @@
+# The commands that others rely on. Each one installs what it needs first, so a fresh machine needs only Python, make and git.
+PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: setup dev serve test check bench lock format clean
+
+setup: $(VENV)/.core
+
+dev: $(VENV)/.dev
+
+$(VENV)/.python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Tollgate needs Python 3.11 or newer; set PYTHON=/path/to/python3"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.core: $(VENV)/.python requirements.txt pyproject.toml
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.core requirements-dev.txt
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	@touch $@
+
+serve: setup
+	@$(BIN)/tollgate serve --demo
+
+test: dev
+	@$(BIN)/python -m pytest
+
+check: dev
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+format: dev
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+bench: dev
+	@$(BIN)/python -m tests.bench
+
+# Resolve pyproject.toml anew. Needs a registry that the machine's own pip is set up for; no address is written down.
+lock:
+	@test -x .venv-lock/bin/uv || { $(PYTHON) -m venv .venv-lock && .venv-lock/bin/pip install --quiet uv; }
+	@.venv-lock/bin/python tests/tidy/lock.py .venv-lock/bin/uv
+
+clean:
+	@rm -rf $(VENV) .venv-lock .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

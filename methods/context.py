@@ -1,0 +1,51 @@
+"""What a handler may touch while it runs. No ledger, no door, no credential but the caller's own provider key."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from methods.progress import ProgressSink
+from monetization.callers import Caller
+from monetization.calls import Call
+from monetization.tab import Meter
+
+if TYPE_CHECKING:
+    from methods.catalog import Catalog
+    from methods.prompts import PromptRegistry
+    from methods.providers.routing import Router
+
+
+class Running(Protocol):
+    """The calls that run in this process, by who made them."""
+
+    def cancel(self, caller: Caller, rpc_id: str | float) -> bool:
+        """Cancel the caller's own call of that id. False: none runs, or the id is not unique among the caller's calls."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Everything that handlers share, built once by the composition root."""
+
+    router: "Router"
+    prompts: "PromptRegistry"
+    catalog: "Catalog"
+    running: Running
+    clock: Callable[[], float]
+    """Unix seconds."""
+    health: Callable[[], Mapping[str, object]]
+    """A detail-free report on this process."""
+    openrpc: Callable[[], Mapping[str, object]]
+    """The OpenRPC document."""
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """One run of a method."""
+
+    caller: Caller
+    call: Call
+    services: Services
+    meter: Meter
+    sink: ProgressSink | None
+    """Where progress goes; None when nobody reads it as it happens."""

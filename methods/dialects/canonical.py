@@ -1,0 +1,236 @@
+"""The one form that every vendor's JSON translates to and from: requests, replies, stream events, vendor errors.
+
+Frozen values only. What a vendor has and this form has not travels in `extra`, verbatim, and comes out again when the same
+dialect renders it; across dialects `extra` is dropped or refused by the dialect, never guessed at.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+from storage.records.usage import Usage
+
+Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
+JsonObject: TypeAlias = dict[str, "Json"]
+
+Role = Literal["user", "assistant", "tool"]
+FinishReason = Literal["stop", "length", "tool_calls", "content_filter", "error", "other"]
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """Plain text, in either direction."""
+
+    text: str
+    extra: Mapping[str, Json] = field(default_factory=dict)
+    """The vendor's other members of this part (cache_control, citations, ...)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """An image given to, or made by, the model: base64 data with a media type, or a URL that the vendor fetches itself."""
+
+    media_type: str | None = None
+    data: str | None = None
+    url: str | None = None
+    extra: Mapping[str, Json] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Reasoning:
+    """The model's thinking. `signature` is the vendor's seal and must come back unchanged."""
+
+    text: str
+    signature: str | None = None
+    is_redacted: bool = False
+    """True: `text` is empty or opaque, and `signature` holds the vendor's encrypted block."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """The model asks for a tool."""
+
+    id: str
+    name: str
+    arguments: str
+    """JSON text, exactly as the model wrote it (it may be invalid JSON)."""
+    signature: str | None = None
+    """Gemini's thoughtSignature of this part."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolResult:
+    """The answer of a tool, given back to the model."""
+
+    tool_call_id: str
+    content: tuple["Text | Image", ...]
+    name: str | None = None
+    """The tool's name; Gemini needs it."""
+    is_error: bool = False
+
+
+Part: TypeAlias = Text | Image | Reasoning | ToolCall | ToolResult
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn."""
+
+    role: Role
+    parts: tuple[Part, ...]
+    extra: Mapping[str, Json] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A function that the model may ask for."""
+
+    name: str
+    description: str | None
+    parameters: JsonObject
+    """JSON Schema of the arguments."""
+    extra: Mapping[str, Json] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ToolChoice:
+    """Whether and which tool must be used. `name` is set exactly for mode `named`."""
+
+    mode: Literal["auto", "none", "required", "named"]
+    name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseFormat:
+    """Structured output. `schema` is set exactly for kind `json_schema`."""
+
+    kind: Literal["text", "json_object", "json_schema"]
+    schema: JsonObject | None = None
+    name: str | None = None
+    is_strict: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReasoningSettings:
+    """How much the model may think: an effort word or a token budget; both None means that thinking is switched off."""
+
+    effort: str | None = None
+    budget_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ChatRequest:
+    """One request for a reply."""
+
+    model: str
+    messages: tuple[Message, ...]
+    system: tuple[Text, ...] = ()
+    max_tokens: int | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    stop: tuple[str, ...] = ()
+    tools: tuple[Tool, ...] = ()
+    tool_choice: ToolChoice | None = None
+    is_parallel_tools: bool | None = None
+    response_format: ResponseFormat | None = None
+    reasoning: ReasoningSettings | None = None
+    is_stream: bool = False
+    wants_stream_usage: bool = True
+    """What the client asked for; upstream usage is always asked for."""
+    user: str | None = None
+    """The vendor's end-user marker."""
+    dialect: str | None = None
+    """The dialect this was parsed from; `extra` is rendered only by the same one."""
+    extra: Mapping[str, Json] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ChatReply:
+    """One complete reply."""
+
+    model: str
+    parts: tuple[Part, ...]
+    finish_reason: FinishReason
+    usage: Usage | None
+    """None: the vendor sent no usage. Zero is a `Usage()`."""
+    id: str | None = None
+    native_finish_reason: str | None = None
+    """The vendor's own word for it."""
+    stop_sequence: str | None = None
+    dialect: str | None = None
+    extra: Mapping[str, Json] = field(default_factory=dict)
+
+    @property
+    def text(self) -> str:
+        """All text parts, joined."""
+        return "".join([part.text for part in self.parts if type(part) is Text])
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The vendor has begun to answer."""
+
+    id: str | None
+    model: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class TextDelta:
+    """More text of part `index`."""
+
+    text: str
+    index: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ReasoningDelta:
+    """More thinking of part `index`; a signature closes it."""
+
+    text: str
+    index: int = 0
+    signature: str | None = None
+    is_redacted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCallDelta:
+    """More of a tool call. `id` and `name` come with the first fragment of each call."""
+
+    index: int
+    """Which tool call, counted from 0 in this reply."""
+    id: str | None = None
+    name: str | None = None
+    arguments: str = ""
+    signature: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UsageSeen:
+    """Usage so far; cumulative, the last one counts."""
+
+    usage: Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The vendor says that the answer is complete and why. Usage may still follow."""
+
+    finish_reason: FinishReason
+    native_finish_reason: str | None = None
+    stop_sequence: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class VendorError:
+    """An error in a vendor's own words, before or in the middle of an answer."""
+
+    status: int
+    """HTTP status; for an error inside a stream, the status that fits its kind."""
+    kind: str
+    """The vendor's type or status word, such as `rate_limit_error` or `RESOURCE_EXHAUSTED`."""
+    message: str
+    retry_after_seconds: float | None = None
+
+
+StreamEvent: TypeAlias = Started | TextDelta | ReasoningDelta | ToolCallDelta | UsageSeen | Finished | VendorError

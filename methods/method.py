@@ -1,0 +1,148 @@
+"""A method: its name, types, terms and handler. Tables of these are the whole catalog; there is no decorator."""
+
+import inspect
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, ClassVar, get_type_hints
+
+import orjson
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic.alias_generators import to_camel
+
+from methods.context import Context, Services
+from methods.errors import Forbidden, InvalidParams, Unauthenticated
+from monetization.callers import Caller, Secret
+from monetization.tab import Receipt
+from monetization.terms import FREE, Most, Terms
+from storage.errors import Fault
+
+
+class Params(BaseModel):
+    """Parameters of a method: strict about names, so that a typed editor finds a misspelling at once."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, alias_generator=to_camel, allow_inf_nan=False)
+
+    @property
+    def own_key(self) -> Secret | None:
+        """The caller's own provider key, where the method takes one."""
+        return None
+
+
+class Result(BaseModel):
+    """What a method gives back. Members that are None are left out on the wire."""
+
+    model_config = ConfigDict(frozen=True, alias_generator=to_camel, populate_by_name=True)
+    keeps_null: ClassVar[bool] = False
+
+    def to_wire(self) -> bytes:
+        """JSON with wire names; NaN and infinity become null (RFC 8259 has no word for them)."""
+        return self.__pydantic_serializer__.to_json(self, by_alias=True, exclude_none=not self.keeps_null)
+
+
+Answer = Result | Mapping[str, object]
+
+
+def to_wire(answer: Answer) -> bytes:
+    """A result as JSON."""
+    return answer.to_wire() if isinstance(answer, Result) else orjson.dumps(answer)
+
+
+class Access(Enum):
+    """Who may call a method at all; the configuration may open it (`public_methods`) or close it (`require_auth`)."""
+
+    PUBLIC = "public"
+    """Anybody, without a credential."""
+    OPTIONAL = "optional"
+    """Anybody; a credential changes what happens."""
+    REQUIRED = "required"
+    """Only with a credential."""
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One exchange for the OpenRPC document; the tests send it."""
+
+    name: str
+    params: Mapping[str, object]
+    result: object
+
+
+# Handlers take their own Params subclass; a table of them has no narrower common type than Any.
+Handler = Callable[[Context, Any], Awaitable[Answer]]
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """Something that can be called."""
+
+    name: str
+    handler: Handler
+    access: Access = Access.REQUIRED
+    terms: Terms = FREE
+    aliases: tuple[str, ...] = ()
+    role: str | None = None
+    """The role that the caller must have. None: any."""
+    faults: tuple[type[Fault], ...] = ()
+    examples: tuple[Example, ...] = ()
+    streams: bool = False
+    """True: it reports progress before its result, so `stream` makes sense."""
+    most: Callable[[Services, Any], Most] | None = None
+    """The most that one call can cause; set exactly for metered methods."""
+    present: Callable[[Any, Receipt], Answer] | None = None
+    """Adds the closed tab's figures to the result."""
+    params_type: type[Params] = field(init=False)
+    result_type: Any = field(init=False)
+
+    def __post_init__(self) -> None:
+        hints = get_type_hints(self.handler)
+        names = list(inspect.signature(self.handler).parameters)
+        object.__setattr__(self, "params_type", hints[names[1]])
+        object.__setattr__(self, "result_type", hints["return"])
+        assert self.terms.is_metered == (self.most is not None), (
+            f"{self.name}: metered methods say their most, others do not"
+        )
+
+    def authorize(self, caller: Caller, access: Access) -> None:
+        """Refuse a caller who may not call this at all. Raises: Unauthenticated, Forbidden."""
+        if access is Access.REQUIRED and caller.kind == "anonymous":
+            raise Unauthenticated(
+                f"{self.name} needs a credential; send 'Authorization: Bearer <token>'", reason="credential_required"
+            )
+        if self.role is not None and self.role not in caller.roles and caller.kind != "operator":
+            raise Forbidden(
+                f"{self.name} needs the role {self.role!r}", reason="role_required", data={"role": self.role}
+            )
+
+    def parse(self, params: object) -> Params:
+        """Bind by name or by position and validate. Raises: InvalidParams, listing path and problem, never the value."""
+        given = self._by_name(params)
+        try:
+            return self.params_type.model_validate(given)
+        except ValidationError as wrong:
+            raise InvalidParams(
+                "; ".join(
+                    f"{_path(e['loc'])}: {e['msg']}" for e in wrong.errors(include_url=False, include_input=False)[:5]
+                ),
+                data={
+                    "errors": [
+                        {"path": _path(e["loc"]), "problem": e["msg"]}
+                        for e in wrong.errors(include_url=False, include_input=False, include_context=False)[:20]
+                    ]
+                },
+            ) from None
+
+    def _by_name(self, params: object) -> dict[str, object]:
+        if params is None:
+            return {}
+        if isinstance(params, dict):
+            return params
+        assert isinstance(params, list), "the codec lets only objects and arrays through"
+        names = [f.alias or name for name, f in self.params_type.model_fields.items()]
+        if len(params) > len(names):
+            raise InvalidParams(f"{self.name} takes at most {len(names)} positional parameters, got {len(params)}")
+        return dict(zip(names, params, strict=False))
+
+
+def _path(location: tuple[int | str, ...]) -> str:
+    return ".".join(str(step) for step in location) or "params"

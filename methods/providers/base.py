@@ -1,0 +1,46 @@
+"""The protocol of a provider. Retrying, capping and falling back are other objects of the same protocol."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+from methods.dialects.canonical import ChatReply, ChatRequest, StreamEvent
+from monetization.callers import Secret
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One request on its way to a provider, with what the wire needs besides its content."""
+
+    request: ChatRequest
+    request_id: str
+    own_key: Secret | None = None
+    """The caller's own key; None uses the operator's."""
+    traceparent: str | None = None
+
+
+class Provider(Protocol):
+    """Something that answers an `Ask`.
+
+    Raises, from both methods: ProviderFailed, ProviderTimedOut, InvalidParams (the request cannot be said in the vendor's
+    dialect), Unauthenticated (the caller's own key was refused). Cancelling closes the connection upstream at once.
+    """
+
+    name: str
+    kind: str
+
+    async def complete(self, ask: Ask) -> ChatReply:
+        """The whole answer at once."""
+        ...
+
+    def stream(self, ask: Ask) -> AbstractAsyncContextManager[AsyncIterator[Sequence[StreamEvent]]]:
+        """The answer as it arrives: entering waits for the upstream status; each item holds the events of one read.
+
+        A `VendorError` inside the stream is raised as a fault, never yielded.
+        """
+        ...
+
+    def has_operator_key(self) -> bool:
+        """Whether the operator gave a key (the simulator needs none and says True)."""
+        ...

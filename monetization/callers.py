@@ -1,0 +1,55 @@
+"""Who is calling: the outcome of identification, and all that the floors above may decide on."""
+
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+CallerKind = Literal["subscription", "byok", "anonymous", "operator"]
+
+
+class Secret:
+    """A credential that must reach a provider and nothing else: it never prints, compares or serialises itself."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        """The bare value. Call it only where the value goes on the wire."""
+        return self._value
+
+    def __repr__(self) -> str:
+        return "Secret(***)"
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """One identified caller. Everything here comes from the credential, never from the body of a call."""
+
+    kind: CallerKind
+    user_id: str | None = None
+    """None only for anonymous callers."""
+    organization_id: str | None = None
+    email: str | None = None
+    tier: str = "anonymous"
+    """Resolved tier key; a claim with an unknown tier has already fallen back to the default one."""
+    roles: frozenset[str] = frozenset()
+    features: frozenset[str] = frozenset()
+    """Features that the credential itself names; a tier may add more."""
+    limits: dict[str, int] = field(default_factory=dict)
+    """Limits named by the credential: monthly_token_quota, rpm, tpm. They lower what the tier says, unless authoritative."""
+    is_authoritative: bool = False
+    """True where the issuer may also raise what the tier says."""
+    address: str | None = None
+    """The network address of the peer, for limits on anonymous callers."""
+    own_key: Secret | None = None
+    """The caller's own provider key (byok). None: the operator's key is used, and the caller pays."""
+
+    @property
+    def subject(self) -> str:
+        """Whom limits and logs count: the user, else the address."""
+        return self.user_id if self.user_id is not None else f"ip:{self.address or 'unknown'}"
+
+    def bringing(self, own_key: Secret | None) -> "Caller":
+        """The same caller with a provider key of their own, which makes them byok; unchanged without one."""
+        return self if own_key is None else replace(self, kind="byok", own_key=own_key)

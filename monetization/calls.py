@@ -1,0 +1,38 @@
+"""One request as every floor sees it: a door made it from its own wire format, and nothing in it has been believed yet."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+DoorName = Literal["rpc", "websocket", "openai", "anthropic", "gemini", "mcp", "rest", "cli"]
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """What the caller showed. The doors only carry it; `server/auth` believes it or not."""
+
+    kind: Literal["none", "bearer", "operator"]
+    value: str = field(default="", repr=False)
+    address: str | None = None
+    """The peer's network address."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request, any door."""
+
+    method: str
+    params: object
+    """JSON as parsed: an object, an array, or None when absent."""
+    credential: Credential
+    request_id: str
+    """Ours, unique: in every log line, error and usage row of this call."""
+    door: DoorName = "rpc"
+    rpc_id: str | int | float | None = None
+    """The caller's own id of the call, by which it may cancel it."""
+    idempotency_key: str | None = None
+    traceparent: str | None = None
+    is_stream: bool = False
+    """The caller reads progress as it happens."""
+    is_notification: bool = False
+    started: float = 0.0
+    """Monotonic seconds when the request arrived."""

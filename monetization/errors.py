@@ -1,0 +1,46 @@
+"""Faults of commerce: what a plan does not allow, or what cannot be paid.
+
+Fault
+├── QuotaExceeded     the amount of a period is used up
+├── RateLimited       too fast, or too many at once
+├── PaymentRequired   no money, or the subscription does not pay for this now
+├── NotEntitled       the plan does not include it
+└── PriceUnknown      nobody can say what the model costs, so it is refused
+"""
+
+from storage.errors import Fault
+
+
+class QuotaExceeded(Fault):
+    """The amount of a period is used up. `data`: quotaUsed, quotaLimit, resetDate, upgradeUrl."""
+
+    reason = "quota_exceeded"
+    message = "Monthly quota exceeded"
+
+
+class RateLimited(Fault):
+    """Too many requests or tokens in the window, or too many calls at once. `data`: limit, resetTime, retryAfter."""
+
+    reason = "rate_limited"
+    message = "Rate limit exceeded"
+
+
+class PaymentRequired(Fault):
+    """The balance is too small, or the subscription is expired or suspended. `data`: reason, billingUrl."""
+
+    reason = "insufficient_funds"
+    message = "Payment required"
+
+
+class NotEntitled(Fault):
+    """The caller's tier does not include this feature, provider or model. `data`: tier, upgradeUrl."""
+
+    reason = "not_entitled"
+    message = "Forbidden"
+
+
+class PriceUnknown(Fault):
+    """No price is known for the model: it is refused, never free. Add it to `[prices]`."""
+
+    reason = "price_unknown"
+    message = "Unknown model or provider"

@@ -1,0 +1,39 @@
+"""All that commerce may know of a method: its terms, and the most that one call of it can cause."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What is commercially true of every call of a method."""
+
+    is_metered: bool = False
+    """True: the method can reach a paid provider, so a tab is opened around every call. False: it is free, no tab."""
+    feature: str | None = None
+    """The feature a tier must include. None: every tier may call it."""
+
+
+FREE = Terms()
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A provider and a model that may serve a call."""
+
+    provider: str
+    """The configured name, as in `[providers.NAME]`."""
+    model: str
+    kind: str = ""
+    """The provider's kind (openai, anthropic, google, simulator), for the price book."""
+
+
+@dataclass(frozen=True, slots=True)
+class Most:
+    """The greatest usage that one call can cause, before it runs."""
+
+    targets: tuple[Target, ...] = ()
+    """Everything that may serve the call: the first choice, then its fallbacks."""
+    tokens_input: int = 0
+    """Upper estimate of the tokens in."""
+    tokens_output: int = 0
+    """The most tokens out that the provider is told to produce."""

@@ -1,0 +1,1 @@
+"""The doors, and the one place where everything is joined. A door translates; it does not decide."""

@@ -1,0 +1,56 @@
+"""The product on one screen: every door turns its wire format into a Call, and every call takes these steps in this order."""
+
+from dataclasses import dataclass
+
+from methods.catalog import Catalog
+from methods.context import Context, Services
+from methods.method import Answer
+from methods.progress import ProgressSink
+from monetization.admission import Admission
+from monetization.calls import Call
+from monetization.entitlements import Entitlements
+from monetization.tab import Meter, Tabs
+from server.auth.callers import Callers
+from server.journal import Entry, Journal
+from server.running import RunningCalls
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """Serves calls. It names the steps; each step has one owner elsewhere."""
+
+    callers: Callers
+    catalog: Catalog
+    running: RunningCalls
+    admission: Admission
+    entitlements: Entitlements
+    tabs: Tabs
+    services: Services
+    journal: Journal
+
+    async def serve(self, call: Call, sink: ProgressSink | None = None) -> Answer:
+        """Serve one call. Raises only Faults (and CancelledError when the caller has left); it is logged and counted once."""
+        with self.journal.entry(call) as entry:
+            return await self._climb(call, sink, entry)
+
+    async def _climb(self, call: Call, sink: ProgressSink | None, entry: Entry) -> Answer:
+        """The ladder: the order of these lines is the product."""
+        caller = await self.callers.identify(call.credential)  # Unauthenticated
+        entry.caller = caller
+        method = self.catalog.find(call.method)  # MethodNotFound
+        entry.method = method
+        method.authorize(caller, self.catalog.access[method.name])  # Unauthenticated, Forbidden
+        params = method.parse(call.params)  # InvalidParams
+        caller = entry.caller = caller.bringing(params.own_key)  # an own provider key makes the caller byok
+
+        with self.running.track(caller, call), self.admission.admit(caller, method.terms):  # Overloaded, RateLimited
+            if method.most is None:  # a free method touches no money
+                return await method.handler(Context(caller, call, self.services, Meter(), sink), params)
+
+            most = method.most(self.services, params)  # UnknownModel, UnknownProvider
+            self.entitlements.check(caller, method.terms, most)  # Unauthenticated, NotEntitled
+
+            async with self.tabs.open(caller, call, most) as tab:  # closes exactly once, whatever happens inside
+                entry.meter = tab.meter
+                answer = await method.handler(Context(caller, call, self.services, tab.meter, sink), params)
+            return method.present(answer, tab.receipt) if method.present and tab.receipt else answer

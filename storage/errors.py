@@ -1,0 +1,57 @@
+"""Faults of the ground floor. A Fault is an error that a caller may see; numbers and HTTP statuses live in tables further up.
+
+Fault
+├── NotFound              there is no such row for this caller
+├── IdempotencyConflict   the key was used before with another body, or its first call still runs
+└── StorageUnavailable    the store could not keep its promise now; nothing was written
+"""
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+
+class Fault(Exception):
+    """An error that a caller may see, in the words of the floor that raised it.
+
+    `message` says what, which and what next. `data` travels to the caller as it is, so it holds wire names (camelCase) and
+    never anything of our insides. `reason` is stable: clients switch on it.
+    """
+
+    reason: ClassVar[str] = "internal_error"
+    message: ClassVar[str] = "Internal error"
+
+    def __init__(
+        self,
+        detail: str | None = None,
+        *,
+        reason: str | None = None,
+        retry_after_seconds: float | None = None,
+        data: Mapping[str, object] | None = None,
+    ) -> None:
+        super().__init__(detail or self.message)
+        self.detail = detail
+        self.slug = reason or self.reason
+        self.retry_after_seconds = retry_after_seconds
+        """Seconds after which the same call may succeed. None: waiting does not help, or nobody knows."""
+        self.data = dict(data or {})
+
+
+class NotFound(Fault):
+    """There is no such thing, or it belongs to someone else; the two look the same from outside."""
+
+    reason = "not_found"
+    message = "Not found"
+
+
+class IdempotencyConflict(Fault):
+    """The idempotency key was used before with another body (`key_reused`) or its first call still runs (`in_progress`)."""
+
+    reason = "key_reused"
+    message = "Idempotency conflict"
+
+
+class StorageUnavailable(Fault):
+    """The store could not keep its promise now. Nothing was written; the same call may be repeated."""
+
+    reason = "storage_unavailable"
+    message = "Service overloaded"
