@@ -8,6 +8,7 @@ from methods.progress import ProgressSink
 from monetization.callers import Caller
 from monetization.calls import Call
 from monetization.tab import Meter
+from monetization.terms import Most
 
 if TYPE_CHECKING:
     from methods.catalog import Catalog
@@ -49,3 +50,6 @@ class Context:
     meter: Meter
     sink: ProgressSink | None
     """Where progress goes; None when nobody reads it as it happens."""
+    most: Most | None = None
+    """What this run may cause at most, after the tier had its say: `most.tokens_output` is what the provider must be told.
+    Set exactly for metered methods."""

@@ -37,3 +37,5 @@ class Most:
     """Upper estimate of the tokens in."""
     tokens_output: int = 0
     """The most tokens out that the provider is told to produce."""
+    is_output_asked: bool = False
+    """True: the caller named `tokens_output` itself. False: it is a default, and a tier may lower it silently."""

@@ -48,9 +48,9 @@ class Gateway:
                 return await method.handler(Context(caller, call, self.services, Meter(), sink), params)
 
             most = method.most(self.services, params)  # UnknownModel, UnknownProvider
-            self.entitlements.check(caller, method.terms, most)  # Unauthenticated, NotEntitled
+            most = self.entitlements.check(caller, method.terms, most)  # Unauthenticated, NotEntitled
 
             async with self.tabs.open(caller, call, most) as tab:  # closes exactly once, whatever happens inside
                 entry.meter = tab.meter
-                answer = await method.handler(Context(caller, call, self.services, tab.meter, sink), params)
+                answer = await method.handler(Context(caller, call, self.services, tab.meter, sink, most), params)
             return method.present(answer, tab.receipt) if method.present and tab.receipt else answer
