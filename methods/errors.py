@@ -16,6 +16,8 @@ Fault
 from typing import Final
 
 from monetization import errors as commerce
+from monetization.errors import Overloaded as Overloaded  # who may call, and when, is decided one floor below
+from monetization.errors import Unauthenticated as Unauthenticated
 from storage import errors as kept
 from storage.errors import Fault
 
@@ -32,13 +34,6 @@ class InvalidParams(Fault):
 
     reason = "invalid_params"
     message = "Invalid params"
-
-
-class Unauthenticated(Fault):
-    """No credential, or one that does not hold (expired, forged, for someone else)."""
-
-    reason = "unauthenticated"
-    message = "Unauthenticated"
 
 
 class Forbidden(Fault):
@@ -74,13 +69,6 @@ class UnknownProvider(Fault):
 
     reason = "unknown_provider"
     message = "Unknown model or provider"
-
-
-class Overloaded(Fault):
-    """This server is at its limit or draining; nothing was started."""
-
-    reason = "overloaded"
-    message = "Service overloaded"
 
 
 class Cancelled(Fault):

@@ -11,6 +11,20 @@ Fault
 from storage.errors import Fault
 
 
+class Unauthenticated(Fault):
+    """No credential, or one that does not hold (expired, forged, for someone else)."""
+
+    reason = "unauthenticated"
+    message = "Unauthenticated"
+
+
+class Overloaded(Fault):
+    """This server is at its limit or draining; nothing was started."""
+
+    reason = "overloaded"
+    message = "Service overloaded"
+
+
 class QuotaExceeded(Fault):
     """The amount of a period is used up. `data`: quotaUsed, quotaLimit, resetDate, upgradeUrl."""
 

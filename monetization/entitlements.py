@@ -1,0 +1,72 @@
+"""What a caller's plan lets a call do: who may be served at all, by which provider and model, and how long the answer may be."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from monetization.callers import Caller
+from monetization.errors import NotEntitled, Unauthenticated
+from monetization.terms import Most, Terms
+from monetization.tiers import Tier, Tiers
+
+
+@dataclass(frozen=True, slots=True)
+class Entitlements:
+    """Answers from memory; asks nobody."""
+
+    tiers: Callable[[], Tiers]
+    """The tiers in force now."""
+    anonymous: Literal["off", "byok"]
+    """Whether callers without a credential may bring their own provider key."""
+    upgrade_url: str = ""
+
+    def check(self, caller: Caller, terms: Terms, most: Most) -> Most:
+        """Refuse what the plan does not include; return the most that it does.
+
+        A default length of the answer is lowered to the tier's silently, a length that the caller asked for is refused.
+        Raises: Unauthenticated, NotEntitled.
+        """
+        if caller.kind == "anonymous":
+            # Design R20: the operator's key is never spent without a payer.
+            raise Unauthenticated(
+                "send 'Authorization: Bearer <token>', or your own provider key as params.apiKey",
+                reason="credential_required",
+            )
+        if caller.kind == "byok":
+            if caller.user_id is None and self.anonymous == "off":
+                raise Unauthenticated(
+                    "this server serves no anonymous callers; send 'Authorization: Bearer <token>'",
+                    reason="anonymous_off",
+                )
+            return most  # the caller's own key, the caller's own bill: only speed is limited
+        tier = self.tiers().of(caller.tier)
+        self._check_feature(caller, tier, terms)
+        allowed = tuple(
+            target
+            for target in most.targets
+            if tier.includes_provider(target.provider) and tier.includes_model(target.model)
+        )
+        if most.targets and most.targets[0] not in allowed:
+            first = most.targets[0]
+            raise self._refusal(tier, "model_not_in_tier", f"{first.provider}/{first.model}")
+        return replace(most, targets=allowed, tokens_output=self._length(tier, most))
+
+    def _check_feature(self, caller: Caller, tier: Tier, terms: Terms) -> None:
+        if terms.feature is not None and terms.feature not in tier.features and terms.feature not in caller.features:
+            raise self._refusal(tier, "feature_not_in_tier", f"feature {terms.feature!r}")
+
+    def _length(self, tier: Tier, most: Most) -> int:
+        limit = tier.max_tokens_per_request
+        if limit is None or most.tokens_output <= limit:
+            return most.tokens_output
+        if most.is_output_asked:
+            raise self._refusal(tier, "max_tokens_over_tier", f"maxTokens {most.tokens_output} (at most {limit})")
+        return limit
+
+    def _refusal(self, tier: Tier, reason: str, what: str) -> NotEntitled:
+        data = {"tier": tier.key}
+        if self.upgrade_url:
+            data["upgradeUrl"] = self.upgrade_url
+        return NotEntitled(
+            f"tier {tier.key!r} does not include {what}; choose another or upgrade", reason=reason, data=data
+        )

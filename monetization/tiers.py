@@ -1,0 +1,144 @@
+"""Tiers: what each plan says. Built-in ones are always there; the operator's file overrides them key by key."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Literal
+
+Policy = Literal["allowance", "virtual_tokens", "credits", "byok"]
+
+
+@dataclass(frozen=True, slots=True)
+class Tier:
+    """One plan. None means that the tier does not limit it; an empty set of providers or models means all."""
+
+    key: str
+    name: str
+    aliases: tuple[str, ...] = ()
+    price_nano: int = 0
+    """Price per month in nano dollars (scale 9)."""
+    policy: Policy = "allowance"
+    monthly_token_quota: int | None = None
+    monthly_request_quota: int | None = None
+    max_tokens_per_request: int | None = None
+    """The most tokens that one call may produce."""
+    rpm: int | None = None
+    tpm: int | None = None
+    concurrent: int | None = None
+    features: frozenset[str] = frozenset()
+    providers: frozenset[str] = frozenset()
+    models: frozenset[str] = frozenset()
+    """Model names; a trailing `*` matches any ending."""
+    overage_nano_per_million: int | None = None
+    """Price of a million tokens past the quota in nano dollars. None: no overage, the quota is hard."""
+    rollover_max_tokens: int = 0
+    thresholds_percent: tuple[int, ...] = (80, 95)
+
+    def includes_provider(self, name: str) -> bool:
+        """Whether calls may be served by this provider."""
+        return not self.providers or name in self.providers
+
+    def includes_model(self, model: str) -> bool:
+        """Whether calls may be served by this model."""
+        return (
+            not self.models
+            or model in self.models
+            or any(pattern.endswith("*") and model.startswith(pattern[:-1]) for pattern in self.models)
+        )
+
+
+_DOLLAR_NANO = 1_000_000_000
+
+# Prices and allowances come from the credits document (S4-09 to S4-12), speeds from the OpenSaaS document (S0-18) with the
+# tokens per minute raised so that one full request always fits into a minute (R6, R7 of the settled contradictions).
+BUILT_IN: tuple[Tier, ...] = (
+    Tier("anonymous", "Anonymous", policy="byok", rpm=5, tpm=500, concurrent=1),
+    Tier(
+        "free",
+        "Free",
+        monthly_token_quota=50_000,
+        monthly_request_quota=100,
+        max_tokens_per_request=4_000,
+        rpm=5,
+        tpm=8_000,
+        concurrent=1,
+        features=frozenset({"basic_ai"}),
+    ),
+    Tier(
+        "starter",
+        "Starter",
+        price_nano=19 * _DOLLAR_NANO,
+        monthly_token_quota=500_000,
+        monthly_request_quota=1_000,
+        max_tokens_per_request=4_000,
+        rpm=10,
+        tpm=20_000,
+        concurrent=2,
+        features=frozenset({"basic_ai"}),
+    ),
+    Tier(
+        "professional",
+        "Professional",
+        aliases=("pro", "growth"),
+        price_nano=99 * _DOLLAR_NANO,
+        monthly_token_quota=5_000_000,
+        monthly_request_quota=10_000,
+        max_tokens_per_request=8_000,
+        rpm=100,
+        tpm=100_000,
+        concurrent=10,
+        features=frozenset({"basic_ai", "advanced_ai", "analytics"}),
+    ),
+    Tier(
+        "enterprise",
+        "Enterprise",
+        price_nano=499 * _DOLLAR_NANO,
+        monthly_token_quota=50_000_000,
+        monthly_request_quota=100_000,
+        max_tokens_per_request=32_000,
+        rpm=1_000,
+        tpm=1_000_000,
+        concurrent=50,
+        features=frozenset({"basic_ai", "advanced_ai", "analytics", "priority_support"}),
+    ),
+)
+
+
+class Tiers:
+    """Every tier, found by key or alias. Immutable: a reload makes a new one."""
+
+    def __init__(self, tiers: Iterable[Tier], *, default: str) -> None:
+        self.by_key: Mapping[str, Tier] = MappingProxyType({tier.key: tier for tier in tiers})
+        names = {key: key for key in self.by_key}
+        for tier in self.by_key.values():
+            for alias in tier.aliases:
+                if names.setdefault(alias, tier.key) != tier.key:
+                    raise ValueError(f"tiers.{tier.key}.aliases: {alias!r} already names tier {names[alias]!r}")
+        self._names = names
+        if default not in names:
+            raise ValueError(f"charging.default_tier: there is no tier {default!r}; known: {', '.join(sorted(names))}")
+        self.default = self.by_key[names[default]]
+
+    def key_of(self, name: str) -> str | None:
+        """The tier key that a name or alias means; None when it means none."""
+        return self._names.get(name)
+
+    def of(self, name: str) -> Tier:
+        """The tier of a key or alias; the default one for a name that means none."""
+        key = self._names.get(name)
+        return self.default if key is None else self.by_key[key]
+
+
+def merged(overrides: Mapping[str, Mapping[str, object]], *, policy: Policy) -> list[Tier]:
+    """The built-in tiers with the operator's keys laid over them, then the operator's own tiers.
+
+    Args:
+        overrides: tier key → the fields that the operator's file names, as `Tier` spells them.
+        policy: the charging policy of tiers that do not name one.
+    """
+    built_in = {tier.key: tier if tier.policy == "byok" else replace(tier, policy=policy) for tier in BUILT_IN}
+    made = {
+        key: replace(built_in.get(key, Tier(key, key.capitalize(), policy=policy)), **fields)  # type: ignore[arg-type]  # the configuration has typed them
+        for key, fields in overrides.items()
+    }
+    return list({**built_in, **made}.values())
