@@ -16,10 +16,27 @@ Fault
 from typing import Final
 
 from monetization import errors as commerce
-from monetization.errors import Overloaded as Overloaded  # who may call, and when, is decided one floor below
-from monetization.errors import Unauthenticated as Unauthenticated
+from monetization.errors import Overloaded, Unauthenticated  # who may call, and when, is decided one floor below
 from storage import errors as kept
 from storage.errors import Fault
+
+__all__ = [
+    "CODES",
+    "INTERNAL_ERROR",
+    "INVALID_REQUEST",
+    "PARSE_ERROR",
+    "Cancelled",
+    "Forbidden",
+    "InvalidParams",
+    "MethodNotFound",
+    "Overloaded",
+    "ProviderFailed",
+    "ProviderTimedOut",
+    "Unauthenticated",
+    "UnknownModel",
+    "UnknownProvider",
+    "code_of",
+]
 
 
 class MethodNotFound(Fault):
