@@ -1,0 +1,41 @@
+"""Tiers: built-in ones, aliases, overrides key by key."""
+
+import pytest
+
+from monetization.tiers import BUILT_IN, Tier, Tiers, merged
+
+
+def test_the_built_in_tiers_answer_to_their_aliases() -> None:
+    tiers = Tiers(BUILT_IN, default="free")
+    assert tiers.key_of("pro") == tiers.key_of("growth") == "professional"
+    assert tiers.key_of("platinum") is None
+    assert tiers.of("platinum").key == "free"
+
+
+def test_one_full_request_always_fits_into_a_minute_of_every_paid_tier() -> None:
+    for tier in BUILT_IN:
+        if tier.policy != "byok":
+            assert tier.tpm is not None
+            assert tier.max_tokens_per_request is not None
+            assert tier.tpm >= tier.max_tokens_per_request, tier.key
+
+
+def test_an_override_changes_only_the_keys_it_names() -> None:
+    tiers = {tier.key: tier for tier in merged({"starter": {"rpm": 60}}, policy="credits")}
+    built_in = next(tier for tier in BUILT_IN if tier.key == "starter")
+    assert tiers["starter"].rpm == 60
+    assert tiers["starter"].tpm == built_in.tpm
+    assert tiers["starter"].policy == "credits"
+    assert tiers["anonymous"].policy == "byok"
+
+
+def test_any_tier_name_works_and_starts_without_limits() -> None:
+    tiers = {tier.key: tier for tier in merged({"student": {"monthly_token_quota": 5_000}}, policy="allowance")}
+    assert tiers["student"] == Tier("student", "Student", monthly_token_quota=5_000)
+
+
+def test_clashing_aliases_and_an_unknown_default_are_refused() -> None:
+    with pytest.raises(ValueError, match="already names tier"):
+        Tiers([*BUILT_IN, Tier("x", "X", aliases=("pro",))], default="free")
+    with pytest.raises(ValueError, match="default_tier"):
+        Tiers(BUILT_IN, default="platinum")
