@@ -1,0 +1,146 @@
+"""What more than one dialect needs: reading members of foreign JSON, data URLs, waiting times, bounded words. No vendor's names."""
+
+import re
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+from typing import Final
+
+import orjson
+
+from methods.dialects.base import Untranslatable
+from methods.dialects.canonical import Json, JsonObject
+
+MESSAGE_CHARACTERS_MAX: Final = 500
+"""The greatest length of a vendor's error message that travels on."""
+
+_BLANKS: Final = re.compile(r"[\s\x00-\x1f\x7f]+")
+_TITLE: Final = re.compile(r"<title[^>]*>(.*?)</title", re.IGNORECASE | re.DOTALL)
+
+# Effort words and the thinking budgets that stand for them where a vendor knows only the other; from least to most.
+_BUDGETS: Final = {"minimal": 1024, "low": 2048, "medium": 8192, "high": 16384, "xhigh": 32768, "max": 65536}
+
+
+def object_at(value: Json, field: str) -> JsonObject:
+    """A member of a request that must be a JSON object. Raises: Untranslatable."""
+    if isinstance(value, dict):
+        return value
+    raise Untranslatable(field, "must be an object")
+
+
+def list_at(value: Json, field: str) -> list[Json]:
+    """A member of a request that must be an array. Raises: Untranslatable."""
+    if isinstance(value, list):
+        return value
+    raise Untranslatable(field, "must be an array")
+
+
+def text_at(value: Json, field: str) -> str:
+    """A member of a request that must be a string. Raises: Untranslatable."""
+    if isinstance(value, str):
+        return value
+    raise Untranslatable(field, "must be a string")
+
+
+def name_at(value: Json, field: str) -> str:
+    """A member of a request that must be a string with something in it. Raises: Untranslatable."""
+    if isinstance(value, str) and value:
+        return value
+    raise Untranslatable(field, "must be a string that is not empty")
+
+
+def flag_at(value: Json, field: str) -> bool:
+    """A member of a request that must be true or false. Raises: Untranslatable."""
+    if isinstance(value, bool):
+        return value
+    raise Untranslatable(field, "must be true or false")
+
+
+def number_at(value: Json, field: str) -> float:
+    """A member of a request that must be a number. Raises: Untranslatable."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return value
+    raise Untranslatable(field, "must be a number")
+
+
+def count_at(value: Json, field: str, *, least: int = 0) -> int:
+    """A member of a request that must be a whole number, at least `least`. Raises: Untranslatable."""
+    if isinstance(value, int) and not isinstance(value, bool) and value >= least:
+        return value
+    raise Untranslatable(field, f"must be a whole number, at least {least}")
+
+
+def tokens_of(counters: Mapping[str, Json], name: str) -> int | None:
+    """A token counter of a reply: None when it is absent, null, or no count at all (unknown is not zero)."""
+    value = counters.get(name)
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return value
+    return None
+
+
+def from_data_url(url: str, field: str) -> tuple[str, str] | None:
+    """Media type and base64 data of a `data:` URL (RFC 2397), or None for any other URL. Raises: Untranslatable."""
+    if url[:5].lower() != "data:":
+        return None
+    head, comma, data = url[5:].partition(",")
+    media_type, *parameters = head.split(";")
+    if not comma or not data or "base64" not in [parameter.lower() for parameter in parameters]:
+        raise Untranslatable(field, "a data URL must look like 'data:image/png;base64,...'")
+    return media_type or "application/octet-stream", data
+
+
+def to_data_url(media_type: str | None, data: str) -> str:
+    """A `data:` URL (RFC 2397) of base64 data."""
+    return f"data:{media_type or 'application/octet-stream'};base64,{data}"
+
+
+def bounded(text: str, characters_max: int = MESSAGE_CHARACTERS_MAX) -> str:
+    """A foreign text on one line, without control characters, cut where it gets too long."""
+    line = _BLANKS.sub(" ", text[: characters_max * 8]).strip()
+    return line if len(line) <= characters_max else line[: characters_max - 1] + "…"
+
+
+def load_error_body(body: bytes) -> Json:
+    """The JSON of an error reply, or its words (an HTML page's title) where it is not JSON. Never raises."""
+    try:
+        parsed: Json = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        text = body[: MESSAGE_CHARACTERS_MAX * 32].decode("utf-8", "replace")
+        if text.lstrip()[:1] == "<":
+            title = _TITLE.search(text)
+            return bounded(title.group(1)) if title else ""
+        return bounded(text)
+    return parsed
+
+
+def retry_after_seconds(headers: Mapping[str, str]) -> float | None:
+    """The wait that a vendor asks for: `retry-after-ms`, else `Retry-After` in seconds or as a date (RFC 9110, 10.2.3).
+
+    A date counts from the reply's own `Date`, so that no clock is needed; without one it says nothing, and the answer is None.
+    """
+    lowered = {name.lower(): value for name, value in headers.items()}
+    for name, unit in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):
+        try:
+            seconds = float(lowered[name]) / unit
+        except (KeyError, ValueError):
+            continue
+        if 0 <= seconds < float("inf"):
+            return seconds
+    try:
+        until = parsedate_to_datetime(lowered["retry-after"])
+        return max(0.0, (until - parsedate_to_datetime(lowered["date"])).total_seconds())
+    except (KeyError, ValueError, TypeError):
+        return None
+
+
+def effort_of(budget_tokens: int) -> str:
+    """The effort word (low, medium, high) nearest to a thinking budget, for vendors that know only words."""
+    if budget_tokens <= _BUDGETS["low"]:
+        return "low"
+    return "medium" if budget_tokens <= _BUDGETS["medium"] else "high"
+
+
+def budget_of(effort: str) -> int:
+    """The thinking budget in tokens that stands for an effort word; an unknown word counts as `medium`."""
+    return _BUDGETS.get(effort, _BUDGETS["medium"])
