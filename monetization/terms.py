@@ -37,5 +37,9 @@ class Most:
     """Upper estimate of the tokens in."""
     tokens_output: int = 0
     """The most tokens out that the provider is told to produce."""
+    has_media: bool = False
+    """True: images or audio go in, which some models price apart from text."""
+    marks_cache: bool = False
+    """True: the request asks the provider to write its prompt cache, which some providers price above fresh input."""
     is_output_asked: bool = False
     """True: the caller named `tokens_output` itself. False: it is a default, and a tier may lower it silently."""

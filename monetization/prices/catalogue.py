@@ -1,0 +1,133 @@
+"""The built-in, dated price book: genai-prices compiled to integers, once per model.
+
+Its updater is never used: a price changes only as a versioned row.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from decimal import ROUND_HALF_UP, Decimal
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any, Final
+
+from monetization.prices.rates import NANO_PER_DOLLAR, Price, Rates, nano_per_million, rates_from
+from monetization.terms import Target
+
+if TYPE_CHECKING:
+    from genai_prices.types import ModelInfo, ModelPrice, Provider
+
+_KEYS: Final[Mapping[str, str]] = {
+    "input": "input_mtok",
+    "output": "output_mtok",
+    "cache_read": "cache_read_mtok",
+    "cache_write_5m": "cache_write_mtok",
+    "cache_write_1h": "cache_write_1h_mtok",
+    "audio_input": "input_audio_mtok",
+    "image_input": "input_image_mtok",
+    "reasoning": "output_reasoning_mtok",
+    "audio_output": "output_audio_mtok",
+    "image_output": "output_image_mtok",
+}
+
+# The simulator answers without a provider; its price exists so that holds and charges can be seen at work for nothing.
+SIMULATOR: Final = rates_from(input=nano_per_million("1"), output=nano_per_million("2"))
+
+
+class Catalogue:
+    """Prices that ship with the product, by provider kind or, for OpenAI-compatible vendors, by the host of their base URL."""
+
+    def __init__(self, base_urls: Mapping[str, str]) -> None:
+        """`base_urls` maps a configured provider's name to its base URL."""
+        # Imported here: 2,300 models are read only where calls are priced.
+        from genai_prices.data_snapshot import get_snapshot  # noqa: PLC0415
+
+        self._vendors = {vendor.id: vendor for vendor in get_snapshot().providers}
+        self._by_name = {name: vendor for name, url in base_urls.items() if (vendor := self._by_url(url)) is not None}
+        self._source = f"genai-prices-{version('genai-prices')}"
+
+    def find(self, target: Target) -> Sequence[Price]:
+        """See `Source`."""
+        if target.kind == "simulator":
+            return (Price(target.model, "simulator-1", 0, SIMULATOR),)
+        vendor = self._by_name.get(target.provider) or self._vendors.get(target.kind)
+        model = vendor.find_model(target.model.lower()) if vendor is not None else None
+        if vendor is None or model is None:
+            return ()
+        return _compile(model, target.model, f"{self._source}/{vendor.id}/{model.id}")
+
+    def models(self, provider: str, kind: str) -> Iterable[str]:
+        """See `Source`."""
+        vendor = self._by_name.get(provider) or self._vendors.get(kind)
+        if vendor is None:
+            return ()
+        return [model.id for model in vendor.models if _compile(model, model.id, "")]
+
+    def _by_url(self, url: str) -> "Provider | None":
+        for vendor in self._vendors.values():
+            if re.match(vendor.api_pattern, url):
+                return vendor
+        return None
+
+
+def _compile(model: "ModelInfo", name: str, source: str) -> list[Price]:
+    """Every dated price of a model. A price that holds only at some hours is left out: the standing one is held and charged."""
+    from genai_prices.types import StartDateConstraint  # noqa: PLC0415 - see above
+
+    rows = model.prices if isinstance(model.prices, list) else None
+    if rows is None:
+        return [p for p in [_price(model.prices, name, f"{source}#0", 0)] if p is not None]  # type: ignore[arg-type]  # not a list here
+    prices = []
+    for index, row in enumerate(rows):
+        starts = row.constraint
+        if starts is not None and not isinstance(starts, StartDateConstraint):
+            continue
+        day = (
+            datetime(starts.start_date.year, starts.start_date.month, starts.start_date.day, tzinfo=UTC)
+            if starts
+            else None
+        )
+        price = _price(row.prices, name, f"{source}#{index}", int(day.timestamp()) * 1_000_000 if day else 0)
+        if price is not None:
+            prices.append(price)
+    return prices
+
+
+def _price(prices: "ModelPrice", name: str, source: str, valid_from_us: int) -> Price | None:
+    """One price, or None when the source has no input price for the model."""
+    values: dict[str, Any] = {bucket: getattr(prices, key) for bucket, key in _KEYS.items()}
+    if values["input"] is None:
+        return None
+    starts = sorted({tier.start for value in values.values() if hasattr(value, "tiers") for tier in value.tiers})
+    per_thousand = getattr(prices, "requests_kcount", None)
+    return Price(
+        model=name,
+        version=source,
+        valid_from_us=valid_from_us,
+        base=_rates(values, None),
+        tiers=tuple((start, _rates(values, start)) for start in starts),
+        request_nano=int(per_thousand * NANO_PER_DOLLAR) // 1_000 if isinstance(per_thousand, Decimal) else 0,
+        is_output_priced=values["output"] is not None,
+    )
+
+
+def _rates(values: Mapping[str, Any], start: int | None) -> Rates:
+    """The rates that hold past `start` tokens in (None: below every tier)."""
+    at = {bucket: _nano(_at(value, start)) if value is not None else None for bucket, value in values.items()}
+    return rates_from(**{**at, "output": at["output"] or 0})  # type: ignore[arg-type]  # `input` was checked by the caller
+
+
+def _nano(dollars: Decimal) -> int:
+    """The source holds a few figures with the noise of binary fractions (0.18000000000000002): they are rounded to the nano."""
+    return int((dollars * NANO_PER_DOLLAR).to_integral_value(ROUND_HALF_UP))
+
+
+def _at(
+    value: Any, start: int | None
+) -> Decimal:  # a Decimal, or genai-prices' TieredPrices, which is untyped at run time
+    if isinstance(value, Decimal):
+        return value
+    price: Decimal = value.base
+    for tier in value.tiers:
+        if start is not None and tier.start <= start:
+            price = tier.price
+    return price
