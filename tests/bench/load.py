@@ -1,0 +1,142 @@
+"""A load tool: keeps N connections busy with one prepared request each and prints what came back as one JSON line.
+
+Bounded in time and count; it only ever talks to a loopback address. Runs as a process of its own, on a core of its own.
+"""
+
+import argparse
+import asyncio
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import orjson
+import uvloop
+
+_HEAD_END = b"\r\n\r\n"
+_CHUNKED_END = b"0\r\n\r\n"
+
+
+@dataclass(slots=True)
+class Tally:
+    """What all connections saw."""
+
+    deadline: float
+    remaining: int
+    latencies: list[float] = field(default_factory=list)
+    bytes_read: int = 0
+    failures: int = 0
+    first_failure: str = ""
+
+
+class Connection(asyncio.Protocol):
+    """Sends the request, waits for the whole reply, sends it again."""
+
+    def __init__(self, request: bytes, must_hold: bytes, tally: Tally) -> None:
+        self._request = request
+        self._must_hold = must_hold
+        self._tally = tally
+        self._buffer = bytearray()
+        self._sent = 0.0
+        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport  # type: ignore[assignment]  # a TCP connection gives a Transport
+        self._send()
+
+    def _send(self) -> None:
+        assert self._transport is not None
+        now = time.perf_counter()
+        if now >= self._tally.deadline or self._tally.remaining <= 0:
+            self._transport.close()
+            return
+        self._tally.remaining -= 1
+        self._sent = now
+        self._transport.write(self._request)
+
+    def data_received(self, data: bytes) -> None:
+        self._buffer += data
+        if not self._is_complete():
+            return
+        tally = self._tally
+        tally.latencies.append(time.perf_counter() - self._sent)
+        tally.bytes_read += len(self._buffer)
+        if not self._buffer.startswith(b"HTTP/1.1 200") or self._must_hold not in self._buffer:
+            tally.failures += 1
+            tally.first_failure = tally.first_failure or bytes(self._buffer[:2000]).decode("utf-8", "replace")
+        self._buffer.clear()
+        self._send()
+
+    def _is_complete(self) -> bool:
+        head = self._buffer.find(_HEAD_END)
+        if head < 0:
+            return False
+        start = self._buffer.lower().find(b"content-length:", 0, head)
+        if start < 0:
+            return self._buffer.endswith(_CHUNKED_END)
+        end = self._buffer.find(b"\r\n", start)
+        return len(self._buffer) >= head + len(_HEAD_END) + int(self._buffer[start + 15 : end])
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if exc is not None or (self._buffer and not self.done.done()):
+            self._tally.failures += 1
+            self._tally.first_failure = self._tally.first_failure or f"connection lost: {exc!r}"
+        if not self.done.done():
+            self.done.set_result(None)
+
+
+async def drive(
+    port: int, request: bytes, must_hold: bytes, *, connections: int, seconds: float, count: int
+) -> dict[str, object]:
+    """Run the load against 127.0.0.1 and sum it up. Latencies are in milliseconds."""
+    loop = asyncio.get_running_loop()
+    started = time.perf_counter()
+    tally = Tally(started + seconds, count)
+    made = [
+        await loop.create_connection(lambda: Connection(request, must_hold, tally), "127.0.0.1", port)
+        for _ in range(connections)
+    ]
+    await asyncio.wait_for(asyncio.gather(*[protocol.done for _, protocol in made]), seconds + 30)
+    elapsed = time.perf_counter() - started
+    ordered = sorted(tally.latencies)
+    return {
+        "calls": len(ordered),
+        "per_second": round(len(ordered) / elapsed, 1),
+        "p50_ms": round(_at(ordered, 50), 3),
+        "p99_ms": round(_at(ordered, 99), 3),
+        "bytes": tally.bytes_read,
+        "failures": tally.failures,
+        "first_failure": tally.first_failure,
+    }
+
+
+def _at(ordered: list[float], percent: int) -> float:
+    return ordered[min(len(ordered) - 1, len(ordered) * percent // 100)] * 1000 if ordered else 0.0
+
+
+def main() -> None:
+    """`python -m tests.bench.load PORT REQUEST_FILE --connections 32 --seconds 3`."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("port", type=int)
+    parser.add_argument("request", type=Path)
+    parser.add_argument("--must-hold", default="")
+    parser.add_argument("--connections", type=int, default=32)
+    parser.add_argument("--seconds", type=float, default=3)
+    parser.add_argument("--count", type=int, default=1_000_000)
+    given = parser.parse_args()
+    outcome = uvloop.run(
+        drive(
+            given.port,
+            given.request.read_bytes(),
+            given.must_hold.encode(),
+            connections=min(given.connections, 1024),
+            seconds=min(given.seconds, 120),
+            count=given.count,
+        )
+    )
+    sys.stdout.buffer.write(orjson.dumps(outcome) + b"\n")
+
+
+if __name__ == "__main__":
+    main()
