@@ -1,4 +1,4 @@
-"""What more than one dialect needs: reading members of foreign JSON, data URLs, waiting times, bounded words. No vendor's names."""
+"""What more than one dialect needs: members of foreign JSON, data URLs, waiting times, bounded words. No vendor's names."""
 
 import re
 from collections.abc import Mapping

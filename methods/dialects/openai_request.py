@@ -1,0 +1,357 @@
+"""Requests for OpenAI chat completions, both ways. Messages are `openai_messages`' matter, replies `openai_reply`'s.
+
+What the canonical form cannot say stays in `ChatRequest.extra`, verbatim, and is rendered by this dialect only. Before a request
+goes to another vendor, `untranslatable_fields` names what would be lost and matters: everything but `HARMLESS_EXTRA` and
+members that stand at their default. `max_tokens` in `extra` means that the client used that name; the number that counts is
+`ChatRequest.max_tokens`.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Final, Literal, TypeAlias, TypeVar
+
+from methods.dialects.base import Untranslatable
+from methods.dialects.canonical import (
+    ChatRequest,
+    Json,
+    JsonObject,
+    ReasoningSettings,
+    ResponseFormat,
+    Tool,
+    ToolChoice,
+)
+from methods.dialects.openai_messages import (
+    DIALECT,
+    UNTRANSLATABLE_MESSAGE_EXTRA,
+    parse_messages,
+    render_messages,
+)
+from methods.dialects.shared import count_at, effort_of, flag_at, list_at, name_at, number_at, object_at, text_at
+
+_Value = TypeVar("_Value")
+
+MaxTokensField: TypeAlias = Literal["max_completion_tokens", "max_tokens"]
+
+HARMLESS_EXTRA: Final = frozenset(
+    {
+        "max_tokens",  # says only which name the client used
+        "metadata",
+        "prediction",  # changes speed, not the answer
+        "prompt_cache_key",
+        "prompt_cache_options",
+        "prompt_cache_retention",
+        "safety_identifier",
+        "seed",  # best effort by the vendor's own documentation
+        "service_tier",
+        "store",
+        "stream_options",
+    }
+)
+"""Members that another vendor may leave out: they change neither what is answered nor its shape."""
+
+UNTRANSLATABLE_EXTRA: Final = frozenset(
+    {
+        "audio",
+        "frequency_penalty",
+        "function_call",
+        "functions",
+        "logit_bias",
+        "logprobs",
+        "modalities",
+        "moderation",
+        "presence_penalty",
+        "response_format",
+        "tool_choice",
+        "top_logprobs",
+        "verbosity",
+        "web_search_options",
+    }
+)
+"""The vendor's known members that no other vendor may leave out. Unknown members count as these."""
+
+PRICED_EXTRA: Final = frozenset({"audio", "modalities", "service_tier", "web_search_options"})
+"""Members that change what the vendor charges beyond tokens at their usual rate; a door refuses what it cannot price."""
+
+_DEFAULTS: Final[Mapping[str, Json]] = {
+    "frequency_penalty": 0,
+    "presence_penalty": 0,
+    "logit_bias": {},
+    "logprobs": False,
+    "modalities": ["text"],
+    "n": 1,
+    "top_logprobs": 0,
+    "verbosity": "medium",
+}
+_READ: Final = frozenset(
+    {
+        "messages",
+        "model",
+        "max_completion_tokens",
+        "parallel_tool_calls",
+        "reasoning_effort",
+        "response_format",
+        "stop",
+        "stream",
+        "stream_options",
+        "temperature",
+        "tool_choice",
+        "tools",
+        "top_k",
+        "top_p",
+        "user",
+    }
+)
+
+
+def parse_request(body: JsonObject, *, model: str | None = None, is_stream: bool | None = None) -> ChatRequest:
+    """A client's request. A null member is an absent one. Raises: Untranslatable, naming the field that is malformed."""
+    system, messages = parse_messages(body.get("messages"))
+    if not system and not messages:
+        raise Untranslatable("messages", "must hold at least one message")
+    extra: dict[str, Json] = {name: value for name, value in body.items() if name not in _READ and value is not None}
+    streams = is_stream if is_stream is not None else bool(_member(body, "stream", flag_at))
+    _refuse_many_choices(extra)
+    return ChatRequest(
+        model=model or name_at(body.get("model"), "model"),
+        messages=messages,
+        system=system,
+        max_tokens=_parse_max_tokens(body),
+        temperature=_member(body, "temperature", number_at),
+        top_p=_member(body, "top_p", number_at),
+        top_k=_member(body, "top_k", count_at),
+        stop=_parse_stop(body.get("stop")),
+        tools=_parse_tools(body.get("tools")),
+        tool_choice=_parse_tool_choice(body.get("tool_choice"), extra),
+        is_parallel_tools=_member(body, "parallel_tool_calls", flag_at),
+        response_format=_parse_format(body.get("response_format"), extra),
+        reasoning=_parse_reasoning(body.get("reasoning_effort")),
+        is_stream=streams,
+        wants_stream_usage=_parse_stream_options(body.get("stream_options"), extra) or not streams,
+        user=_member(body, "user", text_at),
+        dialect=DIALECT,
+        extra=extra,
+    )
+
+
+def _member(body: JsonObject, name: str, read: Callable[[Json, str], _Value]) -> _Value | None:
+    value = body.get(name)
+    return None if value is None else read(value, name)
+
+
+def _refuse_many_choices(extra: dict[str, Json]) -> None:
+    """One call holds money for one answer, so several choices are refused, never cut down to one."""
+    count = extra.get("n")
+    if count is not None and count_at(count, "n", least=1) != 1:
+        raise Untranslatable("n", "one call gives one choice; leave it out and call again for another")
+
+
+def _parse_max_tokens(body: JsonObject) -> int | None:
+    newer, older = body.get("max_completion_tokens"), body.get("max_tokens")
+    if newer is not None and older is not None and newer != older:
+        raise Untranslatable("max_tokens", "contradicts max_completion_tokens; give only one of them")
+    if newer is not None:
+        return count_at(newer, "max_completion_tokens", least=1)
+    return None if older is None else count_at(older, "max_tokens", least=1)
+
+
+def _parse_stop(value: Json) -> tuple[str, ...]:
+    if value is None or isinstance(value, str):
+        return (value,) if value else ()
+    return tuple(text_at(item, f"stop[{place}]") for place, item in enumerate(list_at(value, "stop")))
+
+
+def _parse_tools(value: Json) -> tuple[Tool, ...]:
+    items = [] if value is None else list_at(value, "tools")
+    return tuple(_parse_tool(object_at(item, f"tools[{place}]"), f"tools[{place}]") for place, item in enumerate(items))
+
+
+def _parse_tool(tool: JsonObject, field: str) -> Tool:
+    """A function; a tool of another kind keeps its whole JSON in `extra`, where `type` tells it apart."""
+    kind = name_at(tool.get("type", "function"), f"{field}.type")
+    if kind != "function":
+        return Tool(name=kind, description=None, parameters={}, extra=tool)
+    function = object_at(tool.get("function"), f"{field}.function")
+    description, parameters = function.get("description"), function.get("parameters")
+    return Tool(
+        name=name_at(function.get("name"), f"{field}.function.name"),
+        description=None if description is None else text_at(description, f"{field}.function.description"),
+        parameters={} if parameters is None else object_at(parameters, f"{field}.function.parameters"),
+        extra={
+            name: value
+            for name, value in function.items()
+            if name not in ("name", "description", "parameters") and value is not None
+        },
+    )
+
+
+def _parse_tool_choice(value: Json, extra: dict[str, Json]) -> ToolChoice | None:
+    match value:
+        case None:
+            return None
+        case "auto" | "none" | "required":
+            return ToolChoice(value)
+        case {"type": "function", "function": {"name": str(name)}} if name:
+            return ToolChoice("named", name)
+        case {"type": str(kind)} if kind != "function":
+            extra["tool_choice"] = value
+            return None
+        case _:
+            raise Untranslatable("tool_choice", "must be auto, none, required or an object that names a function")
+
+
+def _parse_format(value: Json, extra: dict[str, Json]) -> ResponseFormat | None:
+    """Structured output. What goes beyond name, schema and strictness keeps the whole member in `extra` as well."""
+    if value is None:
+        return None
+    member = object_at(value, "response_format")
+    kind = name_at(member.get("type"), "response_format.type")
+    if kind == "text":
+        return ResponseFormat("text")
+    if kind == "json_object":
+        return ResponseFormat("json_object")
+    if kind != "json_schema":
+        extra["response_format"] = value
+        return None
+    inner = object_at(member.get("json_schema"), "response_format.json_schema")
+    if not inner.keys() <= {"name", "schema", "strict"}:
+        extra["response_format"] = value
+    strict = inner.get("strict")
+    return ResponseFormat(
+        "json_schema",
+        schema=object_at(inner.get("schema", {}), "response_format.json_schema.schema"),
+        name=name_at(inner.get("name"), "response_format.json_schema.name"),
+        is_strict=None if strict is None else flag_at(strict, "response_format.json_schema.strict"),
+    )
+
+
+def _parse_reasoning(value: Json) -> ReasoningSettings | None:
+    if value is None:
+        return None
+    effort = name_at(value, "reasoning_effort")
+    return ReasoningSettings() if effort == "none" else ReasoningSettings(effort=effort)
+
+
+def _parse_stream_options(value: Json, extra: dict[str, Json]) -> bool:
+    """Whether the client asked for usage in its stream. The vendor's default is no."""
+    if value is None:
+        return False
+    options = dict(object_at(value, "stream_options"))
+    wants_usage = options.pop("include_usage", None)
+    if options:
+        extra["stream_options"] = options
+    return False if wants_usage is None else flag_at(wants_usage, "stream_options.include_usage")
+
+
+def untranslatable_fields(request: ChatRequest) -> list[str]:
+    """The fields of a request of this dialect that matter and that no other vendor can be told; none for other requests."""
+    if request.dialect != DIALECT:
+        return []
+    fields = [
+        name
+        for name, value in request.extra.items()
+        if name not in HARMLESS_EXTRA
+        and value != _DEFAULTS.get(name)
+        and not (name == "response_format" and request.response_format)
+    ]
+    fields += [f"tools[{place}]" for place, tool in enumerate(request.tools) if "type" in tool.extra]
+    for place, message in enumerate(request.messages):
+        fields += [f"messages[{place}].{name}" for name in message.extra if name in UNTRANSLATABLE_MESSAGE_EXTRA]
+    return fields
+
+
+def render_request(
+    request: ChatRequest,
+    *,
+    max_tokens_field: MaxTokensField,
+    asks_stream_usage: bool,
+    sends_reasoning: bool,
+    sends_top_k: bool,
+) -> JsonObject:
+    """The body to send upstream. Raises: Untranslatable."""
+    is_own = request.dialect == DIALECT
+    body: JsonObject = {"model": request.model}
+    body["messages"] = render_messages(
+        request.system, request.messages, is_own=is_own, sends_reasoning=is_own or sends_reasoning
+    )
+    body.update(_render_settings(request, is_own=is_own, max_tokens_field=max_tokens_field, sends_top_k=sends_top_k))
+    if request.stop:
+        body["stop"] = list(request.stop)
+    if request.tools:
+        body["tools"] = [_render_tool(tool, is_own=is_own) for tool in request.tools]
+    if request.tool_choice:
+        body["tool_choice"] = _render_tool_choice(request.tool_choice)
+    if request.response_format:
+        body["response_format"] = _render_format(request.response_format)
+    if is_own:
+        body.update(
+            {name: value for name, value in request.extra.items() if name not in ("max_tokens", "stream_options")}
+        )
+    if request.is_stream:
+        body["stream"] = True
+        _render_stream_options(body, request, asks_usage=asks_stream_usage, is_own=is_own)
+    return body
+
+
+def _render_settings(
+    request: ChatRequest, *, is_own: bool, max_tokens_field: MaxTokensField, sends_top_k: bool
+) -> JsonObject:
+    """The plain members, those that nobody set left out."""
+    if request.top_k is not None and not (is_own or sends_top_k):
+        raise Untranslatable("top_k", "this vendor has no such setting")
+    settings: JsonObject = {
+        "max_tokens" if is_own and "max_tokens" in request.extra else max_tokens_field: request.max_tokens,
+        "temperature": request.temperature,
+        "top_p": request.top_p,
+        "top_k": request.top_k,
+        "parallel_tool_calls": request.is_parallel_tools if request.tools else None,
+        "user": request.user,
+        "reasoning_effort": _render_effort(request.reasoning, is_own=is_own),
+    }
+    return {name: value for name, value in settings.items() if value is not None}
+
+
+def _render_stream_options(body: JsonObject, request: ChatRequest, *, asks_usage: bool, is_own: bool) -> None:
+    given = request.extra.get("stream_options") if is_own else None
+    options: JsonObject = dict(given) if isinstance(given, dict) else {}
+    if asks_usage:
+        options["include_usage"] = True
+    if options:
+        body["stream_options"] = options
+
+
+def _render_effort(reasoning: ReasoningSettings | None, *, is_own: bool) -> str | None:
+    """Other vendors' clients switch thinking off by habit, and most models refuse `none`, so only this dialect's own say it."""
+    if reasoning is None:
+        return None
+    if reasoning.effort is not None:
+        return reasoning.effort
+    if reasoning.budget_tokens is not None:
+        return effort_of(reasoning.budget_tokens)
+    return "none" if is_own else None
+
+
+def _render_tool(tool: Tool, *, is_own: bool) -> Json:
+    if is_own and "type" in tool.extra:
+        return dict(tool.extra)
+    function: JsonObject = {"name": tool.name}
+    if tool.description is not None:
+        function["description"] = tool.description
+    if tool.parameters:
+        function["parameters"] = tool.parameters
+    if is_own:
+        function.update(tool.extra)
+    return {"type": "function", "function": function}
+
+
+def _render_tool_choice(choice: ToolChoice) -> Json:
+    if choice.mode == "named":
+        return {"type": "function", "function": {"name": choice.name}}
+    return choice.mode
+
+
+def _render_format(wanted: ResponseFormat) -> Json:
+    if wanted.kind != "json_schema":
+        return {"type": wanted.kind}
+    inner: JsonObject = {"name": wanted.name or "reply", "schema": wanted.schema or {}}
+    if wanted.is_strict is not None:
+        inner["strict"] = wanted.is_strict
+    return {"type": "json_schema", "json_schema": inner}
