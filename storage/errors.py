@@ -4,6 +4,8 @@ Fault
 ├── NotFound              there is no such row for this caller
 ├── IdempotencyConflict   the key was used before with another body, or its first call still runs
 └── StorageUnavailable    the store could not keep its promise now; nothing was written
+
+StoreRefused stands beside them: it stops the start and no caller ever sees it.
 """
 
 from collections.abc import Mapping
@@ -55,3 +57,7 @@ class StorageUnavailable(Fault):
 
     reason = "storage_unavailable"
     message = "Service overloaded"
+
+
+class StoreRefused(Exception):
+    """The store cannot be opened as configured. Raised at start only; the message is one line that names the key."""

@@ -1,6 +1,11 @@
-"""Usage of one AI call, in disjoint buckets whose sum is the vendor's own total. No prices here."""
+"""Usage of one AI call: the buckets, and the row that is kept. Never a prompt, never an answer, no price book."""
 
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Literal
+
+Outcome = Literal["done", "partial", "failed", "cancelled", "refused"]
+"""How a call ended: whole; cut off after some output; without output; by the caller; before a provider was asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,3 +58,46 @@ class Usage:
 
     def __add__(self, other: "Usage") -> "Usage":
         return Usage(**{f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(self)})
+
+
+@dataclass(frozen=True, slots=True)
+class UsageRow:
+    """What is kept of one metered call. `Usage` is flat here, because a row is written on every call."""
+
+    id: str
+    """Unique; a row with an id that is already there is the same row, and is not written twice."""
+    request_id: str
+    occurred_us: int
+    """Microseconds since 1970 UTC when the call ended."""
+    user_id: str | None
+    """None: an anonymous caller."""
+    caller_kind: str
+    tier: str
+    method: str
+    door: str
+    provider: str | None
+    """None: no provider was asked."""
+    model: str | None
+    outcome: Outcome
+    usage: Usage = Usage()
+    tenant: str = "default"
+    organization_id: str | None = None
+    is_estimated: bool = False
+    """True: counted by us, because the provider sent no usage."""
+    is_partial: bool = False
+    """True: the call ended before its answer was complete."""
+    latency_us: int = 0
+    first_byte_us: int | None = None
+    """Microseconds from the start to the provider's first output. None: there was none."""
+    is_stream: bool = False
+    feature: str | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    """The caller's own labels, small."""
+    price_version: str | None = None
+    cost_nano: int | None = None
+    """Provider cost in US dollars, scale 9. None: no price is known."""
+    fee_nano: int | None = None
+    """Platform fee in US dollars, scale 9. None: no fee was computed."""
+    charge_amount: int | None = None
+    """What the caller paid, in the scale of `charge_asset`. None: nothing was charged."""
+    charge_asset: str | None = None

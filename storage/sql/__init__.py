@@ -1,0 +1,1 @@
+"""The databases: tables, drivers and statements live here, and rows never leave."""

@@ -1,0 +1,1 @@
+"""The embedded database: one process, one writer thread, read-only readers."""
