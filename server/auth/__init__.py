@@ -1,0 +1,1 @@
+"""Who is calling: credentials are believed or refused here, and nowhere else. What a caller may do is decided further down."""

@@ -1,0 +1,256 @@
+"""From credential to Caller. It says who calls; what they may do is decided by the method and by entitlements."""
+
+import hashlib
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final, assert_never
+
+from monetization.callers import Caller
+from monetization.calls import Credential
+from monetization.errors import Overloaded, Unauthenticated
+
+if TYPE_CHECKING:
+    from aiohttp import ClientSession
+
+    from server.auth.tokens import Keys, TokenRules
+    from server.config_sections import AuthSettings, ClaimNames
+
+_CACHE_SECONDS_MAX: Final = 60.0
+_CACHE_ENTRIES_MAX: Final = 10_000
+_TEXT_LENGTH_MAX = 255
+_LIST_LENGTH_MAX = 100
+_NUMBER_MAX = 2**63 - 1
+
+
+class Callers:
+    """Identifies callers. Callers whose token was checked in the last minute are known without checking it again.
+
+    The cache is keyed by the full SHA-256 of the token together with everything that the token was checked against, so no two
+    tokens and no two configurations ever share an entry; an entry ends with its token.
+    """
+
+    def __init__(
+        self,
+        auth: "AuthSettings",
+        *,
+        keys: "Keys | None",
+        default_tier: str,
+        tier_of: Callable[[str], str | None],
+        on_unknown_tier: Callable[[str], None],
+        on_failure: Callable[[str], None],
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._keys = keys
+        self._rules = _rules(auth) if keys is not None else None
+        self._reader = ClaimReader(
+            auth.claims,
+            default_tier=default_tier,
+            tier_of=tier_of,
+            on_unknown_tier=on_unknown_tier,
+            is_authoritative=auth.authoritative,
+        )
+        self._on_failure = on_failure
+        self._clock = clock
+        self._seed = hashlib.sha256(repr((auth.issuer, auth.audience, auth.algorithms, auth.jwks_url)).encode() + b"\0")
+        self._cache: dict[bytes, tuple[float, Caller]] = {}
+
+    @classmethod
+    def of(
+        cls,
+        auth: "AuthSettings",
+        *,
+        session: "Callable[[], ClientSession]",
+        default_tier: str,
+        tier_of: Callable[[str], str | None],
+        on_unknown_tier: Callable[[str], None],
+        on_failure: Callable[[str], None],
+        on_key_fetch: Callable[[bool], None] = lambda _: None,
+        clock: Callable[[], float] = time.time,
+    ) -> "Callers":
+        """The callers of a configuration that was checked. `session` is asked only where keys come from a URL."""
+        return cls(
+            auth,
+            keys=_keys(auth, session, on_key_fetch),
+            default_tier=default_tier,
+            tier_of=tier_of,
+            on_unknown_tier=on_unknown_tier,
+            on_failure=on_failure,
+            clock=clock,
+        )
+
+    async def aclose(self) -> None:
+        """End what fetching of keys is under way."""
+        if self._keys is not None:
+            await self._keys.aclose()
+
+    async def identify(self, credential: Credential) -> Caller:
+        """Who shows this credential. Raises: Unauthenticated, saying what to do next; Overloaded when keys cannot be had now."""
+        match credential.kind:
+            case "bearer":
+                return self.known(credential.value) or await self._check(credential.value)
+            case "none":
+                return Caller(kind="anonymous", address=credential.address)
+            case "operator":
+                # No operator credential is configured anywhere yet, so nobody holds one.
+                raise self._counted(
+                    Unauthenticated("this server takes no operator key; send a bearer token", reason="operator_off")
+                )
+            case _:
+                assert_never(credential.kind)
+
+    def known(self, token: str) -> Caller | None:
+        """The caller of a token that was checked a moment ago and has not expired; None when it must be checked."""
+        entry = self._cache.get(self._digest(token))
+        return entry[1] if entry is not None and self._clock() < entry[0] else None
+
+    def _digest(self, token: str) -> bytes:
+        digest = self._seed.copy()
+        digest.update(token.encode("utf-8", "surrogatepass"))
+        return digest.digest()
+
+    async def _check(self, token: str) -> Caller:
+        try:
+            claims = await self._claims(token)
+            caller = self._reader.caller(claims)
+        except (Unauthenticated, Overloaded) as refusal:
+            raise self._counted(refusal) from None
+        self._remember(token, caller, expires=claims["exp"])
+        return caller
+
+    async def _claims(self, token: str) -> dict[str, Any]:
+        if self._keys is None or self._rules is None:
+            raise Unauthenticated(
+                "this server takes no tokens; call without one, with your own provider key", reason="tokens_off"
+            )
+        from server.auth.tokens import verified  # noqa: PLC0415  # a server without tokens loads no cryptography
+
+        return await verified(token, keys=self._keys, rules=self._rules, now=self._clock())
+
+    def _remember(self, token: str, caller: Caller, *, expires: float) -> None:
+        now = self._clock()
+        until = min(expires, now + _CACHE_SECONDS_MAX)
+        if until <= now:
+            return  # inside the clock tolerance: checked anew each time
+        digest = self._digest(token)
+        self._cache.pop(digest, None)
+        while len(self._cache) >= _CACHE_ENTRIES_MAX:
+            del self._cache[next(iter(self._cache))]  # the oldest: dictionaries keep their order
+        self._cache[digest] = (until, caller)
+
+    def _counted(self, refusal: Unauthenticated | Overloaded) -> Unauthenticated | Overloaded:
+        self._on_failure(refusal.slug)
+        return refusal
+
+
+def _rules(auth: "AuthSettings") -> "TokenRules":
+    from server.auth.tokens import TokenRules  # noqa: PLC0415  # a server without tokens loads no cryptography
+
+    return TokenRules.of(auth)
+
+
+def _keys(
+    auth: "AuthSettings", session: "Callable[[], ClientSession]", on_fetch: Callable[[bool], None]
+) -> "Keys | None":
+    if not auth.has_key:
+        return None
+    from server.auth.tokens import OneKey, configured_key  # noqa: PLC0415  # same
+
+    if auth.jwks_url is None:
+        key = configured_key(auth)
+        return OneKey(key) if key is not None else None
+    from server.auth.jwks import JwksKeys, JwksLimits  # noqa: PLC0415  # only here is an HTTP client needed
+
+    limits = JwksLimits(
+        refresh_seconds=auth.jwks_refresh_seconds,
+        refetch_seconds=auth.jwks_refetch_seconds,
+        stale_seconds=auth.jwks_stale_seconds,
+    )
+    return JwksKeys(auth.jwks_url, session=session(), monotonic=time.monotonic, limits=limits, on_fetch=on_fetch)
+
+
+class ClaimReader:
+    """Makes a Caller of checked claims: names by configuration, types by rule."""
+
+    def __init__(
+        self,
+        names: "ClaimNames",
+        *,
+        default_tier: str,
+        tier_of: Callable[[str], str | None],
+        on_unknown_tier: Callable[[str], None],
+        is_authoritative: bool,
+    ) -> None:
+        self._names = names
+        self._default_tier = default_tier
+        self._tier_of = tier_of
+        self._on_unknown_tier = on_unknown_tier
+        self._is_authoritative = is_authoritative
+
+    def caller(self, claims: dict[str, Any]) -> Caller:
+        """Raises: Unauthenticated, naming the claim that is wrong."""
+        names = self._names
+        user = _text(claims, names.user) or _text(claims, "sub")
+        if user is None:
+            raise _refusal(names.user, "is missing")
+        role = _text(claims, names.role)
+        numbers = {
+            "monthly_token_quota": _number(claims, names.monthly_token_quota),
+            "rpm": _number(claims, names.rpm),
+            "tpm": _number(claims, names.tpm),
+        }
+        return Caller(
+            kind="subscription",
+            user_id=user,
+            organization_id=_text(claims, names.organization),
+            email=_text(claims, names.email),
+            tier=self._tier(_text(claims, names.tier)),
+            roles=_texts(claims, names.roles) | ({role} if role is not None else set()),
+            features=_texts(claims, names.features),
+            limits={name: number for name, number in numbers.items() if number is not None},
+            is_authoritative=self._is_authoritative,
+        )
+
+    def _tier(self, said: str | None) -> str:
+        if said is None:
+            return self._default_tier
+        tier = self._tier_of(said)
+        if tier is None:
+            self._on_unknown_tier(said)
+            return self._default_tier
+        return tier
+
+
+def _text(claims: dict[str, Any], name: str) -> str | None:
+    """A claim that is text or absent (null and empty count as absent). Raises: Unauthenticated."""
+    value = claims.get(name)
+    if value is None or value == "":
+        return None
+    if not isinstance(value, str) or len(value) > _TEXT_LENGTH_MAX or not value.isprintable():
+        raise _refusal(name, f"must be text of at most {_TEXT_LENGTH_MAX} printable characters")
+    return value
+
+
+def _number(claims: dict[str, Any], name: str) -> int | None:
+    value = claims.get(name)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _NUMBER_MAX:
+        raise _refusal(name, "must be a whole number that is not negative")
+    return value
+
+
+def _texts(claims: dict[str, Any], name: str) -> frozenset[str]:
+    values = claims.get(name)
+    if values is None:
+        return frozenset()
+    if not isinstance(values, list) or len(values) > _LIST_LENGTH_MAX:
+        raise _refusal(name, f"must be a list of at most {_LIST_LENGTH_MAX} texts")
+    if any(not isinstance(value, str) or len(value) > _TEXT_LENGTH_MAX for value in values):
+        raise _refusal(name, f"must hold only texts of at most {_TEXT_LENGTH_MAX} characters")
+    return frozenset(values)
+
+
+def _refusal(claim: str, problem: str) -> Unauthenticated:
+    return Unauthenticated(
+        f"the token's claim {claim!r} {problem}; ask its issuer to correct it", reason="invalid_claim"
+    )

@@ -1,0 +1,162 @@
+"""The `tollgate` command: what it can do, and how errors look. The work is in the modules that each command imports for itself.
+
+Nothing but the command-line library is imported here, so that `tollgate --help` answers at once.
+"""
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from server.config import Settings
+
+Config = Annotated[Path | None, typer.Option("--config", "-c", metavar="FILE", help="The configuration file.")]
+Demo = Annotated[bool, typer.Option("--demo", help="Use the demo: simulator provider, embedded database, own key.")]
+State = Annotated[Path | None, typer.Option(metavar="FOLDER", help="Where the demo keeps its key and database.")]
+
+app = typer.Typer(
+    name="tollgate",
+    help="A JSON-RPC 2.0 AI backend that earns money.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+class Refused(Exception):
+    """The command cannot be carried out; its text is the one line that is shown."""
+
+
+def main() -> None:
+    """Run the command line. Exit 2 with one line on stderr for what the operator can correct."""
+    try:
+        app(prog_name="tollgate")
+    except Exception as wrong:
+        if not _is_for_operators(wrong):
+            raise
+        sys.stderr.write(f"tollgate: {wrong}\n")
+        sys.exit(2)
+
+
+def _is_for_operators(wrong: Exception) -> bool:
+    # By name: importing the class would load the configuration for `--help`.
+    return isinstance(wrong, Refused) or type(wrong).__name__ in {"ConfigError", "DemoError", "IssueError"}
+
+
+@app.command()
+def serve(
+    config: Config = None,
+    *,
+    demo: Demo = False,
+    state: State = None,
+    host: Annotated[str | None, typer.Option(help="Listen here instead of server.host.")] = None,
+    port: Annotated[int | None, typer.Option(min=0, max=65_535, help="Listen here instead of server.port.")] = None,
+) -> None:
+    """Serve until told to stop."""
+    said = {"host": host, "port": port}
+    address = {key: value for key, value in said.items() if value is not None}
+    if demo:
+        from server.demo import prepared_demo  # noqa: PLC0415  # each command imports only what it needs
+
+        _refuse_both(config)
+        settings, greeting = prepared_demo(state, address)
+        _refuse_busy_port(settings)
+        typer.echo(greeting)
+    else:
+        settings = _settings(config, address)
+        _refuse_busy_port(settings)
+    from server.serving import serve as serve_settings  # noqa: PLC0415  # same
+
+    serve_settings(settings)
+
+
+@app.command()
+def token(
+    user: Annotated[str, typer.Option(help="The user id that the token names.")],
+    tier: Annotated[str, typer.Option(help="The tier that the token names.")],
+    config: Config = None,
+    *,
+    demo: Demo = False,
+    state: State = None,
+    organization: Annotated[str | None, typer.Option(help="The organization id.")] = None,
+    role: Annotated[list[str] | None, typer.Option(help="A role; may be repeated.")] = None,
+    feature: Annotated[list[str] | None, typer.Option(help="A feature; may be repeated.")] = None,
+    expires: Annotated[int, typer.Option(min=1, max=31_536_000, help="Life in seconds.")] = 3600,
+) -> None:
+    """Make a token for tests. Needs auth.private_key."""
+    from server.auth.issuing import Holder, issued  # noqa: PLC0415  # each command imports only what it needs
+
+    holder = Holder(user, tier, organization, tuple(role or ()), tuple(feature or ()))
+    typer.echo(issued(_either(config, state, demo=demo), holder, expires_seconds=expires))
+
+
+@app.command()
+def doctor(config: Config = None, *, demo: Demo = False, state: State = None) -> None:
+    """Show what is configured and what can be reached. Exit 1 when something configured cannot."""
+    from server.cli_doctor import examine  # noqa: PLC0415  # each command imports only what it needs
+
+    lines, is_well = examine(_either(config, state, demo=demo))
+    for line in lines:
+        typer.echo(line)
+    if not is_well:
+        raise typer.Exit(1)
+
+
+@app.command()
+def openrpc(config: Config = None) -> None:
+    """Print the OpenRPC document of this server."""
+    import json  # noqa: PLC0415  # each command imports only what it needs
+
+    from server.config import Settings  # noqa: PLC0415  # same
+    from server.describe import openrpc_document  # noqa: PLC0415  # same
+
+    settings = Settings() if config is None else _settings(config)
+    typer.echo(json.dumps(openrpc_document(settings), indent=2))
+
+
+def _either(config: Path | None, state: Path | None, *, demo: bool) -> "Settings":
+    if not demo:
+        return _settings(config)
+    from server.demo import demo_settings  # noqa: PLC0415  # each command imports only what it needs
+
+    _refuse_both(config)
+    return demo_settings(state)
+
+
+def _settings(config: Path | None, address: Mapping[str, object] | None = None) -> "Settings":
+    """The settings of a file, with an address from the command line in the place of the file's."""
+    if config is None:
+        raise Refused("give --config FILE (start from config.example.toml), or --demo")
+    from server.config import Settings  # noqa: PLC0415  # each command imports only what it needs
+
+    environ = {
+        **os.environ,
+        **{f"TOLLGATE__SERVER__{key.upper()}": str(value) for key, value in (address or {}).items()},
+    }
+    return Settings.load(config, environ)
+
+
+def _refuse_both(config: Path | None) -> None:
+    if config is not None:
+        raise Refused("--config and --demo exclude each other; give one")
+
+
+def _refuse_busy_port(settings: "Settings") -> None:
+    """Say so in one line before anything is built."""
+    import socket  # noqa: PLC0415  # each command imports only what it needs
+
+    host, port = settings.server.host, settings.server.port
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as wrong:
+        reason = (wrong.strerror or "unusable").lower()
+        raise Refused(
+            f"cannot listen on {host}:{port} ({reason}); stop what listens there, or give another --port"
+        ) from None

@@ -1,0 +1,131 @@
+"""`tollgate doctor`: what is configured, secrets masked, and what can be reached. It changes nothing and sends no request."""
+
+import asyncio
+import os
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from server.config import Settings
+
+_TIMEOUT_SECONDS = 2.0
+_PORTS = {"http": 80, "https": 443, "postgresql": 5432, "redis": 6379, "rediss": 6379}
+_TLS = frozenset({"https", "rediss"})
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of the report."""
+
+    name: str
+    shown: str
+    problem: str | None = None
+    """None: well."""
+
+    def line(self) -> str:
+        """As printed."""
+        mark = "ok  " if self.problem is None else "FAIL"
+        return f"{mark}  {self.name:<24} {self.shown}" + (f": {self.problem}" if self.problem else "")
+
+
+def examine(settings: "Settings") -> tuple[list[str], bool]:
+    """The report, and whether everything configured can be reached."""
+    findings = asyncio.run(_findings(settings))
+    return [finding.line() for finding in findings], all(finding.problem is None for finding in findings)
+
+
+async def _findings(settings: "Settings") -> list[Finding]:
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(_reached(name, url, note)) for name, url, note in _addresses(settings)]
+    reached = [task.result() for task in tasks]
+    return [_server(settings), _auth(settings), *_database(settings), *reached, *_keyless(settings)]
+
+
+def _server(settings: "Settings") -> Finding:
+    server = settings.server
+    return Finding("server", f"{server.host}:{server.port}, {server.workers} worker(s), seen as {server.public_url}")
+
+
+def _auth(settings: "Settings") -> Finding:
+    auth = settings.auth
+    kinds = [name for name in ("public_key", "jwks_url", "secret", "private_key") if getattr(auth, name) is not None]
+    shown = f"{', '.join(kinds)} ({', '.join(auth.algorithms)}), issuer {auth.issuer}" if kinds else "no tokens"
+    return Finding("auth", f"{shown}; anonymous callers: {auth.anonymous}")
+
+
+def _database(settings: "Settings") -> list[Finding]:
+    """The embedded database's place; a server elsewhere is among the addresses."""
+    if not settings.storage.is_sqlite:
+        return []
+    path = Path(settings.storage.url.get_secret_value().removeprefix("sqlite:///").partition("?")[0]).absolute()
+    folder = path.parent
+    problem = None
+    if not folder.is_dir():
+        problem = "its folder does not exist; create it"
+    elif not os.access(folder, os.W_OK | os.X_OK) or (path.exists() and not os.access(path, os.R_OK | os.W_OK)):
+        problem = "cannot be written; correct its owner or mode"
+    return [Finding("database", f"sqlite {path}", problem)]
+
+
+def _addresses(settings: "Settings") -> list[tuple[str, str, str]]:
+    """Name, URL and a note on everything that lives elsewhere."""
+    found = []
+    if not settings.storage.is_sqlite:
+        found.append(("database", settings.storage.url.get_secret_value(), ""))
+    if settings.storage.redis_url.get_secret_value():
+        found.append(("redis", settings.storage.redis_url.get_secret_value(), ""))
+    if settings.auth.jwks_url is not None:
+        found.append(("auth.jwks_url", settings.auth.jwks_url, ""))
+    found.extend(
+        (f"providers.{name}", provider.base_url, "key ***" if provider.api_key else "no key: callers bring their own")
+        for name, provider in settings.providers.items()
+        if provider.kind != "simulator"
+    )
+    if settings.webhooks.url:
+        found.append(("webhooks", settings.webhooks.url, ""))
+    return found
+
+
+def _keyless(settings: "Settings") -> list[Finding]:
+    return [
+        Finding(f"providers.{name}", "simulator, needs no key")
+        for name, provider in settings.providers.items()
+        if provider.kind == "simulator"
+    ]
+
+
+async def _reached(name: str, url: str, note: str) -> Finding:
+    parts = urlsplit(url)
+    if parts.scheme == "unix":
+        return _socket(name, parts.path)
+    host = parts.hostname or "localhost"
+    try:
+        port = parts.port or _PORTS[parts.scheme]
+        problem = await _connect_problem(host, port, is_tls=parts.scheme in _TLS)
+    except ValueError:
+        port, problem = 0, "the port is no number"
+    # Only host and port are shown: a URL may hold a user, a password, or a key in its query.
+    return Finding(name, f"{parts.scheme} {host}:{port}" + (f", {note}" if note else ""), problem)
+
+
+def _socket(name: str, path: str) -> Finding:
+    return Finding(name, f"unix {path}", None if Path(path).is_socket() else "there is no such socket; check the path")
+
+
+async def _connect_problem(host: str, port: int, *, is_tls: bool) -> str | None:
+    """What stands in the way of a connection; None when it stood."""
+    try:
+        async with asyncio.timeout(_TIMEOUT_SECONDS):
+            context = ssl.create_default_context() if is_tls else None
+            _, writer = await asyncio.open_connection(host, port, ssl=context)
+    except TimeoutError:
+        return f"no answer within {_TIMEOUT_SECONDS:g} s; check address and firewall"
+    except ssl.SSLError as wrong:
+        return f"TLS failed ({(wrong.reason or 'unknown').lower().replace('_', ' ')}); check certificate and clock"
+    except OSError as wrong:
+        return f"not reachable ({(wrong.strerror or type(wrong).__name__).lower()}); check address and service"
+    writer.close()
+    return None

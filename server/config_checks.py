@@ -1,0 +1,189 @@
+"""Contradictions between settings that are each right on their own. Pure: nothing is opened and nobody is asked."""
+
+from collections.abc import Iterator
+from ipaddress import ip_address
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from pydantic import SecretStr
+
+if TYPE_CHECKING:
+    from server.config import Settings
+    from server.config_sections import AuthSettings, ProviderSettings
+
+Problem = tuple[str, str]
+"""The key, and what is wrong with it and what to do."""
+
+HMAC_BYTES_MIN = 32  # RFC 7518, section 3.2: a key of at least the size of the hash output
+_DEFAULTS = (
+    "changeme",
+    "change-me",
+    "change_me",
+    "change-in",
+    "change_in",
+    "your-",
+    "your_",
+    "placeholder",
+    "password",
+)
+_DISTINCT_MIN = 8
+
+
+def first_contradiction(settings: "Settings") -> Problem | None:
+    """The first thing that cannot be, or None."""
+    checks = (_server, _auth, _providers, _routing, _tiers, _secrets, _addresses)
+    return next((problem for check in checks for problem in check(settings)), None)
+
+
+def _server(settings: "Settings") -> Iterator[Problem]:
+    if settings.server.workers > 1 and settings.storage.is_sqlite:
+        yield "server.workers", "more than 1 needs PostgreSQL; set storage.url to postgresql://… or workers to 1"
+    if not _is_http(settings.server.public_url):
+        yield "server.public_url", "must be an http:// or https:// address"
+
+
+def _auth(settings: "Settings") -> Iterator[Problem]:
+    auth = settings.auth
+    given = [name for name in ("public_key", "jwks_url", "secret") if getattr(auth, name) is not None]
+    if len(given) > 1:
+        yield f"auth.{given[1]}", f"auth.{given[0]} is set too; keep one of public_key, jwks_url and secret"
+    if not auth.has_key:
+        if auth.require_auth:
+            yield "auth.require_auth", "nobody could sign in; set public_key, jwks_url or secret"
+        return
+    for name in ("issuer", "audience"):
+        if not getattr(auth, name):
+            yield f"auth.{name}", "is required where a key is configured; give the value that tokens carry"
+    yield from _algorithms(auth)
+    yield from _keys(auth)
+
+
+def _algorithms(auth: "AuthSettings") -> Iterator[Problem]:
+    if auth.secret is None and "HS256" in auth.algorithms:
+        yield "auth.algorithms", "HS256 needs auth.secret and nothing else; remove HS256 or give the secret"
+    if auth.secret is not None and set(auth.algorithms) != {"HS256"}:
+        yield "auth.secret", 'is only for HS256; set algorithms = ["HS256"], or give public_key or jwks_url instead'
+    if auth.secret is not None:
+        value = auth.secret.get_secret_value()
+        if len(value.encode()) < HMAC_BYTES_MIN:
+            yield "auth.secret", f"is shorter than {HMAC_BYTES_MIN} bytes; make one with: openssl rand -base64 48"
+        if _is_default(value) or "-----BEGIN" in value:
+            yield "auth.secret", "looks like a default or a key file; make one with: openssl rand -base64 48"
+
+
+def _keys(auth: "AuthSettings") -> Iterator[Problem]:
+    if auth.jwks_url is not None and not is_safe_address(auth.jwks_url):
+        yield "auth.jwks_url", "must be https:// (http:// only on this machine); correct the address"
+    # The cryptography is loaded only where there is a key to look at.
+    from server.auth.tokens import KeyProblem, check_keys  # noqa: PLC0415
+
+    try:
+        check_keys(auth)
+    except KeyProblem as wrong:
+        yield f"auth.{wrong.key}", wrong.problem
+
+
+def _providers(settings: "Settings") -> Iterator[Problem]:
+    for name, provider in settings.providers.items():
+        url = provider.base_url
+        if provider.kind != "simulator" and (not _is_http(url) or "@" in url or "?" in url):
+            yield (
+                f"providers.{name}.base_url",
+                "must be an http:// or https:// address without user, password and query",
+            )
+        if provider.first_byte_timeout_seconds > provider.timeout_seconds:
+            said = provider.model_fields_set
+            key = "first_byte_timeout_seconds" if "first_byte_timeout_seconds" in said else "timeout_seconds"
+            yield f"providers.{name}.{key}", "first_byte_timeout_seconds must not be longer than timeout_seconds"
+
+
+def _routing(settings: "Settings") -> Iterator[Problem]:
+    routing, providers = settings.routing, settings.providers
+    if routing.default_model is not None and routing.default_provider is None:
+        yield "routing.default_model", "needs default_provider; name the provider that serves it"
+    if routing.default_provider is not None:
+        provider = providers.get(routing.default_provider)
+        if provider is None:
+            yield (
+                "routing.default_provider",
+                f"there is no [providers.{routing.default_provider}]; add it or name another",
+            )
+        elif provider.models and routing.default_model is not None and routing.default_model not in provider.models:
+            yield "routing.default_model", f"is not in providers.{routing.default_provider}.models; add it there"
+    for model, others in routing.fallbacks.items():
+        for other in (model, *others):
+            if not _is_served(other, providers):
+                yield (
+                    f"routing.fallbacks.{model}",
+                    f"no configured provider serves {other!r}; configure one or remove it",
+                )
+
+
+def _is_served(model: str, providers: "dict[str, ProviderSettings]") -> bool:
+    if any(model in provider.models for provider in providers.values()):
+        return True
+    owner, slash, rest = model.partition("/")
+    if slash:
+        return owner in providers and (not providers[owner].models or rest in providers[owner].models)
+    return any(not provider.models for provider in providers.values())
+
+
+def _tiers(settings: "Settings") -> Iterator[Problem]:
+    from monetization.tiers import Tiers, merged  # noqa: PLC0415  # keeps this module's import free of commerce
+
+    said = {key: tier.said() for key, tier in settings.tiers.items()}
+    try:
+        Tiers(merged(said, policy=settings.charging.policy), default=settings.charging.default_tier)
+    except ValueError as wrong:
+        key, _, problem = str(wrong).partition(": ")
+        yield key, problem
+
+
+def _secrets(settings: "Settings") -> Iterator[Problem]:
+    secrets: dict[str, SecretStr | None] = {
+        f"providers.{name}.api_key": provider.api_key for name, provider in settings.providers.items()
+    }
+    secrets["payments.stripe.webhook_secret"] = settings.payments.stripe.webhook_secret
+    for key, secret in secrets.items():
+        if secret is not None and any(word in secret.get_secret_value().lower() for word in _DEFAULTS):
+            yield key, "looks like a placeholder; give the real secret, best as env:NAME"
+
+
+def _addresses(settings: "Settings") -> Iterator[Problem]:
+    addresses = {
+        "urls.upgrade": settings.urls.upgrade,
+        "urls.billing": settings.urls.billing,
+        "webhooks.url": settings.webhooks.url,
+    }
+    for key, url in addresses.items():
+        if url and not _is_http(url):
+            yield key, "must be an http:// or https:// address, or empty"
+
+
+def _is_default(secret: str) -> bool:
+    return any(word in secret.lower() for word in _DEFAULTS) or len(set(secret)) < _DISTINCT_MIN
+
+
+def _is_http(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port or 0) >= 0
+    except ValueError:
+        return False
+
+
+def is_safe_address(url: str) -> bool:
+    """Whether keys may be fetched from here: https anywhere, http only on this machine, no user or password in it."""
+    if not _is_http(url):
+        return False
+    parts = urlsplit(url)
+    if "@" in parts.netloc:
+        return False
+    return parts.scheme == "https" or _is_loopback(parts.hostname or "")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,347 @@
+"""Every section of the configuration file as a type; the attribute layout mirrors the file. No section knows another one."""
+
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
+
+from monetization.tiers import Policy
+from server.config_values import Exact, Names, Percent, nano
+
+Kind = Literal["openai", "anthropic", "google", "simulator"]
+Algorithm = Literal["RS256", "ES256", "Ed25519", "EdDSA", "HS256"]
+Positive = Annotated[int, Field(ge=1, le=2**53 - 1)]
+Amount = Annotated[int, Field(ge=0, le=2**53 - 1)]
+Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
+
+
+def _filled(value: SecretStr) -> SecretStr:
+    if not value.get_secret_value().strip():
+        raise ValueError("is empty; give a value, or remove the key")
+    return value
+
+
+Filled = Annotated[SecretStr, AfterValidator(_filled)]
+"""A secret that is not empty. It never prints."""
+
+
+class Section(BaseModel):
+    """What all sections share: unknown keys are refused, nothing changes later, no error repeats a value."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, allow_inf_nan=False)
+
+
+class ServerSettings(Section):
+    """`[server]`."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65_535)] = 8000
+    public_url: str = ""
+    """The address that clients see. Empty in the file: made of host and port."""
+    workers: Annotated[int, Field(ge=1, le=256)] = 1
+    http_status: Literal["always_200", "mapped"] = "always_200"
+    body_bytes_max: Annotated[int, Field(ge=1_024, le=2**30)] = 4_194_304
+    batch_max: Annotated[int, Field(ge=1, le=1_000)] = 50
+    batch_concurrency: Annotated[int, Field(ge=1, le=1_000)] = 8
+    """Calls of one batch that run at the same time."""
+    depth_max: Annotated[int, Field(ge=8, le=500)] = 64
+    """Nesting of a JSON body."""
+    response_bytes_max: Annotated[int, Field(ge=1_024, le=2**30)] = 16_777_216
+    read_timeout_seconds: Seconds = 15.0
+    """For a whole request to arrive."""
+    calls_max: Positive = 512
+    """Metered calls that run in one process; more are refused with -32010."""
+    drain_seconds: Seconds = 20.0
+    """After SIGTERM, how long running calls may take to finish."""
+    ping_seconds: Seconds = 15.0
+    """Between two signs of life on an idle stream."""
+    cors_origins: Names = ()
+    trusted_proxies: Names = ()
+    """Addresses whose X-Forwarded-For is believed. Empty: nobody's."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _address(cls, values: Any) -> Any:
+        if isinstance(values, dict) and not values.get("public_url"):
+            host = str(values.get("host", "127.0.0.1"))
+            shown = f"[{host}]" if ":" in host else host
+            return {**values, "public_url": f"http://{shown}:{values.get('port', 8000)}"}
+        return values
+
+
+def _database(value: SecretStr) -> SecretStr:
+    url = value.get_secret_value().replace("postgres://", "postgresql://", 1)
+    if not url.startswith(("sqlite:///", "postgresql://")) or url == "sqlite:///":
+        raise ValueError("must be sqlite:///FILE or postgresql://user:password@host/database")
+    return SecretStr(url)
+
+
+def _redis(value: SecretStr) -> SecretStr:
+    url = value.get_secret_value()
+    if url and not url.startswith(("redis://", "rediss://", "unix://")):
+        raise ValueError("must be redis://host:port/number, rediss://…, unix://… or empty")
+    return value
+
+
+class StorageSettings(Section):
+    """`[storage]`. URLs may hold passwords, so both are secrets."""
+
+    url: Annotated[SecretStr, AfterValidator(_database)] = SecretStr("sqlite:///tollgate.db")
+    redis_url: Annotated[SecretStr, AfterValidator(_redis)] = SecretStr("")
+    """Empty: limits and leases live in this process."""
+    usage_retention_days: Annotated[int, Field(ge=1, le=36_500)] = 400
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether the embedded database is used."""
+        return self.url.get_secret_value().startswith("sqlite:")
+
+
+class ClaimNames(Section):
+    """`[auth] claims`: what the claims of a token are called."""
+
+    user: str = "userId"
+    """Falls back to `sub`."""
+    organization: str = "organizationId"
+    tier: str = "subscriptionTier"
+    email: str = "email"
+    monthly_token_quota: str = "monthlyTokenQuota"  # noqa: S105  # the name of a claim
+    rpm: str = "rpmLimit"
+    tpm: str = "tpmLimit"
+    features: str = "features"
+    roles: str = "roles"
+    role: str = "role"
+
+
+def _pem(value: SecretStr) -> SecretStr:
+    # Environment variables often hold a PEM with its line ends written as \n.
+    return SecretStr(value.get_secret_value().replace("\\n", "\n").strip())
+
+
+Pem = Annotated[Filled, AfterValidator(_pem)]
+
+
+class AuthSettings(Section):
+    """`[auth]`. Without a key only anonymous callers and callers with an own provider key are served."""
+
+    issuer: str = ""
+    audience: str = ""
+    algorithms: Annotated[tuple[Algorithm, ...], Names.__metadata__[0], Field(min_length=1)] = ("RS256",)
+    public_key: Pem | None = None
+    jwks_url: str | None = None
+    jwks_refresh_seconds: Annotated[float, Field(ge=1, le=86_400)] = 300.0
+    """Age at which the key set is fetched again."""
+    jwks_refetch_seconds: Annotated[float, Field(ge=1, le=3_600)] = 10.0
+    """At most one fetch in this time, whatever callers send."""
+    jwks_stale_seconds: Annotated[float, Field(ge=1, le=604_800)] = 86_400.0
+    """How long the last good key set is used while its URL fails."""
+    secret: Filled | None = None
+    private_key: Pem | None = None
+    """Only for `tollgate token`; a server that is told its issuer's public key needs none."""
+    clock_tolerance_seconds: Annotated[int, Field(ge=0, le=600)] = 30
+    authoritative: bool = False
+    public_methods: Names = (
+        "health",
+        "ping",
+        "rpc.discover",
+        "listTiers",
+        "getTierDetails",
+        "getProviderPricing",
+    )
+    require_auth: bool = False
+    anonymous: Literal["off", "byok"] = "byok"
+    claims: ClaimNames = ClaimNames()
+
+    @property
+    def has_key(self) -> bool:
+        """Whether tokens can be checked at all."""
+        return any((self.public_key, self.jwks_url, self.secret, self.private_key))
+
+
+_BASE_URLS: dict[str, str] = {
+    "openai": "https://api.openai.com/v1",
+    "anthropic": "https://api.anthropic.com",
+    "google": "https://generativelanguage.googleapis.com",
+    "simulator": "",
+}
+
+
+class ProviderSettings(Section):
+    """`[providers.NAME]`."""
+
+    BASE_URLS: ClassVar[dict[str, str]] = _BASE_URLS
+
+    kind: Kind
+    """May be left out where the name itself is a kind."""
+    api_key: Filled | None = None
+    """None: only callers with an own key are served by it (or a server that asks for none)."""
+    base_url: Annotated[str, AfterValidator(lambda url: url.rstrip("/"))] = ""
+    """Empty in the file: the vendor's own."""
+    models: Names = ()
+    """Empty: every model that has a price."""
+    timeout_seconds: Seconds = 120.0
+    connect_timeout_seconds: Seconds = 5.0
+    first_byte_timeout_seconds: Seconds = 60.0
+    retries: Annotated[int, Field(ge=0, le=10)] = 2
+    max_concurrency: Annotated[int, Field(ge=1, le=100_000)] = 256
+    headers: dict[str, SecretStr] = Field(default_factory=dict)
+    """Sent with every request; values count as secrets."""
+    breaker_failures: Annotated[int, Field(ge=1, le=10_000)] = 5
+    """Failures in a row after which the provider is left alone."""
+    breaker_seconds: Seconds = 30.0
+    """How long it is left alone."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _vendor_address(cls, values: Any) -> Any:
+        if isinstance(values, dict) and not values.get("base_url") and values.get("kind") in _BASE_URLS:
+            return {**values, "base_url": _BASE_URLS[values["kind"]]}
+        return values
+
+
+class RoutingSettings(Section):
+    """`[routing]`."""
+
+    default_provider: str | None = None
+    default_model: str | None = None
+    fallbacks: dict[str, Names] = Field(default_factory=dict)
+    """Model → the models asked when it fails: a model name, or `provider/model`."""
+
+
+class PriceSettings(Section):
+    """`[prices]`: US dollars per million units. None: the built-in price book's rule for that bucket."""
+
+    input: Exact
+    output: Exact
+    cache_read: Exact | None = None
+    cache_write_5m: Exact | None = None
+    cache_write_1h: Exact | None = None
+    audio_input: Exact | None = None
+    image_input: Exact | None = None
+    reasoning: Exact | None = None
+    audio_output: Exact | None = None
+    image_output: Exact | None = None
+
+
+class ChargingSettings(Section):
+    """`[charging]`: what tiers do that do not say otherwise."""
+
+    default_tier: str = "free"
+    policy: Policy = "allowance"
+    platform_fee_percent: Percent = Decimal(20)
+    purchase_fee_percent: Percent = Decimal(20)
+    usage_fee_percent: Annotated[Exact, Field(le=1_000)] = Decimal(25)
+    credit_value_usd: Annotated[Exact, Field(gt=0)] = Decimal("0.01")
+    overdraft_tokens: Amount = 0
+
+
+class Overage(Section):
+    """`overage` of a tier: calls past the quota are served at this price."""
+
+    price_usd_per_million: Exact | None
+    """None: `overage = "off"`."""
+
+
+def _overage(value: object) -> object:
+    return Overage(price_usd_per_million=None) if value == "off" else value
+
+
+def _threshold(value: int) -> int:
+    if not 1 <= value <= 100:  # noqa: PLR2004  # percent
+        raise ValueError("every threshold must lie between 1 and 100")
+    return value
+
+
+class TierSettings(Section):
+    """`[tiers.NAME]`: what the operator says about a tier. None: not said, the built-in tier or the default stands."""
+
+    name: Annotated[str, Field(min_length=1)] | None = None
+    aliases: Names | None = None
+    price_usd: Exact | None = None
+    policy: Policy | None = None
+    monthly_token_quota: Amount | None = None
+    monthly_request_quota: Amount | None = None
+    max_tokens_per_request: Positive | None = None
+    rpm: Positive | None = None
+    tpm: Positive | None = None
+    concurrent: Positive | None = None
+    features: Names | None = None
+    providers: Names | None = None
+    models: Names | None = None
+    overage: Annotated[Overage, BeforeValidator(_overage)] | None = None
+    rollover_max_tokens: Amount | None = None
+    thresholds_percent: tuple[Annotated[int, AfterValidator(_threshold)], ...] | None = None
+
+    def said(self) -> dict[str, object]:
+        """Only what was said, spelled as `monetization.tiers.Tier` spells its fields."""
+        fields: dict[str, object] = {}
+        for key in self.model_fields_set:
+            value = getattr(self, key)
+            match key:
+                case "price_usd":
+                    fields["price_nano"] = nano(value)
+                case "overage":
+                    price = value.price_usd_per_million
+                    fields["overage_nano_per_million"] = None if price is None else nano(price)
+                case "features" | "providers" | "models":
+                    fields[key] = frozenset(value)
+                case _:
+                    fields[key] = value
+        return fields
+
+
+class LimitSettings(Section):
+    """Speed of callers without a tier."""
+
+    rpm: Positive
+    tpm: Positive
+    concurrent: Positive
+
+
+class LimitsSettings(Section):
+    """`[limits]`."""
+
+    byok: LimitSettings = LimitSettings(rpm=120, tpm=200_000, concurrent=10)
+    anonymous: LimitSettings = LimitSettings(rpm=5, tpm=500, concurrent=1)
+    when_store_is_down: Literal["open", "closed"] = "open"
+
+
+class UrlsSettings(Section):
+    """`[urls]`: where refused callers are sent."""
+
+    upgrade: str = ""
+    billing: str = ""
+
+
+class LoggingSettings(Section):
+    """`[logging]`."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+class PromptsSettings(Section):
+    """`[prompts]`."""
+
+    directory: Path | None = None
+    """Prompt files, relative to the configuration file. None: the server keeps no prompts."""
+
+
+class ProcessorSettings(Section):
+    """`[payments.NAME]`."""
+
+    webhook_secret: Filled | None = None
+    """None: its webhook door stays closed."""
+
+
+class PaymentsSettings(Section):
+    """`[payments]`."""
+
+    stripe: ProcessorSettings = ProcessorSettings()
+
+
+class WebhooksSettings(Section):
+    """`[webhooks]`: events that are sent out."""
+
+    url: str = ""
+    """Where billing events go. Empty: nowhere."""

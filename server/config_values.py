@@ -1,0 +1,133 @@
+"""The kinds of value that a setting can have, and the references `env:NAME` and `file:PATH`. No setting is named here."""
+
+import json
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+_FILE_BYTES_MAX = 65_536
+_SCALE = 9
+
+
+class ConfigError(Exception):
+    """The configuration cannot be served. Its text is one line that names the key and never a secret."""
+
+    def __init__(self, origin: str, key: str, problem: str) -> None:
+        super().__init__(": ".join(part for part in (origin, key, problem) if part).replace("\n", " "))
+        self.key = key
+
+
+def _exact(value: object) -> object:
+    if isinstance(value, (float, bool)):
+        raise ValueError('money and percentages are exact; write the number as a string, like "0.25"')  # noqa: TRY004  # pydantic turns only ValueErrors into errors with a place
+    return value
+
+
+def _nano(value: Decimal) -> Decimal:
+    exponent = value.as_tuple().exponent
+    if isinstance(exponent, int) and -exponent > _SCALE:
+        raise ValueError(f"has more than {_SCALE} digits after the point; round it")
+    return value
+
+
+Exact = Annotated[
+    Decimal, BeforeValidator(_exact), AfterValidator(_nano), Field(ge=0, le=1_000_000_000, allow_inf_nan=False)
+]
+"""A decimal of at most nine places, never a float."""
+Percent = Annotated[Exact, Field(le=100)]
+
+
+def _list(value: object) -> object:
+    """Lists may be said in an environment variable as JSON or with commas."""
+    if isinstance(value, str):
+        return [part.strip() for part in value.split(",") if part.strip()]
+    return value
+
+
+Names = Annotated[tuple[str, ...], BeforeValidator(_list)]
+
+
+def nano(value: Decimal) -> int:
+    """The exact value in nano units (scale 9)."""
+    return int(value.scaleb(_SCALE))
+
+
+def walk(tree: object, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], object]]:
+    """Every leaf of a tree of tables with its path."""
+    if isinstance(tree, Mapping) and tree:
+        for key, value in tree.items():
+            yield from walk(value, (*path, str(key)))
+    else:
+        yield path, tree
+
+
+def merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Two trees of tables as one; `over` wins leaf by leaf."""
+    result = dict(under)
+    for key, value in over.items():
+        below = result.get(key)
+        result[key] = merged(below, value) if isinstance(below, Mapping) and isinstance(value, Mapping) else value
+    return result
+
+
+class References:
+    """Replaces `env:NAME` and `file:PATH` by what they mean."""
+
+    def __init__(self, environ: Mapping[str, str], folder: Path) -> None:
+        self._environ = environ
+        self._folder = folder
+
+    def resolve(self, value: object) -> object:
+        """The tree with every reference replaced. Raises: LookupError with a path and a problem."""
+        return self._at((), value)
+
+    def _at(self, path: tuple[str, ...], value: object) -> object:
+        if isinstance(value, Mapping):
+            return {key: self._at((*path, str(key)), below) for key, below in value.items()}
+        if isinstance(value, list):
+            return [self._at(path, item) for item in value]
+        if isinstance(value, str) and value.startswith("env:"):
+            return self._variable(path, value.removeprefix("env:"))
+        if isinstance(value, str) and value.startswith("file:"):
+            return self._content(path, value.removeprefix("file:"))
+        return value
+
+    def _variable(self, path: tuple[str, ...], name: str) -> str:
+        value = self._environ.get(name, "").strip()
+        if not value:
+            raise MissingReference(path, f"environment variable {name!r} is not set; set it, or remove this key")
+        return value
+
+    def _content(self, path: tuple[str, ...], name: str) -> str:
+        try:
+            with (self._folder / name).open("rb") as source:
+                content = source.read(_FILE_BYTES_MAX + 1)
+            text = content.decode("utf-8").strip()
+        except (OSError, ValueError) as wrong:
+            problem = (wrong.strerror or "unreadable").lower() if isinstance(wrong, OSError) else "not UTF-8 text"
+            raise MissingReference(path, f"file {name!r}: {problem}; give a readable file") from None
+        if not text or len(content) > _FILE_BYTES_MAX:
+            raise MissingReference(
+                path, f"file {name!r} is empty or larger than {_FILE_BYTES_MAX} bytes; check the path"
+            )
+        return text
+
+
+class MissingReference(Exception):
+    """A reference that means nothing: where it stands, and why."""
+
+    def __init__(self, path: tuple[str, ...], problem: str) -> None:
+        super().__init__(problem)
+        self.path = path
+        self.problem = problem
+
+
+def from_json(text: str) -> object:
+    """A value said as JSON; the text itself when it is no JSON, so that the setting's own type says what is wrong."""
+    try:
+        return json.loads(text, parse_float=Decimal)
+    except ValueError:
+        return text

@@ -1,0 +1,98 @@
+"""The demo: a whole server that needs nothing else. It makes settings like any operator's; no code elsewhere knows of it."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from server.auth.issuing import Holder, issued
+from server.config import Settings
+
+_TOKEN_SECONDS = 7 * 24 * 3600
+_HOLDER = Holder("demo-user", "professional", "demo-organization")
+
+
+class DemoError(Exception):
+    """The demo cannot start; the text says what to do."""
+
+
+def prepared_demo(state: Path | None, address: Mapping[str, object] | None = None) -> tuple[Settings, str]:
+    """Settings of the demo, and what to tell whoever started it: the address and a line that works.
+
+    Args:
+        state: where the key and the database are kept. None: `.state` beside the project.
+        address: host and port, where the defaults are not wanted.
+    """
+    folder = state or _state_folder()
+    settings = demo_settings(folder, address)
+    token = issued(settings, _HOLDER, expires_seconds=_TOKEN_SECONDS)
+    return settings, _greeting(settings, token, folder.absolute())
+
+
+def demo_settings(state: Path | None, address: Mapping[str, object] | None = None) -> Settings:
+    """The demo as settings: simulator provider, embedded SQLite, a key that was made on the first start. Raises: DemoError."""
+    folder = (state or _state_folder()).absolute()
+    return Settings.of(
+        {
+            "server": {**(address or {})},
+            "storage": {"url": f"sqlite:///{folder / 'demo.db'}"},
+            "auth": {
+                "issuer": "tollgate-demo",
+                "audience": "tollgate",
+                "algorithms": ["ES256"],
+                "private_key": _kept_key(folder),
+            },
+            "providers": {"simulator": {"kind": "simulator"}},
+            "routing": {"default_provider": "simulator"},
+        }
+    )
+
+
+def _state_folder() -> Path:
+    """Beside the project; where the product was installed as a package, in the working directory."""
+    project = Path(__file__).resolve().parent.parent
+    home = project if (project / "pyproject.toml").is_file() else Path.cwd()
+    return home / ".state"
+
+
+def _kept_key(folder: Path) -> str:
+    """The demo's private key, made once and readable by its owner only."""
+    path = folder / "demo-key.pem"
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not path.exists():
+            _write_once(path, _new_key())
+        return path.read_text(encoding="ascii")
+    except (OSError, ValueError) as wrong:
+        reason = (wrong.strerror if isinstance(wrong, OSError) else None) or "unreadable"
+        raise DemoError(
+            f"{path}: {reason.lower()}; make the folder writable, remove the file, or give --state FOLDER"
+        ) from None
+
+
+def _write_once(path: Path, content: bytes) -> None:
+    """Write beside and link into place: a start that is cut off leaves no half key, and of two starts one key remains."""
+    draft = path.with_suffix(f".{os.getpid()}")
+    with open(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as file:  # noqa: PTH123  # the mode must hold from the first byte
+        file.write(content)
+    try:
+        path.hardlink_to(draft)
+    except FileExistsError:
+        pass
+    finally:
+        draft.unlink()
+
+
+def _new_key() -> bytes:
+    from joserfc.jwk import ECKey  # noqa: PLC0415  # only the first start makes one
+
+    return ECKey.generate_key("P-256").as_pem(private=True)
+
+
+def _greeting(settings: Settings, token: str, folder: Path) -> str:
+    url = settings.server.public_url
+    body = '{"jsonrpc":"2.0","id":1,"method":"executeAIRequest","params":{"content":"Hello"}}'
+    return (
+        f"Tollgate demo on {url} (state in {folder})\n"
+        "Try, in another terminal:\n\n"
+        f"curl -s {url}/rpc -H 'content-type: application/json' -H 'authorization: Bearer {token}' -d '{body}'\n"
+    )
