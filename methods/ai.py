@@ -1,0 +1,149 @@
+"""`executeAIRequest`: one AI request, whole or streamed. It asks the router and reports to the meter; it knows no money.
+
+`params.userId` is taken and ignored: who pays comes from the credential. With an own key (`apiKey`) only the first provider is
+asked, because a key of one vendor must never reach another.
+"""
+
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+
+from methods.ai_collect import Answer
+from methods.ai_examples import EXECUTE_EXAMPLES
+from methods.ai_params import ExecuteParams
+from methods.ai_request import draft_of, tokens_input_max
+from methods.ai_result import ExecuteResult, text_usage, usage_report
+from methods.context import Context, Services
+from methods.errors import ProviderFailed, ProviderTimedOut, UnknownModel, UnknownProvider
+from methods.method import Access, Method
+from methods.progress import Notice, Progress, ProgressSink, RunStarted
+from methods.providers.base import Ask
+from monetization.errors import NotEntitled, Overloaded, PaymentRequired, PriceUnknown, QuotaExceeded, RateLimited
+from monetization.tab import Meter, Receipt
+from monetization.terms import Most, Target, Terms
+from storage.errors import NotFound
+
+
+async def execute(context: Context, params: ExecuteParams) -> ExecuteResult:
+    """Answer one AI request.
+
+    Give `content`, `messages`, or a `promptId`; everything else is optional. Without `apiKey` the call is paid by the caller's
+    plan; with it, it is served with that key and costs nothing here. With `stream`, text, reasoning and tool calls arrive as
+    `$/progress` before the result, which is complete by itself.
+    """
+    most = context.most
+    assert most is not None, "metered methods are always told their most"
+    call, meter = context.call, context.meter
+    request = draft_of(params, context.services.prompts).request
+    if request.max_tokens != most.tokens_output:  # the tier has lowered a default
+        request = replace(request, max_tokens=most.tokens_output)
+    if params.metadata:
+        meter.metadata = _labels(params.metadata)
+    ask = Ask(request, call.request_id, context.caller.own_key, call.traceparent)
+    answer = Answer(meter)
+    if context.sink is None:
+        await _whole(context, most, ask, answer)
+    else:
+        await _streamed(context, most, ask, answer, context.sink)
+    return answer.result(call.request_id)
+
+
+def most_of(services: Services, params: ExecuteParams) -> Most:
+    """The most that these parameters can cause. Raises: UnknownModel, UnknownProvider, NotFound, InvalidParams."""
+    draft = draft_of(params, services.prompts)
+    targets = services.router.resolve(draft.provider, draft.model)
+    if params.own_key is not None:
+        targets = tuple([target for target in targets if target.provider == targets[0].provider])
+    return Most(
+        targets=targets,
+        tokens_input=tokens_input_max(draft.request),
+        tokens_output=draft.request.max_tokens or 0,
+        is_output_asked=draft.is_output_asked,
+    )
+
+
+def present(result: ExecuteResult, receipt: Receipt) -> ExecuteResult:
+    """The result with what the closed tab knows better: the counts of a call whose provider sent none."""
+    if result.usage is not None:
+        return result
+    data = result.data.model_copy(update={"usage": text_usage(receipt.usage)})
+    usage = usage_report(receipt.usage, is_estimated=receipt.is_estimated)
+    return result.model_copy(update={"usage": usage, "data": data})
+
+
+async def _whole(context: Context, most: Most, ask: Ask, answer: Answer) -> None:
+    meter = context.meter
+    reply = await context.services.router.complete(most.targets, ask, _Serving(meter))
+    meter.first_byte = time.monotonic()
+    answer.take_reply(reply)
+
+
+async def _streamed(context: Context, most: Most, ask: Ask, answer: Answer, sink: ProgressSink) -> None:
+    meter = context.meter
+    serving = _Serving(meter)
+    async with context.services.router.stream(most.targets, ask, serving) as batches:
+        async for events in batches:
+            progress = answer.take(events)
+            if meter.first_byte is None:
+                meter.first_byte = time.monotonic()
+                progress = [*serving.begin(answer.model), *progress]
+            if progress:
+                await sink(progress)
+
+
+class _Serving:
+    """Hears from the router which target is asked next, and tells the meter."""
+
+    __slots__ = ("_meter", "_notices")
+
+    def __init__(self, meter: Meter) -> None:
+        self._meter = meter
+        self._notices: list[Notice] = []
+
+    def __call__(self, target: Target) -> None:
+        before = self._meter.target
+        if before is not None and before != target:
+            self._notices.append(
+                Notice(
+                    f"{before.provider}/{before.model} did not answer; {target.provider}/{target.model} serves the call"
+                )
+            )
+        self._meter.target = target
+
+    def begin(self, model: str | None) -> list[Progress]:
+        """What a stream says before its first delta."""
+        target = self._meter.target
+        assert target is not None, "the router names the target before it asks"
+        return [RunStarted(model=model or target.model, provider=target.provider), *self._notices]
+
+
+def _labels(metadata: Mapping[str, object]) -> dict[str, str]:
+    return {name: value if isinstance(value, str) else str(value) for name, value in metadata.items()}
+
+
+METHODS = (
+    Method(
+        name="executeAIRequest",
+        handler=execute,
+        access=Access.OPTIONAL,
+        terms=Terms(is_metered=True),
+        aliases=("ai.generateText", "generateText"),
+        faults=(
+            NotFound,
+            UnknownModel,
+            UnknownProvider,
+            PriceUnknown,
+            NotEntitled,
+            QuotaExceeded,
+            RateLimited,
+            PaymentRequired,
+            Overloaded,
+            ProviderFailed,
+            ProviderTimedOut,
+        ),
+        examples=EXECUTE_EXAMPLES,
+        streams=True,
+        most=most_of,
+        present=present,
+    ),
+)

@@ -1,0 +1,229 @@
+"""From the wire's parameters to the one canonical request. Pure but for the prompt registry; no provider, no money."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import orjson
+
+from methods.ai_messages import (
+    AssistantMessage,
+    ImagePart,
+    ImageUrlPart,
+    MessageShape,
+    ReasoningPart,
+    ReasoningShape,
+    ResponseFormatShape,
+    SystemMessage,
+    TextPart,
+    ToolMessage,
+    ToolShape,
+)
+from methods.ai_params import MAX_TOKENS_DEFAULT, ExecuteParams, Options
+from methods.dialects.canonical import (
+    ChatRequest,
+    Image,
+    Message,
+    Part,
+    Reasoning,
+    ReasoningSettings,
+    ResponseFormat,
+    Text,
+    Tool,
+    ToolCall,
+    ToolChoice,
+    ToolResult,
+)
+from methods.prompts import FilledPrompt, PromptRegistry
+from monetization.estimate import request_tokens_max
+
+_NO_PROMPT: Final = FilledPrompt("")
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A call's request before it is known who serves it: `request.model` is filled in for each target."""
+
+    request: ChatRequest
+    provider: str | None
+    model: str | None
+    is_output_asked: bool
+    """Whether the caller itself named `maxTokens`."""
+
+
+def draft_of(params: ExecuteParams, prompts: PromptRegistry) -> Draft:
+    """The request that these parameters mean; the same one every time. Raises: NotFound, InvalidParams."""
+    return params.once(lambda: _draft(params, prompts))
+
+
+def tokens_input_max(request: ChatRequest) -> int:
+    """The most tokens that the request can be; see `monetization.estimate` for the rule."""
+    images = sum([1 for part in _parts(request) if type(part) is Image])
+    return request_tokens_max(
+        _texts(request), messages=len(request.messages) + 1, tools=len(request.tools), images=images
+    )
+
+
+def _draft(params: ExecuteParams, prompts: PromptRegistry) -> Draft:
+    options = params.options
+    prompt = _NO_PROMPT if params.prompt_id is None else prompts.fill(params.prompt_id, params.prompt_context or {})
+    system, messages = _conversation(params, prompt)
+    request = ChatRequest(
+        model="",
+        messages=messages,
+        system=system,
+        max_tokens=options.max_tokens or prompt.max_tokens or MAX_TOKENS_DEFAULT,
+        temperature=prompt.temperature if options.temperature is None else options.temperature,
+        top_p=options.top_p,
+        top_k=options.top_k,
+        stop=_stop(options),
+        tools=tuple([_tool(tool) for tool in options.tools]) if options.tools else (),
+        tool_choice=_tool_choice(options),
+        is_parallel_tools=options.parallel_tool_calls,
+        response_format=_response_format(options.response_format),
+        reasoning=_reasoning(options.reasoning),
+    )
+    return Draft(
+        request=request,
+        provider=options.provider or params.provider or prompt.provider,
+        model=options.model or prompt.model,
+        is_output_asked=options.max_tokens is not None,
+    )
+
+
+def _conversation(params: ExecuteParams, prompt: FilledPrompt) -> tuple[tuple[Text, ...], tuple[Message, ...]]:
+    """The system prompt and the turns: earlier messages first, `content` last; a prompt alone is the only turn."""
+    instructions = prompt.text or params.system_prompt
+    system = [Text(instructions)] if instructions else []
+    turns: list[Message] = []
+    for message in params.messages or ():
+        if isinstance(message, SystemMessage):
+            system.extend(_text_content(message.content))
+        else:
+            turns.append(_message(message, turns))
+    if params.content is not None:
+        turns.append(Message("user", _seen_content(params.content)))
+    if not turns:
+        return (), (Message("user", tuple(system)),)
+    return tuple(system), tuple(turns)
+
+
+def _message(message: MessageShape, before: list[Message]) -> Message:
+    if isinstance(message, AssistantMessage):
+        parts = _answer_content(message.content)
+        parts += [
+            ToolCall(call.id, call.function.name, call.function.arguments, call.signature)
+            for call in message.tool_calls or ()
+        ]
+        return Message("assistant", tuple(parts))
+    if isinstance(message, ToolMessage):
+        result = ToolResult(
+            tool_call_id=message.tool_call_id,
+            content=_seen_content(message.content),
+            name=message.name or _tool_name(message.tool_call_id, before),
+            is_error=message.is_error,
+        )
+        return Message("tool", (result,))
+    return Message("user", _seen_content(message.content))
+
+
+def _tool_name(tool_call_id: str, before: list[Message]) -> str | None:
+    for message in reversed(before):
+        for part in message.parts:
+            if isinstance(part, ToolCall) and part.id == tool_call_id:
+                return part.name
+    return None
+
+
+def _text_content(content: str | list[TextPart]) -> list[Text]:
+    return [Text(content)] if isinstance(content, str) else [Text(part.text) for part in content]
+
+
+def _seen_content(content: str | Sequence[TextPart | ImageUrlPart | ImagePart]) -> tuple[Text | Image, ...]:
+    return (Text(content),) if isinstance(content, str) else tuple([_seen(part) for part in content])
+
+
+def _answer_content(content: str | list[TextPart | ReasoningPart] | None) -> list[Part]:
+    if not content:
+        return []
+    if isinstance(content, str):
+        return [Text(content)]
+    return [
+        Reasoning(part.text, part.signature, part.redacted) if isinstance(part, ReasoningPart) else Text(part.text)
+        for part in content
+    ]
+
+
+def _seen(part: TextPart | ImageUrlPart | ImagePart) -> Text | Image:
+    match part:
+        case TextPart():
+            return Text(part.text)
+        case ImagePart():
+            return Image(media_type=part.media_type, data=part.data)
+        case ImageUrlPart():
+            url = part.image_url.url
+            if not url.startswith("data:"):
+                return Image(url=url)
+            kind, _, data = url.removeprefix("data:").partition(";base64,")
+            return Image(media_type=kind, data=data)
+
+
+def _stop(options: Options) -> tuple[str, ...]:
+    if options.stop is None:
+        return ()
+    return (options.stop,) if isinstance(options.stop, str) else tuple(options.stop)
+
+
+def _tool(tool: ToolShape) -> Tool:
+    function = tool.function
+    return Tool(function.name, function.description, function.parameters)
+
+
+def _tool_choice(options: Options) -> ToolChoice | None:
+    choice = options.tool_choice
+    if choice is None:
+        return None
+    return ToolChoice(choice) if isinstance(choice, str) else ToolChoice("named", choice.function.name)
+
+
+def _response_format(shape: ResponseFormatShape | None) -> ResponseFormat | None:
+    if shape is None:
+        return None
+    if shape.json_schema is None:
+        return ResponseFormat(shape.type)
+    schema = shape.json_schema
+    return ResponseFormat(shape.type, schema.schema_, schema.name, schema.strict)
+
+
+def _reasoning(shape: ReasoningShape | None) -> ReasoningSettings | None:
+    if shape is None:
+        return None
+    return ReasoningSettings(None if shape.effort == "none" else shape.effort, shape.budget_tokens)
+
+
+def _parts(request: ChatRequest) -> Iterator[Part]:
+    for message in request.messages:
+        for part in message.parts:
+            yield part
+            if type(part) is ToolResult:
+                yield from part.content
+
+
+def _texts(request: ChatRequest) -> Iterator[str]:
+    """Everything that is written in a request: what a tokenizer will see of it."""
+    for text in request.system:
+        yield text.text
+    for part in _parts(request):
+        match part:
+            case Text():
+                yield part.text
+            case Reasoning():
+                yield part.text + (part.signature or "")
+            case ToolCall():
+                yield part.name + part.arguments
+            case ToolResult() | Image():
+                pass
+    for tool in request.tools:
+        yield tool.name + (tool.description or "") + orjson.dumps(tool.parameters).decode()
+    if request.response_format is not None and request.response_format.schema is not None:
+        yield orjson.dumps(request.response_format.schema).decode()

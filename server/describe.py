@@ -1,0 +1,23 @@
+"""The OpenRPC document of a configured server, made without starting it. Nothing is served from here."""
+
+from importlib.metadata import version
+from typing import Any
+
+from methods.all_methods import METHODS, public_names
+from methods.catalog import Catalog
+from methods.openrpc import describe
+from server.config import Settings
+
+TITLE = "Tollgate"
+
+
+def catalog_of(settings: Settings) -> Catalog:
+    """The catalog as this configuration opens and closes it. Raises: ValueError for a public name that no method has."""
+    return Catalog(
+        METHODS, public=public_names(settings.auth.public_methods), is_auth_required=settings.auth.require_auth
+    )
+
+
+def openrpc_document(settings: Settings) -> dict[str, Any]:  # OpenRPC is JSON of every shape
+    """What `rpc.discover`, `GET /openrpc.json` and `tollgate openrpc` show."""
+    return describe(catalog_of(settings), title=TITLE, version=version("tollgate"), url=settings.server.public_url)
