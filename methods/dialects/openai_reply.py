@@ -161,7 +161,7 @@ def _parse_image(image: Json) -> Image:
 def render_reply(reply: ChatReply) -> JsonObject:
     """A complete reply for a client of this vendor.
 
-    The canonical reply knows no time and may know no id: `created` is 0 and `id` empty unless they came along; the door sets them.
+    The canonical reply knows no time and maybe no id: `created` is 0 and `id` empty unless they came along; the door sets them.
     """
     is_own = reply.dialect == DIALECT
     extra = dict(reply.extra) if is_own else {}
