@@ -1,6 +1,6 @@
 """The dialect of OpenAI chat completions and of all vendors that are compatible with it. Translation only; no I/O, no keys kept.
 
-What it cannot carry to or from another vendor: `openai_request.untranslatable_fields` names it, as data in `HARMLESS_EXTRA`,
+What it cannot carry to or from another vendor: `openai_extra.untranslatable_fields` names it, as data in `HARMLESS_EXTRA`,
 `UNTRANSLATABLE_EXTRA` and `PRICED_EXTRA`. A tool's `is_error` has no word here and is left out.
 """
 
@@ -9,14 +9,14 @@ from typing import Final
 
 from methods.dialects import openai_errors, openai_reply, openai_request
 from methods.dialects.canonical import ChatReply, ChatRequest, JsonObject, VendorError
-from methods.dialects.openai_messages import DIALECT
-from methods.dialects.openai_request import (
+from methods.dialects.openai_extra import (
     HARMLESS_EXTRA,
     PRICED_EXTRA,
     UNTRANSLATABLE_EXTRA,
-    MaxTokensField,
     untranslatable_fields,
 )
+from methods.dialects.openai_messages import DIALECT
+from methods.dialects.openai_request import MaxTokensField
 from methods.dialects.openai_stream import OpenAIEventParser, OpenAIEventRenderer
 from storage.errors import Fault
 

@@ -1,13 +1,11 @@
 """Requests for OpenAI chat completions, both ways. Messages are `openai_messages`' matter, replies `openai_reply`'s.
 
-What the canonical form cannot say stays in `ChatRequest.extra`, verbatim, and is rendered by this dialect only. Before a request
-goes to another vendor, `untranslatable_fields` names what would be lost and matters: everything but `HARMLESS_EXTRA` and
-members that stand at their default. `max_tokens` in `extra` means that the client used that name; the number that counts is
+What the canonical form cannot say stays in `ChatRequest.extra`, verbatim, and is rendered by this dialect only; `openai_extra`
+knows what that means for other vendors. `max_tokens` in `extra` means that the client used that name; the number that counts is
 `ChatRequest.max_tokens`.
 """
 
-from collections.abc import Callable, Mapping
-from typing import Final, Literal, TypeAlias, TypeVar
+from typing import Final, Literal, TypeAlias
 
 from methods.dialects.base import Untranslatable
 from methods.dialects.canonical import (
@@ -21,66 +19,23 @@ from methods.dialects.canonical import (
 )
 from methods.dialects.openai_messages import (
     DIALECT,
-    UNTRANSLATABLE_MESSAGE_EXTRA,
     parse_messages,
     render_messages,
 )
-from methods.dialects.shared import count_at, effort_of, flag_at, list_at, name_at, number_at, object_at, text_at
-
-_Value = TypeVar("_Value")
+from methods.dialects.shared import (
+    count_at,
+    effort_of,
+    flag_at,
+    list_at,
+    name_at,
+    number_at,
+    object_at,
+    optional_at,
+    text_at,
+)
 
 MaxTokensField: TypeAlias = Literal["max_completion_tokens", "max_tokens"]
 
-HARMLESS_EXTRA: Final = frozenset(
-    {
-        "max_tokens",  # says only which name the client used
-        "metadata",
-        "prediction",  # changes speed, not the answer
-        "prompt_cache_key",
-        "prompt_cache_options",
-        "prompt_cache_retention",
-        "safety_identifier",
-        "seed",  # best effort by the vendor's own documentation
-        "service_tier",
-        "store",
-        "stream_options",
-    }
-)
-"""Members that another vendor may leave out: they change neither what is answered nor its shape."""
-
-UNTRANSLATABLE_EXTRA: Final = frozenset(
-    {
-        "audio",
-        "frequency_penalty",
-        "function_call",
-        "functions",
-        "logit_bias",
-        "logprobs",
-        "modalities",
-        "moderation",
-        "presence_penalty",
-        "response_format",
-        "tool_choice",
-        "top_logprobs",
-        "verbosity",
-        "web_search_options",
-    }
-)
-"""The vendor's known members that no other vendor may leave out. Unknown members count as these."""
-
-PRICED_EXTRA: Final = frozenset({"audio", "modalities", "service_tier", "web_search_options"})
-"""Members that change what the vendor charges beyond tokens at their usual rate; a door refuses what it cannot price."""
-
-_DEFAULTS: Final[Mapping[str, Json]] = {
-    "frequency_penalty": 0,
-    "presence_penalty": 0,
-    "logit_bias": {},
-    "logprobs": False,
-    "modalities": ["text"],
-    "n": 1,
-    "top_logprobs": 0,
-    "verbosity": "medium",
-}
 _READ: Final = frozenset(
     {
         "messages",
@@ -108,33 +63,28 @@ def parse_request(body: JsonObject, *, model: str | None = None, is_stream: bool
     if not system and not messages:
         raise Untranslatable("messages", "must hold at least one message")
     extra: dict[str, Json] = {name: value for name, value in body.items() if name not in _READ and value is not None}
-    streams = is_stream if is_stream is not None else bool(_member(body, "stream", flag_at))
+    streams = is_stream if is_stream is not None else bool(optional_at(body, "stream", flag_at))
     _refuse_many_choices(extra)
     return ChatRequest(
         model=model or name_at(body.get("model"), "model"),
         messages=messages,
         system=system,
         max_tokens=_parse_max_tokens(body),
-        temperature=_member(body, "temperature", number_at),
-        top_p=_member(body, "top_p", number_at),
-        top_k=_member(body, "top_k", count_at),
+        temperature=optional_at(body, "temperature", number_at),
+        top_p=optional_at(body, "top_p", number_at),
+        top_k=optional_at(body, "top_k", count_at),
         stop=_parse_stop(body.get("stop")),
         tools=_parse_tools(body.get("tools")),
         tool_choice=_parse_tool_choice(body.get("tool_choice"), extra),
-        is_parallel_tools=_member(body, "parallel_tool_calls", flag_at),
+        is_parallel_tools=optional_at(body, "parallel_tool_calls", flag_at),
         response_format=_parse_format(body.get("response_format"), extra),
         reasoning=_parse_reasoning(body.get("reasoning_effort")),
         is_stream=streams,
         wants_stream_usage=_parse_stream_options(body.get("stream_options"), extra) or not streams,
-        user=_member(body, "user", text_at),
+        user=optional_at(body, "user", text_at),
         dialect=DIALECT,
         extra=extra,
     )
-
-
-def _member(body: JsonObject, name: str, read: Callable[[Json, str], _Value]) -> _Value | None:
-    value = body.get(name)
-    return None if value is None else read(value, name)
 
 
 def _refuse_many_choices(extra: dict[str, Json]) -> None:
@@ -239,23 +189,6 @@ def _parse_stream_options(value: Json, extra: dict[str, Json]) -> bool:
     if options:
         extra["stream_options"] = options
     return False if wants_usage is None else flag_at(wants_usage, "stream_options.include_usage")
-
-
-def untranslatable_fields(request: ChatRequest) -> list[str]:
-    """The fields of a request of this dialect that matter and that no other vendor can be told; none for other requests."""
-    if request.dialect != DIALECT:
-        return []
-    fields = [
-        name
-        for name, value in request.extra.items()
-        if name not in HARMLESS_EXTRA
-        and value != _DEFAULTS.get(name)
-        and not (name == "response_format" and request.response_format)
-    ]
-    fields += [f"tools[{place}]" for place, tool in enumerate(request.tools) if "type" in tool.extra]
-    for place, message in enumerate(request.messages):
-        fields += [f"messages[{place}].{name}" for name in message.extra if name in UNTRANSLATABLE_MESSAGE_EXTRA]
-    return fields
 
 
 def render_request(

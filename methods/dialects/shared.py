@@ -1,14 +1,16 @@
 """What more than one dialect needs: members of foreign JSON, data URLs, waiting times, bounded words. No vendor's names."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
-from typing import Final
+from typing import Final, TypeVar
 
 import orjson
 
 from methods.dialects.base import Untranslatable
 from methods.dialects.canonical import Json, JsonObject
+
+_Value = TypeVar("_Value")
 
 MESSAGE_CHARACTERS_MAX: Final = 500
 """The greatest length of a vendor's error message that travels on."""
@@ -67,6 +69,12 @@ def count_at(value: Json, field: str, *, least: int = 0) -> int:
     if isinstance(value, int) and not isinstance(value, bool) and value >= least:
         return value
     raise Untranslatable(field, f"must be a whole number, at least {least}")
+
+
+def optional_at(members: JsonObject, name: str, read: Callable[[Json, str], _Value]) -> _Value | None:
+    """A member that may be absent or null, read by one of the readers above. Raises: Untranslatable."""
+    value = members.get(name)
+    return None if value is None else read(value, name)
 
 
 def tokens_of(counters: Mapping[str, Json], name: str) -> int | None:

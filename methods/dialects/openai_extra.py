@@ -1,0 +1,99 @@
+"""What OpenAI's requests hold beyond the canonical form, as data: harmless, untranslatable, priced. No translation here.
+
+Before a request goes to another vendor, `untranslatable_fields` names what would be lost and matters: everything but
+`HARMLESS_EXTRA` and members that stand at their default.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+from methods.dialects.canonical import ChatRequest, Json
+from methods.dialects.openai_messages import DIALECT, UNTRANSLATABLE_MESSAGE_EXTRA
+
+HARMLESS_EXTRA: Final = frozenset(
+    {
+        "max_tokens",  # says only which name the client used
+        "metadata",
+        "prediction",  # changes speed, not the answer
+        "prompt_cache_key",
+        "prompt_cache_options",
+        "prompt_cache_retention",
+        "safety_identifier",
+        "seed",  # best effort by the vendor's own documentation
+        "service_tier",
+        "store",
+        "stream_options",
+    }
+)
+"""Members that another vendor may leave out: they change neither what is answered nor its shape."""
+
+UNTRANSLATABLE_EXTRA: Final = frozenset(
+    {
+        "audio",
+        "best_of",
+        "frequency_penalty",
+        "function_call",
+        "functions",
+        "logit_bias",
+        "logprobs",
+        "modalities",
+        "models",
+        "moderation",
+        "plugins",
+        "presence_penalty",
+        "provider",
+        "response_format",
+        "route",
+        "tool_choice",
+        "top_logprobs",
+        "verbosity",
+        "web_search_options",
+    }
+)
+"""Known members, also of compatible vendors, that no other vendor may leave out. Unknown members count as these."""
+
+PRICED_EXTRA: Final = frozenset(
+    {
+        "audio",
+        "best_of",
+        "modalities",
+        "models",  # OpenRouter: other models than the one that was allowed and quoted
+        "plugins",
+        "prediction",  # tokens of a rejected prediction are charged beside the answer
+        "provider",
+        "route",
+        "service_tier",
+        "web_search_options",
+    }
+)
+"""Members, also of compatible vendors, that change what is charged beyond the model's tokens at their usual rate, up to the
+bound that the request states. A door refuses what it cannot price, also on the way to this same vendor.
+"""
+
+_DEFAULTS: Final[Mapping[str, Json]] = {
+    "frequency_penalty": 0,
+    "presence_penalty": 0,
+    "logit_bias": {},
+    "logprobs": False,
+    "modalities": ["text"],
+    "n": 1,
+    "top_logprobs": 0,
+    "verbosity": "medium",
+}
+
+
+def untranslatable_fields(request: ChatRequest) -> list[str]:
+    """The fields of a request of this dialect that matter and that no other vendor can be told; none for other requests."""
+    if request.dialect != DIALECT:
+        return []
+    fields = [
+        name
+        for name, value in request.extra.items()
+        if name not in HARMLESS_EXTRA
+        and value != _DEFAULTS.get(name)
+        and not (name == "response_format" and request.response_format)
+    ]
+    fields += [f"tools[{place}]" for place, tool in enumerate(request.tools) if "type" in tool.extra]
+    for place, message in enumerate(request.messages):
+        fields += [f"messages[{place}].{name}" for name in message.extra if name in UNTRANSLATABLE_MESSAGE_EXTRA]
+    return fields
