@@ -7,9 +7,12 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
+from typer.exceptions import TyperException
+
+from server.config_errors import OperatorError
 
 if TYPE_CHECKING:
     from server.config import Settings
@@ -21,30 +24,30 @@ State = Annotated[Path | None, typer.Option(metavar="FOLDER", help="Where the de
 app = typer.Typer(
     name="tollgate",
     help="A JSON-RPC 2.0 AI backend that earns money.",
-    no_args_is_help=True,
+    rich_markup_mode=None,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
 
 
-class Refused(Exception):
-    """The command cannot be carried out; its text is the one line that is shown."""
+class Refused(OperatorError):
+    """The command cannot be carried out as it was given."""
 
 
 def main() -> None:
     """Run the command line. Exit 2 with one line on stderr for what the operator can correct."""
     try:
-        app(prog_name="tollgate")
-    except Exception as wrong:
-        if not _is_for_operators(wrong):
-            raise
-        sys.stderr.write(f"tollgate: {wrong}\n")
-        sys.exit(2)
+        code = app(args=sys.argv[1:] or ["--help"], prog_name="tollgate", standalone_mode=False)
+    except TyperException as wrong:
+        _end(wrong.format_message())
+    except OperatorError as wrong:
+        _end(str(wrong))
+    sys.exit(code if isinstance(code, int) else 0)
 
 
-def _is_for_operators(wrong: Exception) -> bool:
-    # By name: importing the class would load the configuration for `--help`.
-    return isinstance(wrong, Refused) or type(wrong).__name__ in {"ConfigError", "DemoError", "IssueError"}
+def _end(message: str) -> NoReturn:
+    sys.stderr.write(f"tollgate: {message}\n")
+    sys.exit(2)
 
 
 @app.command()

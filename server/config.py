@@ -13,6 +13,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import EnvSettingsSource, TomlConfigSettingsSource
 
 from server.config_checks import first_contradiction
+from server.config_errors import ConfigError
 from server.config_names import documented_names
 from server.config_sections import (
     AuthSettings,
@@ -31,7 +32,7 @@ from server.config_sections import (
     UrlsSettings,
     WebhooksSettings,
 )
-from server.config_values import ConfigError, MissingReference, References, from_json, merged, walk
+from server.config_values import MissingReference, References, from_json, merged, walk
 
 __all__ = ["ConfigError", "Settings"]
 

@@ -12,14 +12,6 @@ _FILE_BYTES_MAX = 65_536
 _SCALE = 9
 
 
-class ConfigError(Exception):
-    """The configuration cannot be served. Its text is one line that names the key and never a secret."""
-
-    def __init__(self, origin: str, key: str, problem: str) -> None:
-        super().__init__(": ".join(part for part in (origin, key, problem) if part).replace("\n", " "))
-        self.key = key
-
-
 def _exact(value: object) -> object:
     if isinstance(value, (float, bool)):
         raise ValueError('money and percentages are exact; write the number as a string, like "0.25"')  # noqa: TRY004  # pydantic turns only ValueErrors into errors with a place
@@ -60,7 +52,7 @@ def walk(tree: object, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, 
     if isinstance(tree, Mapping) and tree:
         for key, value in tree.items():
             yield from walk(value, (*path, str(key)))
-    else:
+    elif path:
         yield path, tree
 
 

@@ -6,12 +6,13 @@ from pathlib import Path
 
 from server.auth.issuing import Holder, issued
 from server.config import Settings
+from server.config_errors import OperatorError
 
 _TOKEN_SECONDS = 7 * 24 * 3600
 _HOLDER = Holder("demo-user", "professional", "demo-organization")
 
 
-class DemoError(Exception):
+class DemoError(OperatorError):
     """The demo cannot start; the text says what to do."""
 
 
@@ -41,8 +42,8 @@ def demo_settings(state: Path | None, address: Mapping[str, object] | None = Non
                 "algorithms": ["ES256"],
                 "private_key": _kept_key(folder),
             },
-            "providers": {"simulator": {"kind": "simulator"}},
-            "routing": {"default_provider": "simulator"},
+            "providers": {"simulator": {"kind": "simulator", "models": ["simulator"]}},
+            "routing": {"default_provider": "simulator", "default_model": "simulator"},
         }
     )
 

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 from joserfc import jwt
 
 from server.auth.tokens import algorithm_of, private_key
+from server.config_errors import OperatorError
 
 if TYPE_CHECKING:
     from server.config import Settings
 
 
-class IssueError(Exception):
+class IssueError(OperatorError):
     """No such token can be made; the text says what to do."""
 
 

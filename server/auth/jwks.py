@@ -11,11 +11,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import ClientError, ClientTimeout
-from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, Key, OKPKey, RSAKey
 
 from monetization.errors import Overloaded
-from server.auth.tokens import algorithm_of, modern, unknown_key
+from server.auth.tokens import algorithm_of, imported, modern, unknown_key
 from server.config_checks import is_safe_address
 
 if TYPE_CHECKING:
@@ -163,12 +162,10 @@ def _usable(member: Any) -> tuple[str | None, str, Key] | None:
     kind = _KINDS.get(str(member.get("kty")))
     if kind is None:
         return None
-    try:
-        key: Key = kind.import_key(member)
-        algorithm = algorithm_of(key)
-    except (JoseError, ValueError, TypeError, KeyError, AttributeError):
+    key = imported(kind, member)
+    if key is None:
         return None
-    said = member.get("alg")
+    algorithm, said = algorithm_of(key), member.get("alg")
     if algorithm is None or (said is not None and modern(str(said)) != algorithm):
         return None
     key_id = member.get("kid")

@@ -5,12 +5,13 @@ token chooses a key's source: `jku`, `x5u` and `jwk` are ignored, `crit` is refu
 """
 
 import json
+import warnings
 from base64 import urlsafe_b64decode
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from joserfc import jwt
-from joserfc.errors import ExpiredTokenError, InvalidClaimError, JoseError, MissingClaimError
+from joserfc.errors import ExpiredTokenError, InvalidClaimError, JoseError, MissingClaimError, SecurityWarning
 from joserfc.jwk import ECKey, Key, OctKey, OKPKey, RSAKey
 from joserfc.jws import JWSRegistry
 
@@ -231,15 +232,21 @@ def private_key(pem: str) -> Key:
 
 
 def _imported(pem: str) -> Key:
-    for kind in (RSAKey, ECKey, OKPKey):
-        try:
-            key: Key = kind.import_key(pem)
-            algorithm = algorithm_of(key)
-        except (JoseError, ValueError, TypeError, AttributeError):
-            continue
-        if algorithm is not None:
-            return key
-    raise ValueError("is no usable PEM; give an RSA key of 2048 bits or more, a P-256 or an Ed25519 key")
+    found = next((key for kind in (RSAKey, ECKey, OKPKey) if (key := imported(kind, pem)) is not None), None)
+    if found is None:
+        raise ValueError("is no usable PEM; give an RSA key of 2048 bits or more, a P-256 or an Ed25519 key")
+    return found
+
+
+def imported(kind: type[RSAKey | ECKey | OKPKey], material: str | dict[str, Any]) -> Key | None:
+    """The key in a PEM or JWK; None for what is no such key, or a key that is too weak."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SecurityWarning)  # a weak key is refused here, not warned of
+            key = kind.import_key(material)
+            return key if algorithm_of(key) is not None else None
+    except (JoseError, ValueError, TypeError, KeyError, AttributeError):
+        return None
 
 
 def check_keys(auth: "AuthSettings") -> None:
