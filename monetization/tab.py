@@ -4,7 +4,6 @@ A tab is closed exactly once, shielded from cancellation: done → settle; faile
 settle what was delivered, flagged partial.
 """
 
-from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -55,12 +54,4 @@ class Tabs(Protocol):
 
     def open(self, caller: Caller, call: Call, most: Most) -> AbstractAsyncContextManager[Tab]:
         """Hold what the call can cost at most; leaving the block closes the tab, whatever happened inside."""
-        ...
-
-
-class UsageSink(Protocol):
-    """Where usage rows are kept."""
-
-    async def record(self, rows: Sequence[object]) -> None:
-        """Return once the rows are durable. Raises: StorageUnavailable."""
         ...

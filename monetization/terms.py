@@ -37,6 +37,8 @@ class Most:
     """Upper estimate of the tokens in."""
     tokens_output: int = 0
     """The most tokens out that the provider is told to produce."""
+    tokens_input_likely: int = 0
+    """What the tokens in will most likely come to: charged where no provider ever counted them."""
     has_media: bool = False
     """True: images or audio go in, which some models price apart from text."""
     marks_cache: bool = False
