@@ -317,3 +317,26 @@ def replies(draw: st.DrawFn) -> ChatReply:
 @given(replies())
 def test_any_reply_survives_the_way_out_and_in_again(reply: ChatReply) -> None:
     assert OpenAI().parse_reply(OpenAI().render_reply(reply)) == reply
+
+
+def test_nothing_beside_plain_text_is_overlooked_once_the_text_has_begun() -> None:
+    opened = chunk({"content": "Hi"})
+    other_choice = {**opened, "choices": [{"index": 1, "delta": {"content": "other"}, "finish_reason": None}]}
+    assert read(sse(opened, chunk({"content": "!"}, usage=USAGE), done=False))[2:] == [
+        TextDelta("!"),
+        UsageSeen(Usage(input=9, output=3)),
+    ]
+    assert read(sse(opened, chunk({"content": "!"}, "length"), done=False))[2:] == [
+        TextDelta("!"),
+        Finished("length", "length"),
+    ]
+    assert read(sse(opened, {**opened, "error": {"message": "no"}}, done=False))[2:] == [
+        VendorError(500, "server_error", "no")
+    ]
+    assert read(sse(opened, other_choice, done=False))[2:] == []
+
+
+def test_a_stream_that_fails_after_its_finish_reason_is_not_complete() -> None:
+    parser = OpenAI().event_parser()
+    parser.feed(sse(chunk({"content": "Hi"}, "stop"), {"error": {"message": "no"}}))
+    assert not parser.is_complete
