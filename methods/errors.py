@@ -9,6 +9,7 @@ Fault
 ├── ProviderTimedOut   -32007
 ├── UnknownModel       -32008
 ├── UnknownProvider    -32008
+├── Internal           -32603  our mistake; the log has it, the caller does not
 ├── Overloaded         -32010  this server is at its limit, or draining
 └── Cancelled          -32800
 """
@@ -27,6 +28,7 @@ __all__ = [
     "PARSE_ERROR",
     "Cancelled",
     "Forbidden",
+    "Internal",
     "InvalidParams",
     "MethodNotFound",
     "Overloaded",
@@ -88,6 +90,13 @@ class UnknownProvider(Fault):
     message = "Unknown model or provider"
 
 
+class Internal(Fault):
+    """Our mistake. It never says more than that; the log has the rest under the same request id."""
+
+    reason = "internal_error"
+    message = "Internal error"
+
+
 class Cancelled(Fault):
     """The caller cancelled the call."""
 
@@ -103,6 +112,7 @@ INTERNAL_ERROR: Final = -32603
 CODES: Final[dict[type[Fault], int]] = {
     MethodNotFound: -32601,
     InvalidParams: -32602,
+    Internal: INTERNAL_ERROR,
     commerce.QuotaExceeded: -32001,
     commerce.RateLimited: -32002,
     commerce.PaymentRequired: -32003,

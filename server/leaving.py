@@ -1,0 +1,78 @@
+"""The order in which a process leaves, as a wrapper around the app's lifespan. Which calls run is the drain's knowledge."""
+
+import asyncio
+from collections.abc import Callable
+from signal import SIGINT, SIGTERM, Signals, getsignal
+from typing import Final
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from server.drain import Drain
+
+CLOSING_SECONDS: Final = 10.0
+"""For cancelled calls to close their tabs before the stores close."""
+
+
+class Leaving:
+    """Takes over SIGTERM and SIGINT once the app has started, and hands them to the server when the calls have finished."""
+
+    def __init__(
+        self, app: ASGIApp, drain: Drain, *, notice_seconds: float, drain_seconds: float, is_worker: bool = False
+    ) -> None:
+        self._app = app
+        self._drain = drain
+        self._notice_seconds = notice_seconds
+        self._drain_seconds = drain_seconds
+        self._is_worker = is_worker
+        self._departure: asyncio.Task[None] | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve; around the lifespan, listen for signals."""
+        if scope["type"] != "lifespan":
+            await self._app(scope, receive, send)
+            return
+
+        async def receive_late() -> Message:
+            message = await receive()
+            if message["type"] == "lifespan.shutdown":
+                # What was cancelled a moment ago still has to close its tabs, and the stores close next.
+                self._drain.begin()
+                await self._drain.wait(CLOSING_SECONDS)
+            return message
+
+        async def send_noted(message: Message) -> None:
+            if message["type"] == "lifespan.startup.complete":
+                self._take_signals()
+            await send(message)
+
+        await self._app(scope, receive_late, send_noted)
+
+    def _take_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        servers_own = getsignal(SIGTERM)
+        assert callable(servers_own), "uvicorn listens to signals before it starts the app"
+
+        def end(number: Signals) -> None:
+            servers_own(number, None)
+
+        def on_signal(number: Signals) -> None:
+            if self._is_worker and number is SIGINT:
+                return  # a terminal sends it to the whole group; the parent follows with SIGTERM
+            if self._departure is None:
+                self._drain.begin()
+                self._departure = loop.create_task(self._depart(lambda: end(SIGTERM)))
+                return
+            self._departure.cancel()
+            # uvicorn hurries at the second SIGINT: it waits for nothing and closes nothing.
+            end(SIGINT)
+            end(SIGINT)
+
+        for number in (SIGTERM, SIGINT):
+            loop.add_signal_handler(number, on_signal, number)
+
+    async def _depart(self, end: Callable[[], None]) -> None:
+        try:
+            await asyncio.sleep(self._notice_seconds)
+            await self._drain.wait(self._drain_seconds)
+        finally:
+            end()

@@ -1,0 +1,164 @@
+"""Everything this process counts, in its own registry. Label values are closed or bounded sets; nothing personal here."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final, Generic, TypeVar
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, GCCollector, Histogram, ProcessCollector
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+SHARED_DIRECTORY_VARIABLE: Final = "PROMETHEUS_MULTIPROC_DIR"
+"""Set by the parent of several workers before they start; prometheus_client reads it when it is imported."""
+
+VALUES_MAX: Final = 256
+OTHER: Final = "other"
+_CALL_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
+_VERBS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
+_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@$-]{0,95}")
+
+Metric = TypeVar("Metric", Counter, Histogram)
+
+
+class Bound(Generic[Metric]):
+    """Keeps the children of one metric by their labels, and the one label that others may fill in bounds."""
+
+    def __init__(self, metric: Metric, *, free: int, values_max: int = VALUES_MAX) -> None:
+        self._metric: Metric = metric
+        self._free = free
+        self._values_max = values_max
+        self._values: set[str] = set()
+        self._children: dict[tuple[str, ...], Metric] = {}
+
+    def child(self, *labels: str) -> Metric:
+        """The child of these labels. A free value that is no plain word, or one too many, counts as `other`."""
+        found = self._children.get(labels)
+        if found is not None:
+            return found
+        value = labels[self._free]
+        is_known = value in self._values or len(self._values) < self._values_max
+        if value and not (is_known and _WORD.fullmatch(value)):
+            other: Metric = self._metric.labels(*labels[: self._free], OTHER, *labels[self._free + 1 :])
+            return other
+        self._values.add(value)
+        made: Metric = self._metric.labels(*labels)
+        self._children[labels] = made
+        return made
+
+
+class Metrics:
+    """The metrics of one process. The methods are the callbacks that the composition root hands out."""
+
+    def __init__(self, shared: Path | None = None) -> None:
+        """`shared`: the directory through which several workers add up; None: this process stands alone."""
+        self._shared = shared
+        self.registry = registry = CollectorRegistry()
+        if shared is None:
+            ProcessCollector(registry=registry)
+            GCCollector(registry=registry)
+
+        def counter(name: str, says: str, labels: tuple[str, ...] = ()) -> Counter:
+            return Counter(f"tollgate_{name}", says, labels, registry=registry)
+
+        def seconds(name: str, says: str, labels: tuple[str, ...]) -> Histogram:
+            return Histogram(f"tollgate_{name}_seconds", says, labels, buckets=_CALL_SECONDS, registry=registry)
+
+        self._calls = Bound(counter("calls", "Calls by outcome.", ("method", "door", "outcome", "reason")), free=3)
+        self._call_seconds = Bound(
+            seconds("call_duration", "From arrival to the last byte.", ("method", "door")), free=0
+        )
+        self._first_byte = Bound(
+            seconds("call_first_byte", "From arrival to the provider's first output.", ("method",)), free=0
+        )
+        self.in_flight = Gauge(
+            "tollgate_calls_in_flight", "Calls that run now.", registry=registry, multiprocess_mode="livesum"
+        )
+        self._provider = Bound(counter("provider_requests", "Requests to providers.", ("provider", "outcome")), free=1)
+        self._provider_seconds = Bound(
+            seconds("provider_request_duration", "Provider requests, to their last byte.", ("provider",)), free=0
+        )
+        self._tokens = Bound(
+            counter("tokens", "Tokens that providers counted.", ("provider", "model", "direction")), free=1
+        )
+        self._auth = Bound(counter("auth_failures", "Credentials that did not hold.", ("reason",)), free=0)
+        self._unknown_tiers = counter("unknown_tiers", "Credentials that name a tier nobody configured.")
+        self._limits_skipped = counter("limits_skipped", "Limits not applied because their store was down.")
+        self._http = Bound(counter("http_requests", "HTTP requests.", ("method", "route", "status")), free=1)
+        self._http_seconds = Bound(seconds("http_request_duration", "HTTP requests.", ("route",)), free=0)
+        self._log_lines_dropped = counter("log_lines_dropped", "Log lines that found no room.")
+
+    def call_done(self, method: str, door: str, outcome: str, reason: str, seconds: float) -> None:
+        """One call has ended. `method` comes from the catalog, or is `unknown`."""
+        self._calls.child(method, door, outcome, reason).inc()
+        self._call_seconds.child(method, door).observe(seconds)
+
+    def first_byte(self, method: str, seconds: float) -> None:
+        """The provider's first output arrived so long after the call."""
+        self._first_byte.child(method).observe(seconds)
+
+    def tokens(self, provider: str, model: str, tokens_input: int, tokens_output: int) -> None:
+        """A provider counted tokens for a call."""
+        self._tokens.child(provider, model, "input").inc(tokens_input)
+        self._tokens.child(provider, model, "output").inc(tokens_output)
+
+    def provider_request(self, provider: str, outcome: str, seconds: float) -> None:
+        """A request to a provider ended: `ok`, a status such as `429`, `timeout`, `unreachable`, `cancelled`."""
+        self._provider.child(provider, outcome).inc()
+        self._provider_seconds.child(provider).observe(seconds)
+
+    def auth_failed(self, reason: str = "unauthenticated") -> None:
+        """A credential did not hold."""
+        self._auth.child(reason).inc()
+
+    def unknown_tier(self, name: str = "") -> None:
+        """A credential named an unknown tier. The name is the caller's, so it is no label."""
+        del name
+        self._unknown_tiers.inc()
+
+    def limit_skipped(self) -> None:
+        """A limit was not applied because its store was down."""
+        self._limits_skipped.inc()
+
+    def http_request(self, method: str, route: str, status: int, seconds: float) -> None:
+        """An HTTP request was answered. `route` is the route's template, never the path that was asked for."""
+        verb = method if method in _VERBS else OTHER
+        self._http.child(verb, route, str(status)).inc()
+        self._http_seconds.child(route).observe(seconds)
+
+    def log_lines_dropped(self, lines: int) -> None:
+        """So many log lines found no room."""
+        self._log_lines_dropped.inc(lines)
+
+    def render(self, accept: str = "") -> tuple[bytes, str]:
+        """Everything as text, and its content type. With several workers: the sum of all of them."""
+        encode, content_type = choose_encoder(accept)
+        if self._shared is None:
+            return encode(self.registry), content_type
+        together = CollectorRegistry()
+        MultiProcessCollector(together, path=str(self._shared))  # type: ignore[no-untyped-call]  # the library's own gap
+        return encode(together), content_type
+
+
+def shared_directory(environ: Mapping[str, str]) -> Path | None:
+    """Where the workers of one server add up their metrics; None for a process that stands alone."""
+    path = environ.get(SHARED_DIRECTORY_VARIABLE)
+    return Path(path) if path else None
+
+
+def forget_process(pid: int, shared: Path) -> None:
+    """A worker is dead: what it had in flight no longer counts."""
+    mark_process_dead(pid, path=str(shared))  # type: ignore[no-untyped-call]  # the library's own gap
+
+
+def metrics_route(metrics: Metrics) -> Route:
+    """`GET /metrics` in the format that the scraper asks for."""
+
+    async def scrape(request: Request) -> Response:
+        body, content_type = metrics.render(request.headers.get("accept", ""))
+        return Response(body, headers={"content-type": content_type, "cache-control": "no-store"})
+
+    return Route("/metrics", scrape, methods=["GET"])

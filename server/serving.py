@@ -1,0 +1,200 @@
+"""Opening the port and leaving it: uvicorn, signals, workers. What is served is the app's subject, not this one's.
+
+Leaving takes these steps: readiness fails, new calls are refused; after `drain_notice_seconds` the balancer knows; running calls
+finish within `drain_seconds`; then the listener closes, what still runs is cancelled, and the app closes its stores once every
+call has closed its tab. A second signal skips all of it.
+"""
+
+import os
+import socket
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from signal import SIGINT, SIGTERM, getsignal, signal
+from typing import Final
+
+import uvicorn
+from starlette.types import ASGIApp
+from uvicorn.supervisors import Multiprocess
+
+from server.config import Settings
+from server.config_errors import OperatorError
+from server.config_sections import ServerSettings
+from server.drain import Drain
+from server.leaving import Leaving
+from server.metrics import SHARED_DIRECTORY_VARIABLE, forget_process
+
+CONFIG_FILE_VARIABLE: Final = "TOLLGATE_CONFIG_FILE"
+"""Tells a worker which file to load. Only `serve` sets it."""
+WORKER_FACTORY: Final = "server.app:create_worker_app"
+BACKLOG: Final = 2048
+SHUTDOWN_SECONDS: Final = 2
+"""For open exchanges that are no calls, after the calls have finished: pages, webhooks, the last bytes of a stream."""
+
+MakeApp = Callable[[Settings, Drain], ASGIApp]
+
+
+class CannotListen(OperatorError):
+    """The address cannot be opened. The message names it and says what to do."""
+
+
+def config_file(environ: Mapping[str, str]) -> Path | None:
+    """The configuration file that the parent named to this worker."""
+    named = environ.get(CONFIG_FILE_VARIABLE)
+    return Path(named) if named else None
+
+
+def serve(
+    settings: Settings,
+    *,
+    file: Path | None = None,
+    make_app: MakeApp | None = None,
+    on_listen: Callable[[str, int], None] | None = None,
+) -> None:
+    """Serve until a signal says leave. Raises: CannotListen.
+
+    `file`: where the settings came from; with several workers each one loads it again. `make_app` builds the app of a single
+    process; None: `server.app.create_app`. `on_listen` gets host and port as soon as connections are taken in; they wait until
+    the app is ready.
+    """
+    server = settings.server
+    if server.workers > 1 and file is None:
+        raise CannotListen("server.workers: several workers need a configuration file that each of them can load")
+    listener = listen(server.host, server.port)
+    if on_listen is not None:
+        on_listen(server.host, listener.getsockname()[1])
+    with _quiet_signals():
+        if server.workers > 1:
+            _serve_workers(server, listener, str(file))
+        else:
+            uvicorn.Server(_config(_leaving(settings, make_app or _default_app()), server)).run(sockets=[listener])
+
+
+def worker_app(environ: Mapping[str, str], make_app: MakeApp) -> ASGIApp:
+    """The app of one worker among several, from the file that the parent named: what `create_worker_app` returns."""
+    return _leaving(Settings.load(config_file(environ), environ), make_app, is_worker=True)
+
+
+def _default_app() -> MakeApp:
+    from server.app import create_app  # noqa: PLC0415  # the app is above what serves it
+
+    return create_app
+
+
+def _leaving(settings: Settings, make_app: MakeApp, *, is_worker: bool = False) -> ASGIApp:
+    drain = Drain()
+    return Leaving(
+        make_app(settings, drain),
+        drain,
+        notice_seconds=getattr(settings.server, "drain_notice_seconds", 0.0),
+        drain_seconds=settings.server.drain_seconds,
+        is_worker=is_worker,
+    )
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that takes connections. Raises: CannotListen."""
+    try:
+        family, kind, protocol, _, place = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listener = socket.socket(family, kind, protocol)
+    except OSError as wrong:
+        raise CannotListen(f"cannot listen on {host}:{port}: {wrong.strerror}; check [server] host") from wrong
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(place)
+        listener.listen(BACKLOG)
+    except OSError as wrong:
+        listener.close()
+        raise CannotListen(
+            f"cannot listen on {host}:{port}: {wrong.strerror}; "
+            "stop what uses it, or choose another with --port or [server] port"
+        ) from wrong
+    listener.setblocking(False)  # noqa: FBT003  # the library's own name for it
+    listener.set_inheritable(True)
+    return listener
+
+
+def _config(app: ASGIApp | str, server: ServerSettings) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        host=server.host,
+        port=server.port,
+        factory=isinstance(app, str),
+        workers=server.workers,
+        loop="uvloop",
+        http="httptools",
+        ws="websockets-sansio",
+        ws_max_size=server.body_bytes_max,
+        ws_ping_interval=server.ping_seconds,
+        ws_ping_timeout=server.ping_seconds,
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=bool(server.trusted_proxies),
+        forwarded_allow_ips=list(server.trusted_proxies),
+        backlog=BACKLOG,
+        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+    )
+
+
+def _serve_workers(server: ServerSettings, listener: socket.socket, file: str) -> None:
+    with (
+        tempfile.TemporaryDirectory(prefix="tollgate-metrics-") as shared,
+        # Workers are spawned: the environment is the only thing that reaches them before their first import.
+        _environment({CONFIG_FILE_VARIABLE: file, SHARED_DIRECTORY_VARIABLE: shared}),
+    ):
+        _Supervisor(_config(WORKER_FACTORY, server), [listener], Path(shared)).run()
+
+
+class _Supervisor(Multiprocess):
+    """uvicorn's supervisor; it also forgets what dead workers had in flight, and a second signal ends everything at once."""
+
+    def __init__(self, config: uvicorn.Config, sockets: list[socket.socket], shared: Path) -> None:
+        super().__init__(config, sockets)
+        self._shared = shared
+
+    def keep_subprocess_alive(self) -> None:
+        before = {process.pid for process in self.processes}
+        super().keep_subprocess_alive()
+        for pid in before - {process.pid for process in self.processes}:
+            if pid is not None:
+                forget_process(pid, self._shared)
+
+    def join_all(self) -> None:
+        while any(process.process.is_alive() for process in self.processes):
+            for process in self.processes:
+                process.process.join(timeout=0.1)
+            if self.signal_queue:
+                for process in self.processes:
+                    process.process.kill()
+
+
+@contextmanager
+def _environment(more: Mapping[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in more}
+    os.environ.update(more)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+@contextmanager
+def _quiet_signals() -> Iterator[None]:
+    """Uvicorn raises its signals again when it has ended well; that would turn a clean end into a death by signal."""
+    before = {number: getsignal(number) for number in (SIGINT, SIGTERM)}
+    for number in before:
+        signal(number, lambda *_: None)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal(number, handler)
