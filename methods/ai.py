@@ -11,7 +11,7 @@ from dataclasses import replace
 from methods.ai_collect import Answer
 from methods.ai_examples import EXECUTE_EXAMPLES
 from methods.ai_params import ExecuteParams
-from methods.ai_request import draft_of, tokens_input_max
+from methods.ai_request import Draft, draft_of, tokens_input_max
 from methods.ai_result import ExecuteResult, text_usage, usage_report
 from methods.context import Context, Services
 from methods.errors import ProviderFailed, ProviderTimedOut, UnknownModel, UnknownProvider
@@ -34,7 +34,7 @@ async def execute(context: Context, params: ExecuteParams) -> ExecuteResult:
     most = context.most
     assert most is not None, "metered methods are always told their most"
     call, meter = context.call, context.meter
-    request = draft_of(params, context.services.prompts).request
+    request = _draft(context.services, params).request
     if request.max_tokens != most.tokens_output:  # the tier has lowered a default
         request = replace(request, max_tokens=most.tokens_output)
     if params.metadata:
@@ -50,12 +50,9 @@ async def execute(context: Context, params: ExecuteParams) -> ExecuteResult:
 
 def most_of(services: Services, params: ExecuteParams) -> Most:
     """The most that these parameters can cause. Raises: UnknownModel, UnknownProvider, NotFound, InvalidParams."""
-    draft = draft_of(params, services.prompts)
-    targets = services.router.resolve(draft.provider, draft.model)
-    if params.own_key is not None:
-        targets = tuple([target for target in targets if target.provider == targets[0].provider])
+    draft = _draft(services, params)
     return Most(
-        targets=targets,
+        targets=draft.targets,
         tokens_input=tokens_input_max(draft.request),
         tokens_output=draft.request.max_tokens or 0,
         is_output_asked=draft.is_output_asked,
@@ -64,11 +61,17 @@ def most_of(services: Services, params: ExecuteParams) -> Most:
 
 def present(result: ExecuteResult, receipt: Receipt) -> ExecuteResult:
     """The result with what the closed tab knows better: the counts of a call whose provider sent none."""
-    if result.usage is not None:
-        return result
-    data = result.data.model_copy(update={"usage": text_usage(receipt.usage)})
-    usage = usage_report(receipt.usage, is_estimated=receipt.is_estimated)
-    return result.model_copy(update={"usage": usage, "data": data})
+    if "usage" not in result:
+        usage = usage_report(receipt.usage)
+        if receipt.is_estimated:
+            usage["isEstimated"] = True
+        result["usage"] = usage
+        result["data"]["usage"] = text_usage(usage)
+    return result
+
+
+def _draft(services: Services, params: ExecuteParams) -> Draft:
+    return draft_of(params, services.prompts, services.router.resolve)
 
 
 async def _whole(context: Context, most: Most, ask: Ask, answer: Answer) -> None:

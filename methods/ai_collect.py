@@ -2,11 +2,9 @@
 
 from collections.abc import Sequence
 
-from methods.ai_messages import FunctionCall
 from methods.ai_result import (
     ExecuteResult,
     ReasoningReport,
-    TextData,
     ToolCallReport,
     text_usage,
     usage_report,
@@ -100,27 +98,31 @@ class Answer:
         """The whole answer in the documents' shape."""
         target = self._meter.target
         assert target is not None, "the router names the target before it asks"
-        usage = self._meter.usage
         content = "".join(self._texts)
         model = self.model or target.model
-        return ExecuteResult(
-            content=content,
-            data=TextData(
-                content=content,
-                usage=None if usage is None else text_usage(usage),
-                model=model,
-                provider=target.provider,
-                request_id=request_id,
-                finish_reason=self.finish_reason,
-            ),
-            usage=None if usage is None else usage_report(usage),
-            request_id=request_id,
-            model=model,
-            provider=target.provider,
-            finish_reason=self.finish_reason,
-            tool_calls=tuple([_tool_call(asked) for asked in self._asked.values()]) or None,
-            reasoning=tuple([_reasoning(thought) for thought in self._thoughts.values()]) or None,
-        )
+        result: ExecuteResult = {
+            "content": content,
+            "success": True,
+            "data": {
+                "content": content,
+                "model": model,
+                "provider": target.provider,
+                "requestId": request_id,
+                "finishReason": self.finish_reason,
+            },
+            "requestId": request_id,
+            "model": model,
+            "provider": target.provider,
+            "finishReason": self.finish_reason,
+        }
+        if self._meter.usage is not None:
+            result["usage"] = usage = usage_report(self._meter.usage)
+            result["data"]["usage"] = text_usage(usage)
+        if self._asked:
+            result["toolCalls"] = [_tool_call(asked) for asked in self._asked.values()]
+        if self._thoughts:
+            result["reasoning"] = [_reasoning(thought) for thought in self._thoughts.values()]
+        return result
 
     def _take_other(self, event: StreamEvent) -> Progress | None:
         match event:
@@ -164,12 +166,20 @@ def bytes_of(text: str) -> int:
 
 
 def _tool_call(asked: _Asked) -> ToolCallReport:
-    # Built without checks: a model may write a name that our own parameters would refuse, and the caller must see it.
-    function = FunctionCall.model_construct(name=asked.name, arguments="".join(asked.arguments))
-    return ToolCallReport.model_construct(id=asked.id, type="function", function=function, signature=asked.signature)
+    report: ToolCallReport = {
+        "id": asked.id,
+        "type": "function",
+        "function": {"name": asked.name, "arguments": "".join(asked.arguments)},
+    }
+    if asked.signature is not None:
+        report["signature"] = asked.signature
+    return report
 
 
 def _reasoning(thought: _Thought) -> ReasoningReport:
-    return ReasoningReport(
-        text="".join(thought.texts), signature=thought.signature, redacted=thought.is_redacted or None
-    )
+    report: ReasoningReport = {"type": "reasoning", "text": "".join(thought.texts)}
+    if thought.signature is not None:
+        report["signature"] = thought.signature
+    if thought.is_redacted:
+        report["redacted"] = True
+    return report

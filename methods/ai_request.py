@@ -1,6 +1,6 @@
 """From the wire's parameters to the one canonical request. Pure but for the prompt registry; no provider, no money."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -36,24 +36,29 @@ from methods.dialects.canonical import (
 )
 from methods.prompts import FilledPrompt, PromptRegistry
 from monetization.estimate import request_tokens_max
+from monetization.terms import Target
 
 _NO_PROMPT: Final = FilledPrompt("")
 
 
+Resolve = Callable[[str | None, str | None], tuple[Target, ...]]
+"""From a provider's and a model's name, if any, to who may serve the call."""
+
+
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A call's request before it is known who serves it: `request.model` is filled in for each target."""
+    """What a call asks for, and who may serve it."""
 
     request: ChatRequest
-    provider: str | None
-    model: str | None
+    """Its model is the first target's."""
+    targets: tuple[Target, ...]
     is_output_asked: bool
     """Whether the caller itself named `maxTokens`."""
 
 
-def draft_of(params: ExecuteParams, prompts: PromptRegistry) -> Draft:
-    """The request that these parameters mean; the same one every time. Raises: NotFound, InvalidParams."""
-    return params.once(lambda: _draft(params, prompts))
+def draft_of(params: ExecuteParams, prompts: PromptRegistry, resolve: Resolve) -> Draft:
+    """What these parameters mean; the same draft every time. Raises: NotFound, InvalidParams, UnknownModel, UnknownProvider."""
+    return params.once(lambda: _draft(params, prompts, resolve))
 
 
 def tokens_input_max(request: ChatRequest) -> int:
@@ -64,12 +69,15 @@ def tokens_input_max(request: ChatRequest) -> int:
     )
 
 
-def _draft(params: ExecuteParams, prompts: PromptRegistry) -> Draft:
+def _draft(params: ExecuteParams, prompts: PromptRegistry, resolve: Resolve) -> Draft:
     options = params.options
     prompt = _NO_PROMPT if params.prompt_id is None else prompts.fill(params.prompt_id, params.prompt_context or {})
+    targets = resolve(options.provider or params.provider or prompt.provider, options.model or prompt.model)
+    if params.own_key is not None:  # a key of one vendor never reaches another
+        targets = tuple([target for target in targets if target.provider == targets[0].provider])
     system, messages = _conversation(params, prompt)
     request = ChatRequest(
-        model="",
+        model=targets[0].model,
         messages=messages,
         system=system,
         max_tokens=options.max_tokens or prompt.max_tokens or MAX_TOKENS_DEFAULT,
@@ -83,12 +91,7 @@ def _draft(params: ExecuteParams, prompts: PromptRegistry) -> Draft:
         response_format=_response_format(options.response_format),
         reasoning=_reasoning(options.reasoning),
     )
-    return Draft(
-        request=request,
-        provider=options.provider or params.provider or prompt.provider,
-        model=options.model or prompt.model,
-        is_output_asked=options.max_tokens is not None,
-    )
+    return Draft(request, targets, is_output_asked=options.max_tokens is not None)
 
 
 def _conversation(params: ExecuteParams, prompt: FilledPrompt) -> tuple[tuple[Text, ...], tuple[Message, ...]]:

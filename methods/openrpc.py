@@ -8,8 +8,8 @@ import inspect
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, TypeAlias
 
-from pydantic import BaseModel
-from pydantic.json_schema import JsonSchemaMode, models_json_schema
+from pydantic import TypeAdapter
+from pydantic.json_schema import JsonSchemaMode
 
 from methods.catalog import Catalog
 from methods.errors import CODES, InvalidParams
@@ -25,14 +25,13 @@ References: TypeAlias = Mapping[Any, JsonObject]  # by a type and how it is used
 
 _EVERYWHERE: Final[tuple[type[Fault], ...]] = (InvalidParams, Unauthenticated, RateLimited, Overloaded)
 _REF: Final = "#/components/schemas/{model}"
-_OBJECT: Final[JsonObject] = {"type": "object"}
 
 
 def describe(catalog: Catalog, *, title: str, version: str, url: str) -> JsonObject:
     """The document for all methods of a catalog; the same catalog gives the same document, member for member."""
-    by_model, schemas = _schemas(catalog.methods)
+    by_type, schemas = _schemas(catalog.methods)
     names_of_params = {
-        by_model[(method.params_type, "validation")]["$ref"].rpartition("/")[2] for method in catalog.methods
+        by_type[(method.params_type, "validation")]["$ref"].rpartition("/")[2] for method in catalog.methods
     }
     faults = sorted(
         {fault for method in catalog.methods for fault in _faults(method)}, key=lambda fault: fault.__name__
@@ -46,7 +45,7 @@ def describe(catalog: Catalog, *, title: str, version: str, url: str) -> JsonObj
         "methods": [
             entry
             for method in catalog.methods
-            for entry in _entries(method, catalog.access[method.name], by_model, schemas)
+            for entry in _entries(method, catalog.access[method.name], by_type, schemas)
         ],
         "components": {
             "schemas": {name: schema for name, schema in schemas.items() if name not in names_of_params},
@@ -63,7 +62,7 @@ _ABOUT: Final = """
 
 
 def _entries(
-    method: Method, access: Access, by_model: References, schemas: Mapping[str, JsonObject]
+    method: Method, access: Access, by_type: References, schemas: Mapping[str, JsonObject]
 ) -> list[JsonObject]:
     summary, _, text = inspect.cleandoc(method.handler.__doc__ or method.name).partition("\n")
     entry: JsonObject = {
@@ -72,8 +71,8 @@ def _entries(
         **({"description": text.strip()} if text.strip() else {}),
         "tags": [{"name": method.handler.__module__.rpartition(".")[2]}],
         "paramStructure": "either",
-        "params": _params(by_model[(method.params_type, "validation")], schemas),
-        "result": {"name": "result", "schema": by_model.get((method.result_type, "serialization"), _OBJECT)},
+        "params": _params(by_type[(method.params_type, "validation")], schemas),
+        "result": {"name": "result", "schema": by_type[(method.result_type, "serialization")]},
         "errors": [{"$ref": f"#/components/errors/{fault.__name__}"} for fault in _faults(method)]
         + [{"$ref": "#/components/errors/Internal"}],
         "examples": [_example(example) for example in method.examples],
@@ -119,10 +118,11 @@ def _example(example: Example) -> JsonObject:
 
 def _schemas(methods: Iterable[Method]) -> tuple[References, dict[str, JsonObject]]:
     """Where each parameter and result type is described, and all descriptions by name."""
-    models: dict[tuple[type[BaseModel], JsonSchemaMode], None] = {}
+    wanted: dict[tuple[Any, JsonSchemaMode], TypeAdapter[Any]] = {}
     for method in methods:
-        models[(method.params_type, "validation")] = None
-        if isinstance(method.result_type, type) and issubclass(method.result_type, BaseModel):
-            models[(method.result_type, "serialization")] = None
-    by_model, document = models_json_schema(list(models), by_alias=True, ref_template=_REF)
-    return by_model, document.get("$defs", {})
+        wanted[(method.params_type, "validation")] = TypeAdapter(method.params_type)
+        wanted[(method.result_type, "serialization")] = TypeAdapter(method.result_type)
+    by_type, document = TypeAdapter.json_schemas(
+        [(kind, mode, adapter) for (kind, mode), adapter in wanted.items()], by_alias=True, ref_template=_REF
+    )
+    return by_type, document.get("$defs", {})

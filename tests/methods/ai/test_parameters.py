@@ -27,6 +27,7 @@ from methods.dialects.canonical import (
 from methods.errors import InvalidParams
 from methods.prompts import PromptRegistry
 from monetization.estimate import IMAGE_TOKENS, TOOLS_TOKENS
+from monetization.terms import Target
 
 EXECUTE = METHODS[0]
 
@@ -37,8 +38,12 @@ def parsed(params: object) -> ExecuteParams:
     return params_parsed
 
 
+def resolve(provider: str | None, model: str | None) -> tuple[Target, ...]:
+    return (Target(provider or "p", model or "m"), Target("other", "n"))
+
+
 def drafted(params: object, prompts: Path | None = None) -> Draft:
-    return draft_of(parsed(params), PromptRegistry(prompts, clock=lambda: 1.0, on_problem=print))
+    return draft_of(parsed(params), PromptRegistry(prompts, clock=lambda: 1.0, on_problem=print), resolve)
 
 
 def refused(params: object) -> list[dict[str, str]]:
@@ -57,9 +62,10 @@ def test_the_documents_request_becomes_one_canonical_request() -> None:  # S0-34
             "options": {"provider": "anthropic", "model": "claude-3-sonnet", "maxTokens": 1000},
         }
     )
-    assert (draft.provider, draft.model, draft.is_output_asked) == ("anthropic", "claude-3-sonnet", True)
+    assert draft.targets == (Target("anthropic", "claude-3-sonnet"), Target("other", "n"))
+    assert draft.is_output_asked
     assert draft.request == ChatRequest(
-        model="",
+        model="claude-3-sonnet",
         messages=(Message("user", (Text("Explain quantum computing"),)),),
         system=(Text("You are a helpful physics tutor"),),
         max_tokens=1000,
@@ -121,7 +127,7 @@ def test_a_whole_conversation_with_tools_and_images_is_carried_over() -> None:
         }
     )  # fmt: skip
     assert draft.request == ChatRequest(
-        model="",
+        model="m",
         system=(Text("first"), Text("second")),
         messages=(
             Message(
@@ -202,6 +208,11 @@ def test_a_key_that_cannot_stand_in_a_header_is_refused_without_repeating_it(key
     assert not key or key not in json.dumps(errors, ensure_ascii=False)
 
 
+def test_an_own_key_is_only_ever_for_one_provider() -> None:
+    assert drafted({"content": "x"}).targets == (Target("p", "m"), Target("other", "n"))
+    assert drafted({"content": "x", "apiKey": "k"}).targets == (Target("p", "m"),)
+
+
 @pytest.mark.parametrize("place", ["params", "options"])
 def test_an_own_key_is_found_in_both_places_and_never_prints(place: str) -> None:
     own: dict[str, Any] = {"apiKey": "sk-canary"}
@@ -225,15 +236,15 @@ def test_a_user_id_in_the_body_changes_nothing(value: object) -> None:
 
 
 def test_a_prompt_is_the_system_prompt_and_gives_defaults_that_the_call_overrides(tmp_path: Path) -> None:
-    (tmp_path / "p.md").write_text('+++\nmodel = "m"\nmax_tokens = 7\ntemperature = 0.1\n+++\nUse {{ x }}.')
+    (tmp_path / "p.md").write_text('+++\nmodel = "k"\nmax_tokens = 7\ntemperature = 0.1\n+++\nUse {{ x }}.')
     draft = drafted({"content": "hi", "promptId": "p", "promptContext": {"x": "Go"}}, tmp_path)
     assert draft.request.system == (Text("Use Go."),)
-    assert (draft.model, draft.request.max_tokens, draft.request.temperature) == ("m", 7, 0.1)
+    assert (draft.targets[0].model, draft.request.max_tokens, draft.request.temperature) == ("k", 7, 0.1)
     draft = drafted(
         {"content": "hi", "promptId": "p", "promptContext": {"x": "Go"}, "options": {"model": "n", "maxTokens": 9}},
         tmp_path,
     )
-    assert (draft.model, draft.request.max_tokens) == ("n", 9)
+    assert (draft.targets[0].model, draft.request.max_tokens) == ("n", 9)
 
 
 def test_a_prompt_alone_is_the_whole_request(tmp_path: Path) -> None:
@@ -248,11 +259,11 @@ def test_what_was_quoted_is_what_is_sent_even_if_the_prompt_changes_in_between(t
     now = [0.0]
     prompts = PromptRegistry(tmp_path, clock=lambda: now[0], on_problem=print)
     params = parsed({"content": "hi", "promptId": "p"})
-    quoted = draft_of(params, prompts)
+    quoted = draft_of(params, prompts, resolve)
     (tmp_path / "p.md").write_text("a much longer prompt")
     now[0] = 5.0
-    assert draft_of(params, prompts) is quoted
-    assert draft_of(parsed({"content": "hi", "promptId": "p"}), prompts).request.system == (
+    assert draft_of(params, prompts, resolve) is quoted
+    assert draft_of(parsed({"content": "hi", "promptId": "p"}), prompts, resolve).request.system == (
         Text("a much longer prompt"),
     )
 
