@@ -63,18 +63,21 @@ def serve(
     said = {"host": host, "port": port}
     address = {key: value for key, value in said.items() if value is not None}
     if demo:
-        from server.demo import prepared_demo  # noqa: PLC0415  # each command imports only what it needs
+        _serve_demo(config, state, address)
+        return
+    settings = _settings(config, address)
+    from server.serving import serve as serve_settings  # noqa: PLC0415  # each command imports only what it needs
 
-        _refuse_both(config)
-        settings, greeting = prepared_demo(state, address)
-        _refuse_busy_port(settings)
-        typer.echo(greeting)
-    else:
-        settings = _settings(config, address)
-        _refuse_busy_port(settings)
+    serve_settings(settings, file=config)
+
+
+def _serve_demo(config: Path | None, state: Path | None, address: Mapping[str, object]) -> None:
+    from server.demo import demo_settings, greeting  # noqa: PLC0415  # each command imports only what it needs
     from server.serving import serve as serve_settings  # noqa: PLC0415  # same
 
-    serve_settings(settings)
+    _refuse_both(config)
+    settings = demo_settings(state, address)
+    serve_settings(settings, on_listen=lambda host, port: typer.echo(greeting(settings, state, host, port)))
 
 
 @app.command()
@@ -146,20 +149,3 @@ def _settings(config: Path | None, address: Mapping[str, object] | None = None) 
 def _refuse_both(config: Path | None) -> None:
     if config is not None:
         raise Refused("--config and --demo exclude each other; give one")
-
-
-def _refuse_busy_port(settings: "Settings") -> None:
-    """Say so in one line before anything is built."""
-    import socket  # noqa: PLC0415  # each command imports only what it needs
-
-    host, port = settings.server.host, settings.server.port
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        with socket.socket(family, kind, protocol) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(address)
-    except OSError as wrong:
-        reason = (wrong.strerror or "unusable").lower()
-        raise Refused(
-            f"cannot listen on {host}:{port} ({reason}); stop what listens there, or give another --port"
-        ) from None

@@ -54,6 +54,8 @@ class ServerSettings(Section):
     """Metered calls that run in one process; more are refused with -32010."""
     drain_seconds: Seconds = 20.0
     """After SIGTERM, how long running calls may take to finish."""
+    drain_notice_seconds: Annotated[float, Field(ge=0, le=600, allow_inf_nan=False)] = 0.0
+    """After SIGTERM, how long readiness fails before draining begins, so that a load balancer can notice."""
     ping_seconds: Seconds = 15.0
     """Between two signs of life on an idle stream."""
     cors_origins: Names = ()
@@ -184,6 +186,8 @@ class ProviderSettings(Section):
     connect_timeout_seconds: Seconds = 5.0
     first_byte_timeout_seconds: Seconds = 60.0
     retries: Annotated[int, Field(ge=0, le=10)] = 2
+    retries_first_byte: bool = False
+    """Also repeat a stream whose first byte did not come in time; the vendor may charge for both."""
     max_concurrency: Annotated[int, Field(ge=1, le=100_000)] = 256
     headers: dict[str, SecretStr] = Field(default_factory=dict)
     """Sent with every request; values count as secrets."""

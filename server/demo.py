@@ -16,21 +16,27 @@ class DemoError(OperatorError):
     """The demo cannot start; the text says what to do."""
 
 
-def prepared_demo(state: Path | None, address: Mapping[str, object] | None = None) -> tuple[Settings, str]:
-    """Settings of the demo, and what to tell whoever started it: the address and a line that works.
+def greeting(settings: Settings, state: Path | None, host: str, port: int) -> str:
+    """What to tell whoever started the demo: where it listens, where it keeps things, and a line that works."""
+    url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    token = issued(settings, _HOLDER, expires_seconds=_TOKEN_SECONDS)
+    body = '{"jsonrpc":"2.0","id":1,"method":"executeAIRequest","params":{"content":"Hello"}}'
+    return (
+        f"Tollgate demo on {url} (state in {(state or _state_folder()).absolute()})\n"
+        "Try, in another terminal:\n\n"
+        f"curl -s {url}/rpc -H 'content-type: application/json' -H 'authorization: Bearer {token}' -d '{body}'\n"
+    )
+
+
+def demo_settings(state: Path | None, address: Mapping[str, object] | None = None) -> Settings:
+    """The demo as settings: simulator provider, embedded SQLite, a key that was made on the first start.
 
     Args:
         state: where the key and the database are kept. None: `.state` beside the project.
         address: host and port, where the defaults are not wanted.
+
+    Raises: DemoError.
     """
-    folder = state or _state_folder()
-    settings = demo_settings(folder, address)
-    token = issued(settings, _HOLDER, expires_seconds=_TOKEN_SECONDS)
-    return settings, _greeting(settings, token, folder.absolute())
-
-
-def demo_settings(state: Path | None, address: Mapping[str, object] | None = None) -> Settings:
-    """The demo as settings: simulator provider, embedded SQLite, a key that was made on the first start. Raises: DemoError."""
     folder = (state or _state_folder()).absolute()
     return Settings.of(
         {
@@ -87,13 +93,3 @@ def _new_key() -> bytes:
     from joserfc.jwk import ECKey  # noqa: PLC0415  # only the first start makes one
 
     return ECKey.generate_key("P-256").as_pem(private=True)
-
-
-def _greeting(settings: Settings, token: str, folder: Path) -> str:
-    url = settings.server.public_url
-    body = '{"jsonrpc":"2.0","id":1,"method":"executeAIRequest","params":{"content":"Hello"}}'
-    return (
-        f"Tollgate demo on {url} (state in {folder})\n"
-        "Try, in another terminal:\n\n"
-        f"curl -s {url}/rpc -H 'content-type: application/json' -H 'authorization: Bearer {token}' -d '{body}'\n"
-    )

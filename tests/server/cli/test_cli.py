@@ -16,7 +16,7 @@ from joserfc.jwk import RSAKey
 from monetization.calls import Credential
 from server.auth.callers import Callers
 from server.config import Settings
-from server.demo import demo_settings, prepared_demo
+from server.demo import demo_settings, greeting
 
 ROOT = Path(__file__).resolve().parents[3]
 CANARY = "canary-5d0e7b"
@@ -232,29 +232,29 @@ def test_a_busy_port_is_said_in_one_line(tmp_path: Path, listener: int, source: 
     done = run("serve", *given, "--port", str(listener))
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == (
-        f"tollgate: cannot listen on 127.0.0.1:{listener} (address already in use); "
-        "stop what listens there, or give another --port\n"
+        f"tollgate: cannot listen on 127.0.0.1:{listener}: Address already in use; "
+        "stop what uses it, or choose another with --port or [server] port\n"
     )
 
 
 def test_the_demo_keeps_its_key_to_itself_and_uses_it_again(tmp_path: Path) -> None:
     folder = tmp_path / "state"
-    settings, greeting = prepared_demo(folder, {"port": 8123})
+    settings = demo_settings(folder)
     key = folder / "demo-key.pem"
     assert stat.S_IMODE(key.stat().st_mode) == 0o600
     assert sorted(path.name for path in folder.iterdir()) == ["demo-key.pem"]
     first = key.read_bytes()
-    again, _ = prepared_demo(folder, {"port": 8123})
+    again = demo_settings(folder)
     assert key.read_bytes() == first
-    token = greeting.partition("Bearer ")[2].partition("'")[0]
+    token = greeting(settings, folder, "127.0.0.1", 8000).partition("Bearer ")[2].partition("'")[0]
     assert identified(again, token).tier == "professional"  # type: ignore[attr-defined]  # a Caller
     assert settings.storage.url.get_secret_value() == f"sqlite:///{folder}/demo.db"
 
 
 def test_the_greeting_holds_the_address_the_folder_and_one_line_to_copy(tmp_path: Path) -> None:
-    _, greeting = prepared_demo(tmp_path, {"port": 8123})
-    assert str(tmp_path) in greeting
-    line = next(line for line in greeting.splitlines() if line.startswith("curl "))
+    text = greeting(demo_settings(tmp_path), tmp_path, "127.0.0.1", 8123)
+    assert str(tmp_path) in text
+    line = next(line for line in text.splitlines() if line.startswith("curl "))
     assert " http://127.0.0.1:8123/rpc " in line
     body = json.loads(line.partition(" -d '")[2].rstrip("'"))
     assert body["method"] == "executeAIRequest"
