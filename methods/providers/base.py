@@ -20,6 +20,9 @@ class Ask:
     traceparent: str | None = None
 
 
+Batches = AsyncIterator[Sequence[StreamEvent]]
+
+
 class Provider(Protocol):
     """Something that answers an `Ask`.
 
@@ -34,13 +37,18 @@ class Provider(Protocol):
         """The whole answer at once."""
         ...
 
-    def stream(self, ask: Ask) -> AbstractAsyncContextManager[AsyncIterator[Sequence[StreamEvent]]]:
-        """The answer as it arrives: entering waits for the upstream status; each item holds the events of one read.
+    def stream(self, ask: Ask) -> AbstractAsyncContextManager[Batches]:
+        """The answer as it arrives; each item holds the events of one read.
 
+        Entering waits for the upstream status and the first event, so that what fails before any output fails there.
         A `VendorError` inside the stream is raised as a fault, never yielded.
         """
         ...
 
     def has_operator_key(self) -> bool:
         """Whether the operator gave a key (the simulator needs none and says True)."""
+        ...
+
+    async def check_key(self, key: Secret) -> bool:
+        """Whether the vendor takes this key, found out at no cost. Raises: ProviderFailed, ProviderTimedOut."""
         ...

@@ -1,0 +1,130 @@
+"""Builds the providers and the router from plain configuration values: the one place that names dialects and wrappers."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, Literal
+
+from methods.providers.base import Provider
+from methods.providers.routing import Catalogue, Router, RoutingConfig
+from monetization.callers import Secret
+
+if TYPE_CHECKING:
+    import aiohttp
+
+    from methods.dialects.base import Dialect
+    from methods.providers.observing import Observer
+
+Kind = Literal["openai", "anthropic", "google", "simulator"]
+
+BASE_URLS: Final[Mapping[str, str]] = {
+    "openai": "https://api.openai.com/v1",
+    "anthropic": "https://api.anthropic.com",
+    "google": "https://generativelanguage.googleapis.com",
+}
+_MODELS_PATHS: Final[Mapping[str, str]] = {
+    "openai": "/models",
+    "anthropic": "/v1/models?limit=1",
+    "google": "/v1beta/models?pageSize=1",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderConfig:
+    """`[providers.NAME]`. Times are in seconds."""
+
+    name: str
+    kind: Kind
+    api_key: Secret | None = None
+    base_url: str = ""
+    """Empty: the vendor's own. A server at another address may need no key at all (Ollama, vLLM)."""
+    models: tuple[str, ...] = ()
+    """Empty: every model that has a price."""
+    timeout_seconds: float = 120.0
+    connect_timeout_seconds: float = 5.0
+    first_byte_timeout_seconds: float = 60.0
+    retries: int = 2
+    retries_first_byte: bool = False
+    """Also repeat a stream that did not begin in time; see `Retrying`."""
+    max_concurrency: int = 256
+    headers: Mapping[str, Secret] = field(default_factory=dict)
+    breaker_failures: int = 5
+    breaker_seconds: float = 30.0
+
+
+def build_providers(
+    configs: Mapping[str, ProviderConfig],
+    *,
+    routing: RoutingConfig,
+    session: "aiohttp.ClientSession",
+    clock: Callable[[], float],
+    sleep: Callable[[float], Awaitable[object]],
+    random: Callable[[], float],
+    observer: "Observer | None" = None,
+    catalogue: Catalogue | None = None,
+) -> Router:
+    """The router over all configured providers. `clock` gives monotonic seconds, `random` draws from [0, 1)."""
+    # Imported here, so that reading a configuration loads no HTTP client.
+    from methods.providers.breaker import Breaker  # noqa: PLC0415
+    from methods.providers.capping import Capping  # noqa: PLC0415
+    from methods.providers.observing import Observing  # noqa: PLC0415
+    from methods.providers.retrying import Patience, Retrying  # noqa: PLC0415
+    from methods.providers.simulator import MODELS, Simulator  # noqa: PLC0415
+
+    providers: dict[str, Provider] = {}
+    models: dict[str, tuple[str, ...]] = {}
+    for name, config in configs.items():
+        models[name] = config.models or (MODELS if config.kind == "simulator" else ())
+        provider: Provider
+        provider = Simulator(name, sleep=sleep) if config.kind == "simulator" else _http(config, session)
+        if observer is not None:
+            provider = Observing(provider, observer, clock)
+        # From inside out: a slot is held only while the vendor works, not while a retry waits for its turn.
+        provider = Breaker(provider, clock=clock, failures=config.breaker_failures, seconds=config.breaker_seconds)
+        provider = Capping(provider, config.max_concurrency)
+        patience = Patience(
+            retries=config.retries, total=config.timeout_seconds, retries_first_byte=config.retries_first_byte
+        )
+        providers[name] = Retrying(provider, patience, clock=clock, sleep=sleep, random=random)
+    return Router(providers, models=models, routing=routing, catalogue=catalogue)
+
+
+def _http(config: ProviderConfig, session: "aiohttp.ClientSession") -> Provider:
+    from methods.providers.http import HttpProvider, Timeouts  # noqa: PLC0415  # see above
+
+    vendors_own = BASE_URLS[config.kind]
+    base_url = config.base_url.rstrip("/") or vendors_own
+    return HttpProvider(
+        config.name,
+        config.kind,
+        dialect_of(config.kind, is_vendors_own=base_url == vendors_own),
+        base_url,
+        session=session,
+        key=config.api_key,
+        needs_key=base_url == vendors_own,
+        timeouts=Timeouts(
+            connect=config.connect_timeout_seconds,
+            first_byte=config.first_byte_timeout_seconds,
+            total=config.timeout_seconds,
+        ),
+        headers={name: value.reveal() for name, value in config.headers.items()},
+        models_path=_MODELS_PATHS[config.kind],
+    )
+
+
+def dialect_of(kind: Kind, *, is_vendors_own: bool = True) -> "Dialect":
+    """The dialect of a kind. Compatible vendors know `max_tokens`; only OpenAI itself wants `max_completion_tokens`."""
+    match kind:
+        case "openai":
+            from methods.dialects.openai import OpenAI  # noqa: PLC0415  # see above
+
+            return OpenAI() if is_vendors_own else OpenAI(max_tokens_field="max_tokens", sends_top_k=True)
+        case "anthropic":
+            from methods.dialects.anthropic import Anthropic  # noqa: PLC0415  # see above
+
+            return Anthropic()
+        case "google":
+            from methods.dialects.gemini import Gemini  # noqa: PLC0415  # see above
+
+            return Gemini()
+        case "simulator":
+            raise ValueError("the simulator speaks no dialect")

@@ -1,0 +1,58 @@
+"""Asks the next target when one fails before any output, and says which one is asked. The chain itself is the router's."""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
+from typing import Final
+
+from methods.dialects.canonical import ChatReply
+from methods.errors import ProviderFailed, ProviderTimedOut
+from methods.providers.base import Ask, Batches, Provider
+from monetization.errors import Overloaded
+from monetization.terms import Target
+
+OnTarget = Callable[[Target], object]
+"""Hears of every target just before it is asked; the last one heard is the one that served."""
+
+MOVES_ON: Final = (ProviderFailed, ProviderTimedOut, Overloaded)
+"""Faults after which another provider may do better. A wrong request or a refused key is wrong everywhere."""
+
+Chain = Sequence[tuple[Target, Provider]]
+
+
+async def complete(chain: Chain, ask: Ask, on_target: OnTarget) -> ChatReply:
+    """The answer of the first target that gives one. Raises: the last target's fault."""
+    for target, provider in chain[:-1]:
+        on_target(target)
+        try:
+            return await provider.complete(_ask_of(ask, target))
+        except MOVES_ON:
+            continue
+    target, provider = chain[-1]
+    on_target(target)
+    return await provider.complete(_ask_of(ask, target))
+
+
+@asynccontextmanager
+async def stream(chain: Chain, ask: Ask, on_target: OnTarget) -> AsyncIterator[Batches]:
+    """The stream of the first target that begins one. Raises: the last target's fault."""
+    async with AsyncExitStack() as stack:
+        yield await _enter(stack, chain, ask, on_target)
+
+
+async def _enter(stack: AsyncExitStack, chain: Chain, ask: Ask, on_target: OnTarget) -> Batches:
+    for target, provider in chain[:-1]:
+        on_target(target)
+        try:
+            return await stack.enter_async_context(provider.stream(_ask_of(ask, target)))
+        except MOVES_ON:
+            continue
+    target, provider = chain[-1]
+    on_target(target)
+    return await stack.enter_async_context(provider.stream(_ask_of(ask, target)))
+
+
+def _ask_of(ask: Ask, target: Target) -> Ask:
+    if ask.request.model == target.model:
+        return ask
+    return replace(ask, request=replace(ask.request, model=target.model))

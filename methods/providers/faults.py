@@ -1,0 +1,124 @@
+"""From what went wrong at a vendor to the fault that a caller may see. One table; no network here.
+
+Reasons, and what retrying, the breaker and falling back make of them, are listed beside the table.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+from methods.dialects.canonical import VendorError
+from methods.errors import InvalidParams, ProviderFailed, ProviderTimedOut, Unauthenticated, UnknownModel
+from methods.providers.cleaning import clean
+from storage.errors import Fault
+
+UNREACHABLE: Final = "provider_unreachable"
+CONNECT_TIMEOUT: Final = "provider_connect_timeout"
+FIRST_BYTE_TIMEOUT: Final = "provider_first_byte_timeout"
+STALLED: Final = "provider_stalled"
+TIMEOUT: Final = "provider_timeout"
+DISCONNECTED: Final = "provider_disconnected"
+CUT: Final = "provider_cut"
+MALFORMED: Final = "provider_malformed"
+REDIRECTED: Final = "provider_redirected"
+TOO_LARGE: Final = "provider_reply_too_large"
+AUTH: Final = "provider_auth"
+BILLING: Final = "provider_billing"
+RATE_LIMITED: Final = "provider_rate_limited"
+UNAVAILABLE: Final = "provider_unavailable"
+REJECTED: Final = "provider_rejected"
+CIRCUIT_OPEN: Final = "provider_circuit_open"
+
+RETRYABLE: Final = frozenset({UNREACHABLE, CONNECT_TIMEOUT, RATE_LIMITED, UNAVAILABLE})
+"""Reasons after which the same request may be sent again: it never arrived, or the vendor refused it before working on it."""
+
+UNWELL: Final = frozenset(
+    {
+        UNREACHABLE,
+        CONNECT_TIMEOUT,
+        FIRST_BYTE_TIMEOUT,
+        STALLED,
+        TIMEOUT,
+        DISCONNECTED,
+        CUT,
+        MALFORMED,
+        REDIRECTED,
+        UNAVAILABLE,
+        AUTH,
+        BILLING,
+    }
+)
+"""Reasons that speak against the provider itself, so that the breaker counts them. A rate limit is not one: it says when to
+come back, and other callers' keys may have another limit."""
+
+_BAD_KEY_WORDS: Final = ("api key not valid", "api_key_invalid", "invalid api key", "api key expired")
+
+
+def fault_of(
+    error: VendorError, *, provider: str, model: str, is_own_key: bool, secrets: tuple[str, ...] = ()
+) -> Fault:
+    """The fault that stands for a vendor's error, in words that are free of keys.
+
+    `secrets` are the credentials that the request carried. What a vendor says about the operator's key or bill is nobody's
+    business, so those messages are ours alone.
+    """
+    status = error.status
+    data: dict[str, object] = {"provider": provider, "status": status, "kind": clean(error.kind, secrets)}
+    message = clean(error.message, secrets)
+    if _is_about_key(error):
+        return _key_fault(provider, is_own_key=is_own_key, data=data)
+    if status == 402 or error.kind == "insufficient_quota":  # noqa: PLR2004  # HTTP: payment required
+        whose = "your account there" if is_own_key else "this server's account there"
+        return ProviderFailed(f"provider {provider!r} wants payment for {whose}", reason=BILLING, data=data)
+    return _status_fault(error, message, provider, model, data)
+
+
+def _status_fault(error: VendorError, message: str, provider: str, model: str, data: dict[str, object]) -> Fault:
+    match error.status:
+        case 404:
+            return UnknownModel(f"provider {provider!r} does not serve model {model!r}: {message}", data=data)
+        case 408 | 504:
+            return ProviderTimedOut(f"provider {provider!r} timed out: {message}", reason=TIMEOUT, data=data)
+        case 429:
+            return ProviderFailed(
+                f"provider {provider!r} is limiting requests: {message}",
+                reason=RATE_LIMITED,
+                retry_after_seconds=error.retry_after_seconds,
+                data=data,
+            )
+        case status if 400 <= status < 500:  # noqa: PLR2004  # HTTP: the request is wrong
+            return InvalidParams(f"provider {provider!r} refused the request: {message}", reason=REJECTED, data=data)
+    return ProviderFailed(
+        f"provider {provider!r} failed: {message}",
+        reason=UNAVAILABLE,
+        retry_after_seconds=error.retry_after_seconds,
+        data=data,
+    )
+
+
+def failed(provider: str, reason: str, what: str, **data: object) -> ProviderFailed:
+    """A failure that the vendor has no words for."""
+    return ProviderFailed(f"provider {provider!r} {what}", reason=reason, data={"provider": provider, **data})
+
+
+def timed_out(provider: str, reason: str, what: str, seconds: float | None) -> ProviderTimedOut:
+    """A wait that was given up. `seconds` is the configured bound."""
+    within = "" if seconds is None else f" within {seconds:g} s"
+    data: Mapping[str, object] = {"provider": provider}
+    return ProviderTimedOut(f"provider {provider!r} {what}{within}", reason=reason, data=data)
+
+
+def _is_about_key(error: VendorError) -> bool:
+    if error.status in (401, 403):
+        return True
+    # Google answers a wrong key with 400 INVALID_ARGUMENT.
+    return error.status == 400 and any(word in error.message.lower() for word in _BAD_KEY_WORDS)  # noqa: PLR2004  # HTTP
+
+
+def _key_fault(provider: str, *, is_own_key: bool, data: dict[str, object]) -> Fault:
+    if is_own_key:
+        return Unauthenticated(
+            f"provider {provider!r} refused your own key; check the key and what it may do",
+            reason="own_key_refused",
+            data=data,
+        )
+    return ProviderFailed(f"provider {provider!r} did not let this server in", reason=AUTH, data={"provider": provider})

@@ -1,0 +1,292 @@
+"""A provider behind HTTP: a dialect, a base URL and a credential over the shared session. No retries, no money.
+
+Where a request goes is the operator's choice alone: nothing that a caller sends can change the origin or leave the base path,
+redirects are not followed, and a caller's own key goes to the one configured address.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Final, NoReturn
+
+import aiohttp
+import orjson
+from multidict import CIMultiDict
+from yarl import URL
+
+from methods.dialects.base import Dialect, Untranslatable
+from methods.dialects.canonical import ChatReply, ChatRequest, VendorError
+from methods.errors import InvalidParams, Unauthenticated
+from methods.providers import faults
+from methods.providers.base import Ask
+from methods.providers.http_stream import HttpStream
+from monetization.callers import Secret
+from storage.errors import Fault
+
+REPLY_BYTES_MAX: Final = 16 * 1024 * 1024
+STREAM_BYTES_MAX: Final = 256 * 1024 * 1024
+ERROR_BYTES_MAX: Final = 64 * 1024
+_URLS_KEPT: Final = 256
+_LOST: Final = (aiohttp.ClientError, TimeoutError, OSError)
+_OK: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Bounds in seconds."""
+
+    connect: float = 5.0
+    """Name look-up, TCP and TLS together."""
+    first_byte: float = 60.0
+    """Of a stream: until its first event, and between two pieces later. A whole answer is only bounded by `total`, since its
+    first byte comes when all of it is written."""
+    total: float = 120.0
+    """The whole exchange."""
+
+
+class HttpProvider:
+    """Implements `methods.providers.base.Provider` for one configured vendor.
+
+    `session` is shared by all providers. `key` is the operator's; None: callers bring their own, or (`needs_key=False`) the
+    server asks for none. `headers` go with every request. `models_path` is where the vendor lists models, for `check_key`.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        kind: str,
+        dialect: Dialect,
+        base_url: str,
+        *,
+        session: aiohttp.ClientSession,
+        key: Secret | None = None,
+        needs_key: bool = True,
+        timeouts: Timeouts | None = None,
+        headers: Mapping[str, str] | None = None,
+        models_path: str = "/models",
+        reply_bytes_max: int = REPLY_BYTES_MAX,
+        stream_bytes_max: int = STREAM_BYTES_MAX,
+    ) -> None:
+        self.name = name
+        self.kind = kind
+        self.dialect = dialect
+        self.timeouts = timeouts or Timeouts()
+        self.reply_bytes_max = reply_bytes_max
+        self.stream_bytes_max = stream_bytes_max
+        self._base = URL(base_url.rstrip("/"))
+        self._base_url = base_url.rstrip("/")
+        self._session = session
+        self._key = key
+        self._needs_key = needs_key
+        self._models_path = models_path
+        self._urls: dict[str, URL] = {}
+        self._extra = dict(headers or {})
+        self._secrets = (*(() if key is None else (key.reveal(),)), *self._extra.values())
+        self._operator_headers = self._headers_with("" if key is None else key.reveal())
+        bounds = self.timeouts
+        self._whole = aiohttp.ClientTimeout(total=bounds.total, connect=bounds.connect)
+        self._piecewise = aiohttp.ClientTimeout(total=bounds.total, connect=bounds.connect, sock_read=bounds.first_byte)
+
+    def has_operator_key(self) -> bool:
+        """Whether it can be asked without a caller's key."""
+        return self._key is not None or not self._needs_key
+
+    async def complete(self, ask: Ask) -> ChatReply:
+        """The whole answer. Raises: what `Provider` says."""
+        request = ask.request
+        if request.is_stream:
+            request = replace(request, is_stream=False)
+        try:
+            response = await self._post(ask, request, self._whole)
+        except _LOST as lost:
+            self.raise_lost(lost, faults.DISCONNECTED)
+        try:
+            if response.status != _OK:
+                raise await self._refusal(ask, response)
+            body = await self._whole_body(response)
+        except _LOST as lost:
+            self.raise_lost(lost, faults.CUT)
+        finally:
+            response.close()
+        if "json" not in response.headers.get("content-type", ""):
+            raise faults.failed(self.name, faults.MALFORMED, "answered with something that is not JSON")
+        return self._reply(body)
+
+    def stream(self, ask: Ask) -> HttpStream:
+        """The answer as it arrives. Entering waits for the first event, so that all that fails early fails there."""
+        return HttpStream(self, ask)
+
+    async def check_key(self, key: Secret) -> bool:
+        """Whether the vendor takes this key: its list of models is read. Raises: ProviderFailed, ProviderTimedOut."""
+        ask = Ask(ChatRequest(model="", messages=()), request_id="", own_key=key)
+        try:
+            async with self._session.get(
+                self._url(self._models_path),
+                headers=self._headers_with(key.reveal()),
+                timeout=self._whole,
+                allow_redirects=False,
+            ) as response:
+                if response.status == _OK:
+                    response.close()
+                    return True
+                fault = await self._refusal(ask, response)
+        except _LOST as lost:
+            self.raise_lost(lost, faults.DISCONNECTED)
+        if isinstance(fault, Unauthenticated):
+            return False
+        if isinstance(fault, InvalidParams):
+            raise faults.failed(self.name, faults.REJECTED, "did not understand the check of a key") from None
+        raise fault
+
+    async def open(self, ask: Ask) -> aiohttp.ClientResponse:
+        """Send a request for a stream and wait for its status. Raises: what `Provider` says."""
+        try:
+            response = await self._post(ask, replace(ask.request, is_stream=True), self._piecewise)
+        except _LOST as lost:
+            self.raise_lost(lost, faults.DISCONNECTED)
+        try:
+            fault = await self._no_stream(ask, response)
+        except BaseException as lost:
+            response.close()
+            if isinstance(lost, _LOST):
+                self.raise_lost(lost, faults.CUT)
+            raise
+        if fault is not None:
+            response.close()
+            raise fault
+        return response
+
+    def raise_vendor_error(self, ask: Ask, error: VendorError) -> NoReturn:
+        """Raise the fault that stands for a vendor's error."""
+        raise self._fault_of(ask, error)
+
+    def raise_lost(self, lost: BaseException, reason: str) -> NoReturn:
+        """Raise the fault that stands for a broken or silent connection; `reason` is the one for a plain break."""
+        bounds = self.timeouts
+        match lost:
+            case aiohttp.ConnectionTimeoutError():
+                fault: Fault = faults.timed_out(
+                    self.name, faults.CONNECT_TIMEOUT, "could not be reached", bounds.connect
+                )
+            case aiohttp.SocketTimeoutError():
+                slow = faults.STALLED if reason == faults.CUT else faults.FIRST_BYTE_TIMEOUT
+                fault = faults.timed_out(self.name, slow, "sent nothing", bounds.first_byte)
+            case TimeoutError():
+                fault = faults.timed_out(self.name, faults.TIMEOUT, "did not finish", bounds.total)
+            case aiohttp.ClientConnectorError() | aiohttp.ClientConnectorDNSError():
+                fault = faults.failed(self.name, faults.UNREACHABLE, "could not be reached")
+            case aiohttp.ClientResponseError():
+                fault = faults.failed(self.name, faults.MALFORMED, "answered with something that is not HTTP")
+            case _ if reason == faults.CUT:
+                fault = faults.failed(self.name, reason, "broke off in the middle of its answer")
+            case _:
+                fault = faults.failed(self.name, reason, "closed the connection without an answer")
+        # The cause may name addresses and headers; it stays for the debugger and is never shown to a caller.
+        raise fault from lost
+
+    async def _post(self, ask: Ask, request: ChatRequest, bounds: aiohttp.ClientTimeout) -> aiohttp.ClientResponse:
+        try:
+            body = orjson.dumps(self.dialect.render_request(request))
+            path = self.dialect.path(request)
+        except Untranslatable as why:
+            raise InvalidParams(
+                f"provider {self.name!r} cannot be asked for {why.field}: {why.why}",
+                reason="untranslatable",
+                data={"provider": self.name, "field": why.field},
+            ) from None
+        return await self._session.post(
+            self._url(path), data=body, headers=self._headers(ask), timeout=bounds, allow_redirects=False
+        )
+
+    def _url(self, path: str) -> URL:
+        """The address of a path below the base URL, and never any other one."""
+        url = self._urls.get(path)
+        if url is None:
+            url = URL(self._base_url + path)
+            if url.origin() != self._base.origin() or not url.path.startswith(self._base.path.rstrip("/") + "/"):
+                raise InvalidParams("the model's name does not fit into an address", reason="unknown_model")
+            if len(self._urls) >= _URLS_KEPT:
+                self._urls.clear()
+            self._urls[path] = url
+        return url
+
+    def _headers_with(self, key: str) -> CIMultiDict[str]:
+        return CIMultiDict(
+            {
+                "content-type": "application/json",
+                "accept": "application/json, text/event-stream",
+                # Compression would hold back the small pieces of a stream.
+                "accept-encoding": "identity",
+                "user-agent": "tollgate",
+                **self._extra,
+                **self.dialect.headers(key),
+            }
+        )
+
+    def _headers(self, ask: Ask) -> CIMultiDict[str]:
+        if ask.own_key is not None:
+            headers = self._headers_with(ask.own_key.reveal())
+        elif self.has_operator_key():
+            headers = self._operator_headers.copy()
+        else:
+            raise Unauthenticated(
+                f"provider {self.name!r} is only served with your own key; send it as apiKey",
+                reason="own_key_required",
+                data={"provider": self.name},
+            )
+        headers["x-request-id"] = ask.request_id
+        if ask.traceparent is not None:
+            headers["traceparent"] = ask.traceparent
+        return headers
+
+    async def _whole_body(self, response: aiohttp.ClientResponse) -> bytes:
+        """The body, bounded: at once where the vendor said its size, else piece by piece."""
+        size = response.content_length
+        if size is not None and size > self.reply_bytes_max:
+            raise self._too_large()
+        if size is not None and "content-encoding" not in response.headers:
+            return await response.read()
+        pieces = bytearray()
+        while piece := await response.content.readany():
+            pieces += piece
+            if len(pieces) > self.reply_bytes_max:
+                raise self._too_large()
+        return bytes(pieces)
+
+    def _too_large(self) -> Fault:
+        return faults.failed(self.name, faults.TOO_LARGE, f"answered with more than {self.reply_bytes_max} bytes")
+
+    def _reply(self, body: bytes) -> ChatReply:
+        try:
+            return self.dialect.parse_reply(orjson.loads(body))
+        except (ValueError, TypeError, KeyError, AttributeError) as wrong:
+            raise faults.failed(self.name, faults.MALFORMED, "answered with something that is no reply") from wrong
+
+    async def _no_stream(self, ask: Ask, response: aiohttp.ClientResponse) -> Fault | None:
+        """Why this reply is not a stream. None: it is one."""
+        if response.status != _OK:
+            return await self._refusal(ask, response)
+        if response.headers.get("content-type", "").startswith("text/event-stream"):
+            return None
+        return faults.failed(self.name, faults.MALFORMED, "answered a stream with something that is none")
+
+    async def _refusal(self, ask: Ask, response: aiohttp.ClientResponse) -> Fault:
+        """The fault for any status but 200."""
+        status = response.status
+        if status < 400:  # noqa: PLR2004  # HTTP: errors begin here
+            reason = faults.REDIRECTED if status >= 300 else faults.MALFORMED  # noqa: PLR2004  # HTTP: redirects
+            return faults.failed(self.name, reason, f"answered with status {status}", status=status)
+        pieces = bytearray()
+        while len(pieces) < ERROR_BYTES_MAX and (piece := await response.content.readany()):
+            pieces += piece
+        error = self.dialect.parse_error(status, bytes(pieces[:ERROR_BYTES_MAX]), response.headers)
+        return self._fault_of(ask, error)
+
+    def _fault_of(self, ask: Ask, error: VendorError) -> Fault:
+        own = () if ask.own_key is None else (ask.own_key.reveal(),)
+        return faults.fault_of(
+            error,
+            provider=self.name,
+            model=ask.request.model,
+            is_own_key=ask.own_key is not None,
+            secrets=(*own, *self._secrets),
+        )
