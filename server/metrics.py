@@ -19,7 +19,7 @@ VALUES_MAX: Final = 256
 OTHER: Final = "other"
 _CALL_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
 _VERBS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
-_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@$-]{0,95}")
+_WORD = re.compile(r"[A-Za-z0-9/][A-Za-z0-9._:/@${}-]{0,95}")
 
 Metric = TypeVar("Metric", Counter, Histogram)
 

@@ -50,13 +50,14 @@ def serve(
     *,
     file: Path | None = None,
     make_app: MakeApp | None = None,
+    worker_factory: str = WORKER_FACTORY,
     on_listen: Callable[[str, int], None] | None = None,
 ) -> None:
     """Serve until a signal says leave. Raises: CannotListen.
 
     `file`: where the settings came from; with several workers each one loads it again. `make_app` builds the app of a single
-    process; None: `server.app.create_app`. `on_listen` gets host and port as soon as connections are taken in; they wait until
-    the app is ready.
+    process (None: `server.app.create_app`); `worker_factory` names the zero-argument function that builds each worker's.
+    `on_listen` gets host and port as soon as connections are taken in; they wait until the app is ready.
     """
     server = settings.server
     if server.workers > 1 and file is None:
@@ -66,7 +67,7 @@ def serve(
         on_listen(server.host, listener.getsockname()[1])
     with _quiet_signals():
         if server.workers > 1:
-            _serve_workers(server, listener, str(file))
+            _serve_workers(server, listener, str(file), worker_factory)
         else:
             uvicorn.Server(_config(_leaving(settings, make_app or _default_app()), server)).run(sockets=[listener])
 
@@ -141,13 +142,13 @@ def _config(app: ASGIApp | str, server: ServerSettings) -> uvicorn.Config:
     )
 
 
-def _serve_workers(server: ServerSettings, listener: socket.socket, file: str) -> None:
+def _serve_workers(server: ServerSettings, listener: socket.socket, file: str, factory: str) -> None:
     with (
         tempfile.TemporaryDirectory(prefix="tollgate-metrics-") as shared,
         # Workers are spawned: the environment is the only thing that reaches them before their first import.
         _environment({CONFIG_FILE_VARIABLE: file, SHARED_DIRECTORY_VARIABLE: shared}),
     ):
-        _Supervisor(_config(WORKER_FACTORY, server), [listener], Path(shared)).run()
+        _Supervisor(_config(factory, server), [listener], Path(shared)).run()
 
 
 class _Supervisor(Multiprocess):
