@@ -8,6 +8,8 @@ import time
 from collections.abc import Mapping
 from dataclasses import replace
 
+import orjson
+
 from methods.ai_collect import Answer
 from methods.ai_examples import EXECUTE_EXAMPLES
 from methods.ai_params import ExecuteParams
@@ -121,7 +123,7 @@ class _Serving:
 
 
 def _labels(metadata: Mapping[str, object]) -> dict[str, str]:
-    return {name: value if isinstance(value, str) else str(value) for name, value in metadata.items()}
+    return {name: value if isinstance(value, str) else orjson.dumps(value).decode() for name, value in metadata.items()}
 
 
 METHODS = (

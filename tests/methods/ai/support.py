@@ -1,0 +1,154 @@
+"""A provider that says what a test wrote down, behind the real router, and runs of the method as the gateway makes them."""
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from methods.all_methods import METHODS
+from methods.catalog import Catalog
+from methods.context import Context, Services
+from methods.dialects.canonical import ChatReply, StreamEvent, Text
+from methods.openrpc import describe
+from methods.progress import Progress
+from methods.prompts import PromptRegistry
+from methods.providers.base import Ask, Batches, Provider
+from methods.providers.routing import Router, RoutingConfig
+from monetization.callers import Caller, Secret
+from monetization.calls import Call, Credential
+from monetization.tab import Meter
+from monetization.terms import Most
+from storage.errors import Fault
+from storage.records.usage import Usage
+
+
+@dataclass
+class Scripted:
+    """Answers with what it was given; a Fault in the script is raised where it stands."""
+
+    name: str
+    kind: str = "openai"
+    reply: ChatReply | Fault | None = None
+    batches: Sequence[Sequence[StreamEvent] | Exception] = ()
+    good_key: str = "good"
+    asked: list[Ask] = field(default_factory=list)
+    is_closed: bool = False
+    before_batch: Callable[[int], object] = int
+
+    async def complete(self, ask: Ask) -> ChatReply:
+        self.asked.append(ask)
+        if isinstance(self.reply, Fault):
+            raise self.reply
+        assert self.reply is not None
+        return self.reply
+
+    @asynccontextmanager
+    async def stream(self, ask: Ask) -> AsyncIterator[Batches]:
+        self.asked.append(ask)
+        if isinstance(self.reply, Fault):
+            raise self.reply
+        try:
+            yield self._batches()
+        finally:
+            self.is_closed = True
+
+    async def _batches(self) -> Batches:
+        for number, batch in enumerate(self.batches):
+            self.before_batch(number)
+            if isinstance(batch, Exception):
+                raise batch
+            yield batch
+
+    def has_operator_key(self) -> bool:
+        return True
+
+    async def check_key(self, key: Secret) -> bool:
+        return key.reveal() == self.good_key
+
+
+class Nobody:
+    """No call runs."""
+
+    def cancel(self, caller: Caller, rpc_id: str | float) -> bool:
+        del caller, rpc_id
+        return False
+
+
+def said(text: str, **more: Any) -> ChatReply:
+    return replace(ChatReply("m-2024", (Text(text),), "stop", Usage(input=3, output=4)), **more)
+
+
+def services_of(providers: Mapping[str, Provider], routing: RoutingConfig, prompts: Path | None = None) -> Services:
+    catalog = Catalog(METHODS)
+    return Services(
+        router=Router(providers, models=dict.fromkeys(providers, ("m", "n")), routing=routing),
+        prompts=PromptRegistry(prompts, clock=lambda: 1.0, on_problem=print),
+        catalog=catalog,
+        running=Nobody(),
+        clock=lambda: 1_700_000_000.0,
+        health=lambda: {"status": "healthy", "version": "1.2.3", "uptimeSeconds": 5},
+        openrpc=lambda: describe(catalog, title="Tollgate", version="1", url="http://127.0.0.1"),
+    )
+
+
+@dataclass
+class Run:
+    """What one call came to."""
+
+    answer: Any = None
+    fault: Exception | None = None
+    meter: Meter = field(default_factory=Meter)
+    progress: list[Progress] = field(default_factory=list)
+    most: Most | None = None
+
+
+@dataclass
+class Bench:
+    """Runs methods over two scripted providers; `n` of provider `b` is the fallback of `m`."""
+
+    a: Scripted
+    b: Scripted
+    prompts: Path
+
+    @property
+    def services(self) -> Services:
+        routing = RoutingConfig(default_provider="a", default_model="m", fallbacks={"m": ["b/n"]})
+        return services_of({"a": self.a, "b": self.b}, routing, self.prompts)
+
+    async def run(
+        self,
+        name: str,
+        params: object,
+        *,
+        is_stream: bool = False,
+        caller: Caller | None = None,
+        lower_to: int | None = None,
+        meter: Meter | None = None,
+    ) -> Run:
+        """One call as the gateway makes it; a fault is kept in the run, so that the meter can be looked at."""
+        services = self.services
+        method = services.catalog.find(name)
+        run = Run(meter=meter or Meter())
+        parsed = method.parse(params)
+        caller = (caller or Caller("subscription", user_id="u1")).bringing(parsed.own_key)
+        if method.most is not None:
+            run.most = method.most(services, parsed)
+            if lower_to is not None:
+                run.most = replace(run.most, tokens_output=lower_to)
+
+        async def sink(batch: Sequence[Progress]) -> None:
+            run.progress.extend(batch)
+
+        call = Call(name, params, Credential("none"), "req_1", traceparent="00-1-2-01")
+        context = Context(caller, call, services, run.meter, sink if is_stream else None, run.most)
+        try:
+            run.answer = await method.handler(context, parsed)
+        except Fault as fault:
+            run.fault = fault
+        return run
+
+
+def bench_over(prompts: Path) -> Bench:
+    """Two providers that answer, and a folder for prompts."""
+    return Bench(Scripted("a", reply=said("Hello.")), Scripted("b", "anthropic", reply=said("From b.")), prompts)
