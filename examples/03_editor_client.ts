@@ -145,6 +145,9 @@ async function* messages(response: Response): AsyncGenerator<Message> {
 // What an extension does with it: complete a comment, then throw an answer away because the person typed on.
 declare const process: { env: Record<string, string | undefined>; exitCode?: number };
 
+// The brackets slow the demo's simulator down, so that there is something to cancel; a real model needs no such help.
+const STORY = "Write a long story. [simulate slow-stream long]";
+
 async function main(): Promise<void> {
   const token = process.env["TOLLGATE_TOKEN"];
   if (!token) throw new Error("set TOLLGATE_TOKEN to a token (make serve prints one)");
@@ -166,10 +169,10 @@ async function main(): Promise<void> {
 
   const typing = new AbortController();
   try {
-    for await (const delta of server.stream({ content: "Write a long story." }, typing.signal)) {
+    for await (const delta of server.stream({ content: STORY }, typing.signal)) {
       if (delta.type === "text") typing.abort(); // the person typed on after the first words
     }
-    console.log("the answer was complete before it could be cancelled");
+    console.log("complete before it could be cancelled");
   } catch (reason) {
     if (!typing.signal.aborted) throw reason;
     console.log("cancelled");
