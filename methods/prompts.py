@@ -131,7 +131,13 @@ class PromptRegistry:
                 "", (0, 0, 0), f"prompts: the directory cannot be read ({wrong.strerror}); kept what was read"
             )
             return
-        self._refused.pop("", None)
+        if len(found) > FILES_MAX:
+            self._tell_once(
+                "", (len(found), 0, 0), f"prompts: more than {FILES_MAX} files; the last by name are not used"
+            )
+            found = dict(sorted(found.items())[:FILES_MAX])
+        else:
+            self._refused.pop("", None)
         prompts: dict[str, Prompt] = {}
         for prompt_id, (path, signature) in found.items():
             known = self._prompts.get(prompt_id)
@@ -182,7 +188,7 @@ def _scan(directory: Path) -> dict[str, tuple[Path, Signature]]:
     with os.scandir(directory) as entries:
         for entry in entries:
             name, dot, extension = entry.name.rpartition(".")
-            if dot and extension == "md" and _ID.fullmatch(name) and entry.is_file() and len(found) < FILES_MAX:
+            if dot and extension == "md" and _ID.fullmatch(name) and entry.is_file():
                 kept = entry.stat()
                 found[name] = (Path(entry.path), (kept.st_mtime_ns, kept.st_size, kept.st_ino))
     return found
