@@ -205,6 +205,17 @@ async def test_an_answer_that_is_no_key_set_leaves_callers_to_try_later(
     assert issuer.requests == 1
 
 
+async def test_a_key_set_beyond_the_size_limit_is_not_read(
+    world: World, issuer: Issuer, keys: JwksKeys, clock: Clock
+) -> None:
+    issuer.members = [public(world.keys["RS256"], "k1", padding="x" * 20_000)]
+    with pytest.raises(Overloaded):
+        await keys.find("k1", "RS256")
+    issuer.members = [public(world.keys["RS256"], "k1", padding="x" * 15_000)]
+    clock.now += 10
+    await keys.find("k1", "RS256")
+
+
 async def test_an_issuer_that_does_not_answer_is_given_up(issuer: Issuer, keys: JwksKeys) -> None:
     issuer.gate = asyncio.Event()
     with pytest.raises(Overloaded):

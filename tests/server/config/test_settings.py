@@ -192,3 +192,58 @@ def test_the_public_address_is_made_of_host_and_port_unless_said(tmp_path: Path)
 def test_prices_said_in_json_stay_exact(tmp_path: Path) -> None:
     prices = load(tmp_path, "", TOLLGATE__PRICES='{"a/b": {"input": 0.1, "output": 0.3}}').prices
     assert prices["a/b"].input == Decimal("0.1")
+
+
+def test_both_halves_of_one_key_go_together(tmp_path: Path) -> None:
+    key = RSAKey.generate_key(2048)
+    (tmp_path / "private.pem").write_bytes(key.as_pem(private=True))
+    (tmp_path / "public.pem").write_bytes(key.as_pem(private=False))
+    auth = '[auth]\nissuer = "i"\naudience = "a"\nprivate_key = "file:private.pem"\n'
+    assert load(tmp_path, auth + 'public_key = "file:public.pem"').auth.has_key
+    assert load(tmp_path, auth + 'jwks_url = "https://i.example/jwks"').auth.has_key
+    assert load(tmp_path, auth).auth.has_key
+
+
+def test_http_is_allowed_for_keys_on_this_machine(tmp_path: Path) -> None:
+    for host in ("127.0.0.1:9", "localhost:9", "[::1]:9"):
+        load(tmp_path, f'[auth]\nissuer = "i"\naudience = "a"\njwks_url = "http://{host}/jwks"')
+
+
+def test_the_contract_of_the_design_is_accepted_key_by_key(tmp_path: Path) -> None:
+    text = """
+[auth]
+claims = { user = "userId", organization = "organizationId", tier = "subscriptionTier" }
+[providers.simulator]
+kind = "simulator"
+[providers.anthropic]
+kind = "anthropic"
+[routing]
+default_provider = "anthropic"
+default_model = "claude-sonnet-4-5"
+fallbacks = { "gpt-4o" = ["claude-sonnet-4-5"] }
+[prices]
+"openai/gpt-4-turbo" = { input = "10", output = "30" }
+[limits]
+byok = { rpm = 120, tpm = 200000, concurrent = 10 }
+"""
+    settings = load(tmp_path, text)
+    assert settings.routing.fallbacks == {"gpt-4o": ("claude-sonnet-4-5",)}
+    assert settings.limits.byok.rpm == 120
+
+
+def test_a_provider_without_a_key_is_legal_and_serves_callers_with_their_own(tmp_path: Path) -> None:
+    text = '[providers.openai]\n[routing]\ndefault_provider = "openai"\ndefault_model = "gpt-4o"'
+    assert load(tmp_path, text).providers["openai"].api_key is None
+
+
+def test_a_documented_key_does_not_stand_beside_one_that_was_said_in_the_environment() -> None:
+    settings = Settings.load(
+        None,
+        {
+            "OPENSAAS_PUBLIC_KEY": PEM,
+            "TOLLGATE__AUTH__JWKS_URL": "https://i.example/jwks",
+            "TOLLGATE__AUTH__ISSUER": "i",
+            "TOLLGATE__AUTH__AUDIENCE": "a",
+        },
+    )
+    assert settings.auth.public_key is None
