@@ -105,7 +105,7 @@ async def test_an_id_that_no_request_can_have_is_refused(bench: Bench, wrong: ob
 
 
 def test_only_what_strangers_may_know_is_public() -> None:
-    public = {method.name for method in METHODS if method.access is Access.PUBLIC}
+    public = {method.name for method in SYSTEM if method.access is Access.PUBLIC}
     assert public == {"ping", "health", "rpc.discover"}
 
 
