@@ -1,0 +1,53 @@
+"""Names of Gemini's JSON: members in camelCase or snake_case, schemas in its own upper-case form. No requests, no replies."""
+
+from typing import Final
+
+from methods.dialects.canonical import Json, JsonObject
+
+DIALECT: Final = "gemini"
+
+_COUNTS: Final = frozenset({"minItems", "maxItems", "minLength", "maxLength", "minProperties", "maxProperties"})
+_CHILD_LISTS: Final = frozenset({"anyOf", "oneOf", "allOf", "prefixItems"})
+_CHILD_MAPS: Final = frozenset({"properties", "defs", "$defs"})
+_RENAMED: Final = {"defs": "$defs", "ref": "$ref"}
+
+
+def members_of(value: JsonObject) -> JsonObject:
+    """The members under their camelCase names; the vendor takes snake_case as well (protobuf's JSON mapping)."""
+    for name in value:
+        if "_" in name:
+            return {_camel(name): member for name, member in value.items()}
+    return value
+
+
+def _camel(name: str) -> str:
+    head, *rest = name.split("_")
+    return name if not head else head + "".join([word[:1].upper() + word[1:] for word in rest])
+
+
+def to_json_schema(schema: JsonObject) -> JsonObject:
+    """The vendor's Schema (upper-case types, `nullable`, counts as text) as JSON Schema."""
+    result: JsonObject = {}
+    given = members_of(schema)
+    for name, value in given.items():
+        if name == "type" and isinstance(value, str):
+            kind: Json = value.lower()
+            result["type"] = [kind, "null"] if given.get("nullable") is True else kind
+        elif name == "example":
+            result["examples"] = [value]
+        elif name in _COUNTS and isinstance(value, str) and value.isdecimal():
+            result[name] = int(value)
+        elif name not in ("nullable", "propertyOrdering"):
+            result[_RENAMED.get(name, name)] = _children(name, value)
+    return result
+
+
+def _children(name: str, value: Json) -> Json:
+    """Schemas inside a schema; anything else as it is."""
+    if name in _CHILD_LISTS and isinstance(value, list):
+        return [to_json_schema(item) if isinstance(item, dict) else item for item in value]
+    if name in _CHILD_MAPS and isinstance(value, dict):
+        return {key: to_json_schema(item) if isinstance(item, dict) else item for key, item in value.items()}
+    if name in ("items", "additionalProperties") and isinstance(value, dict):
+        return to_json_schema(value)
+    return value
