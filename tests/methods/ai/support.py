@@ -79,10 +79,15 @@ def said(text: str, **more: Any) -> ChatReply:
     return replace(ChatReply("m-2024", (Text(text),), "stop", Usage(input=3, output=4)), **more)
 
 
-def services_of(providers: Mapping[str, Provider], routing: RoutingConfig, prompts: Path | None = None) -> Services:
+def services_of(
+    providers: Mapping[str, Provider],
+    routing: RoutingConfig,
+    prompts: Path | None = None,
+    models: Mapping[str, tuple[str, ...]] | None = None,
+) -> Services:
     catalog = Catalog(METHODS)
     return Services(
-        router=Router(providers, models=dict.fromkeys(providers, ("m", "n")), routing=routing),
+        router=Router(providers, models=models or dict.fromkeys(providers, ("m", "n")), routing=routing),
         prompts=PromptRegistry(prompts, clock=lambda: 1.0, on_problem=print),
         catalog=catalog,
         running=Nobody(),
