@@ -12,6 +12,7 @@ from server.drain import Drain
 
 Check = Callable[[], Awaitable[object]]
 """Returns when its subject works and raises when it does not."""
+OK = 200
 OnFailure = Callable[[str, Exception], None]
 
 
@@ -27,7 +28,8 @@ class Health:
         on_failure: OnFailure | None = None,
     ) -> None:
         self._drain = drain
-        self._checks = dict(checks)
+        self.checks = dict(checks)
+        """More may be added until `started`."""
         self._timeout_seconds = timeout_seconds
         self._on_failure = on_failure
         self.is_started = False
@@ -41,8 +43,8 @@ class Health:
         own = {"started": self.is_started, "accepting": not self._drain.is_draining}
         if not all(own.values()):
             return own  # what is starting or leaving may have nothing left to check
-        passed = await asyncio.gather(*(self._passes(name, check) for name, check in self._checks.items()))
-        return own | dict(zip(self._checks, passed, strict=True))
+        passed = await asyncio.gather(*(self._passes(name, check) for name, check in self.checks.items()))
+        return own | dict(zip(self.checks, passed, strict=True))
 
     async def _passes(self, name: str, check: Check) -> bool:
         try:
@@ -60,7 +62,7 @@ def health_routes(health: Health) -> list[Route]:
 
     async def live(request: Request) -> Response:
         del request
-        return _reply(200, {"status": "alive"})
+        return _reply(OK, {"status": "alive"})
 
     async def ready(request: Request) -> Response:
         report = await health.report()
@@ -68,7 +70,7 @@ def health_routes(health: Health) -> list[Route]:
         body: dict[str, object] = {"status": "ready" if is_ready else "unavailable"}
         if "verbose" in request.query_params:
             body["checks"] = {name: "pass" if passes else "fail" for name, passes in report.items()}
-        return _reply(200 if is_ready else 503, body)
+        return _reply(OK if is_ready else 503, body)
 
     return [
         Route("/livez", live, methods=["GET"]),
@@ -79,5 +81,5 @@ def health_routes(health: Health) -> list[Route]:
 
 
 def _reply(status: int, body: Mapping[str, object]) -> Response:
-    headers = {"cache-control": "no-store"} | ({"retry-after": "1"} if status == 503 else {})  # noqa: PLR2004
+    headers = {"cache-control": "no-store"} | ({} if status == OK else {"retry-after": "1"})
     return Response(orjson.dumps(body), status, headers, media_type="application/json")
