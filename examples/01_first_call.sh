@@ -30,5 +30,4 @@ rpc '[{"jsonrpc":"2.0","id":"a","method":"ping"},{"jsonrpc":"2.0","id":"b","meth
 echo
 
 echo "# Everything that can be called"
-rpc '{"jsonrpc":"2.0","id":3,"method":"rpc.discover"}' | head -c 200
-echo " ..."
+rpc '{"jsonrpc":"2.0","id":3,"method":"rpc.discover"}' | cut -c 1-200
