@@ -36,6 +36,7 @@ class GeminiEventParser:
 
     __slots__ = (
         "_calls",
+        "_counters",
         "_has_failed",
         "_has_started",
         "_ids",
@@ -43,7 +44,6 @@ class GeminiEventParser:
         "_is_complete",
         "_kind",
         "_reader",
-        "_usage",
     )
 
     def __init__(self) -> None:
@@ -53,7 +53,7 @@ class GeminiEventParser:
         self._index = -1
         self._kind: type[Part] | None = None
         """What the part is that is open."""
-        self._usage: Usage | None = None
+        self._counters: Json = None
         self._has_started = False
         self._has_failed = False
         self._is_complete = False
@@ -91,10 +91,12 @@ class GeminiEventParser:
             if isinstance(content, dict):
                 self._read_parts(content.get("parts"), events)
             word = finish_word_of(candidate)
-        usage = parse_usage(chunk.get("usageMetadata"))
-        if usage is not None and usage != self._usage:
-            self._usage = usage
-            events.append(UsageSeen(usage))
+        counters = chunk.get("usageMetadata")
+        if counters is not None and counters != self._counters:
+            self._counters = counters
+            usage = parse_usage(counters)
+            if usage is not None:
+                events.append(UsageSeen(usage))
         blocked = None if word else block_reason_of(chunk)
         if word or blocked:
             self._finish(word, blocked, events)

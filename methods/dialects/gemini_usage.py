@@ -68,6 +68,8 @@ def _modalities(counters: Mapping[str, Json], name: str) -> tuple[int, int]:
 
 def _split(whole: int, *parts: int) -> list[int]:
     """The rest, then the parts, summing to the whole; a part above the whole raises the whole."""
+    if not any(parts):
+        return [whole, *parts]
     left = max(whole, *parts)
     taken: list[int] = []
     for part in parts:
