@@ -1,12 +1,14 @@
 """The order in which a process leaves, as a wrapper around the app's lifespan. Which calls run is the drain's knowledge."""
 
 import asyncio
+import sys
 from collections.abc import Callable
 from signal import SIGINT, SIGTERM, Signals, getsignal
 from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from server.config_errors import OperatorError
 from server.drain import Drain
 
 CLOSING_SECONDS: Final = 10.0
@@ -43,6 +45,8 @@ class Leaving:
         async def send_noted(message: Message) -> None:
             if message["type"] == "lifespan.startup.complete":
                 self._take_signals()
+            elif message["type"] == "lifespan.startup.failed" and isinstance(wrong := sys.exception(), OperatorError):
+                message = {**message, "message": str(wrong)}  # whoever starts it needs the line, not the traceback
             await send(message)
 
         await self._app(scope, receive_late, send_noted)

@@ -88,7 +88,7 @@ def _leaving(settings: Settings, make_app: MakeApp, *, is_worker: bool = False) 
     return Leaving(
         make_app(settings, drain),
         drain,
-        notice_seconds=getattr(settings.server, "drain_notice_seconds", 0.0),
+        notice_seconds=settings.server.drain_notice_seconds,
         drain_seconds=settings.server.drain_seconds,
         is_worker=is_worker,
     )

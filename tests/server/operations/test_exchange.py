@@ -3,7 +3,8 @@
 import asyncio
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 
 import pytest
 from starlette.applications import Starlette
@@ -12,8 +13,10 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import Message
 
+from server.config_errors import ConfigError
 from server.drain import Drain
 from server.health import Check, Health, health_routes
+from server.leaving import Leaving
 from server.metrics import Bound, Metrics, metrics_route
 from server.middleware import transport
 
@@ -188,3 +191,24 @@ async def test_waiting_for_idle_ends_with_the_last_call_or_the_deadline() -> Non
     await asyncio.sleep(0)
     drain.leave()
     assert await waiting
+
+
+async def test_a_start_that_the_operator_can_correct_fails_with_one_line() -> None:
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        raise ConfigError("config.toml", "storage.url", "cannot be opened; check it")
+        yield
+
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return {"type": "lifespan.startup"}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    app = Leaving(Starlette(lifespan=lifespan), Drain(), notice_seconds=0, drain_seconds=0)
+    with pytest.raises(ConfigError):
+        await app({"type": "lifespan", "app": app}, receive, send)
+    line = "config.toml: storage.url: cannot be opened; check it"
+    assert sent == [{"type": "lifespan.startup.failed", "message": line}]
