@@ -74,8 +74,8 @@ class SecurityHeaders:
         async def send_safely(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = message.get("headers", ())
-                said = {name for name, _ in headers}
-                message["headers"] = [*headers, *(pair for pair in _SAFE_HEADERS if pair[0] not in said)]
+                said = [name for name, _ in headers]
+                message["headers"] = [*headers, *[pair for pair in _SAFE_HEADERS if pair[0] not in said]]
             await send(message)
 
         await self._app(scope, receive, send_safely)
