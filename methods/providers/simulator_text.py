@@ -20,7 +20,7 @@ from methods.dialects.canonical import (
 )
 from storage.records.usage import Usage
 
-_WORDS: Final = (
+_WORDS: Final = (  # noqa: SIM905  # a hundred words read better as lines than as a list
     "the a one every another this answer question reader writer model river road garden window number letter morning "
     "evening winter summer city village market harbor bridge engine signal pattern reason method measure balance account "
     "record ledger page story example detail context result promise limit choice change moment circle corner surface "
@@ -28,7 +28,7 @@ _WORDS: Final = (
     "slowly quickly quietly clearly often always seldom again together alone early late near far under over beside "
     "small large plain bright steady simple careful honest useful open certain common gentle narrow deep exact and but "
     "while because so then when where with without into from"
-).split()  # noqa: SIM905  # a hundred words read better as lines than as a list
+).split()
 _WORDS_LEAST: Final = 24
 _WORDS_SPREAD: Final = 64
 _SENTENCE_WORDS: Final = 9

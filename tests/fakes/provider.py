@@ -1,7 +1,7 @@
 """A fake AI provider on loopback: speaks three vendors' wire fast, remembers what it was asked, misbehaves on script.
 
-In a test: `async with FakeProvider() as fake: ... fake.url`. As a process: `python -m tests.fakes.provider --port 0`, which prints
-one JSON line with its address.
+In a test: `async with FakeProvider() as fake: ... fake.url`. As a process: `python -m tests.fakes.provider --port 0`, which
+prints one JSON line with its address.
 """
 
 import argparse
@@ -51,11 +51,13 @@ class FakeProvider:
 
     def __init__(self, *, words: tuple[str, ...] = wires.WORDS, records: bool = True, bad_key: str = "bad-key") -> None:
         self.seen: list[Seen] = []
+        self.arrived = asyncio.Event()
+        """Set when a request was seen; clear it to wait for another one."""
         self.scripts: deque[Script] = deque()
         self.script: Script | None = None
         self.records = records
         self.bad_key = bad_key
-        self.connections: set["_Connection"] = set()
+        self.connections: set[_Connection] = set()
         self.port = 0
         self._words = words
         self._wires: dict[tuple[Vendor, str], tuple[Wire, bytes, bytes]] = {}
@@ -131,6 +133,7 @@ class _Connection(asyncio.Protocol):
         self._fake.connections.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        del exc
         self._fake.connections.discard(self)
         if self._task is not None:
             self._task.cancel()
@@ -163,6 +166,7 @@ class _Connection(asyncio.Protocol):
         if fake.records:
             self._seen = Seen(method, path, _headers_of(rest), body, vendor)
             fake.seen.append(self._seen)
+            fake.arrived.set()
         if fake.bad_key in rest:
             self._plain(401, wires.error_of(vendor, 401, f"the key {fake.bad_key} is wrong"), "application/json", {})
             return
@@ -236,8 +240,7 @@ class _Connection(asyncio.Protocol):
                 return
             await self._send(script, events[at])
             at = 3 if script.is_endless and at == 5 else at + 1
-            if script.gap:
-                await asyncio.sleep(script.gap)
+            await asyncio.sleep(script.gap)
         self._transport.write(b"0\r\n\r\n")
         self._done()
 
