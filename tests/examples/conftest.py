@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,6 +63,7 @@ def wait_until_ready(url: str, process: "subprocess.Popen[bytes]", log: Path) ->
     pytest.fail(f"the server did not get ready:\n{log.read_text()[-3000:]}")
 
 
+@contextmanager
 def started(command: list[str], url: str, log: Path, environment: dict[str, str] | None = None) -> Iterator[None]:
     """A server process for as long as it is needed."""
     with log.open("wb") as output:
@@ -93,7 +95,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         text=True,
         timeout=30,
     ).stdout.strip()
-    for _ in started([TOLLGATE, "serve", *demo, "--port", str(port)], url, folder / "log"):
+    with started([TOLLGATE, "serve", *demo, "--port", str(port)], url, folder / "log"):
         yield Server(url, token)
 
 

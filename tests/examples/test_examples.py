@@ -83,7 +83,7 @@ def test_the_smallest_configuration_serves_a_caller_of_its_issuer(tmp_path: Path
         "iat": 1700000000,
     }
     token = jwt.encode({"alg": "HS256"}, claims, OctKey.import_key(secret))
-    for _ in started(command, url, tmp_path / "log", environment):
+    with started(command, url, tmp_path / "log", environment):
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
         connection.request(
             "POST",
