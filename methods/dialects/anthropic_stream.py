@@ -57,9 +57,9 @@ class AnthropicEventParser:
             if name == b"content_block_delta":
                 try:
                     delta = event["delta"]
-                    if delta["type"] == "text_delta":
-                        if delta["text"]:
-                            events.append(TextDelta(delta["text"], event["index"]))
+                    if delta["type"] == "text_delta" and type(text := delta["text"]) is str:
+                        if text:
+                            events.append(TextDelta(text, event["index"]))
                         continue
                 except (KeyError, TypeError) as malformed:
                     raise ValueError("a content_block_delta of the stream is malformed") from malformed
@@ -76,7 +76,7 @@ class AnthropicEventParser:
                 self._read_delta(delta, index, events)
             case {"type": "content_block_start", "content_block": dict(block)} if isinstance(index, int):
                 self._read_start(block, index, events)
-            case {"type": "content_block_stop"} if index in self._empty_calls and isinstance(index, int):
+            case {"type": "content_block_stop"} if isinstance(index, int) and index in self._empty_calls:
                 self._empty_calls.discard(index)
                 events.append(ToolCallDelta(self._calls[index], arguments="{}"))
             case {"type": "message_start", "message": dict(message)}:

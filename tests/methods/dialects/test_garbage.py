@@ -1,0 +1,70 @@
+"""Foreign JSON of any shape is read or refused, and nothing else is ever raised."""
+
+import copy
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from methods.dialects.anthropic import Anthropic
+from methods.dialects.base import Dialect
+from methods.dialects.gemini import Gemini
+from tests.methods.dialects.anthropic import test_anthropic
+from tests.methods.dialects.gemini import test_gemini
+
+ODD = st.sampled_from([None, True, 0, -1, 1.5, "", "x", [], [1], {}, {"a": [None]}])
+
+
+def places(value: Any) -> list[tuple[Any, Any]]:
+    """Every container in a value with a key into it."""
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [place for key, item in items for place in [(value, key), *places(item)]]
+
+
+@pytest.mark.parametrize(
+    ("dialect", "samples"),
+    [
+        (Anthropic(), [*test_anthropic.GOLDEN, test_anthropic.REPLY]),
+        (Gemini(), [*test_gemini.GOLDEN, test_gemini.REPLY]),
+    ],
+    ids=["anthropic", "gemini"],
+)
+@given(data=st.data())
+@settings(deadline=None, max_examples=200)
+def test_a_request_or_reply_with_anything_in_any_place_is_read_or_refused(
+    dialect: Dialect, samples: list[dict[str, Any]], data: st.DataObject
+) -> None:
+    body = copy.deepcopy(data.draw(st.sampled_from(samples)))
+    container, key = data.draw(st.sampled_from(places(body)))
+    container[key] = data.draw(ODD)
+    readers: list[Callable[[], Any]] = [
+        lambda: dialect.render_request(dialect.parse_request(body, model="m")),
+        lambda: dialect.render_reply(dialect.parse_reply(body)),
+    ]
+    for read in readers:
+        with suppress(ValueError):
+            read()
+
+
+@pytest.mark.parametrize(
+    ("dialect", "stream"),
+    [(Anthropic(), test_anthropic.STREAM), (Gemini(), test_gemini.STREAM)],
+    ids=["anthropic", "gemini"],
+)
+@given(data=st.data())
+@settings(deadline=None, max_examples=200)
+def test_a_stream_with_anything_in_any_place_is_read_or_refused(
+    dialect: Dialect, stream: bytes, data: st.DataObject
+) -> None:
+    lines = stream.replace(b"\r\n", b"\n").split(b"\n")
+    number = data.draw(st.sampled_from([n for n, line in enumerate(lines) if line.startswith(b"data: ")]))
+    event = orjson.loads(lines[number][6:])
+    container, key = data.draw(st.sampled_from(places(event)))
+    container[key] = data.draw(ODD)
+    lines[number] = b"data: " + orjson.dumps(event)
+    with suppress(ValueError):
+        dialect.event_parser().feed(b"\n".join(lines))
