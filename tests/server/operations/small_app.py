@@ -38,7 +38,11 @@ def make_app(settings: Settings, drain: Drain) -> Starlette:
         with journal.entry(Call("work", None, Credential("none"), new_request_id())):
             sys.stdout.write("working\n")
             sys.stdout.flush()
-            await asyncio.sleep(float(request.query_params.get("seconds", "0")))
+            try:
+                await asyncio.sleep(float(request.query_params.get("seconds", "0")))
+            except asyncio.CancelledError:
+                await asyncio.sleep(0.3)  # closing a tab takes a moment
+                raise
         return PlainTextResponse(str(os.getpid()))
 
     @asynccontextmanager
