@@ -229,6 +229,13 @@ async def test_a_models_name_cannot_move_the_address(fake: FakeProvider, make: M
     assert all(URL(seen.path).path.startswith("/base/v1") and "?y" not in seen.path for seen in fake.seen)
 
 
+@pytest.mark.parametrize("path", ["/../admin", "/a/../../admin", "/%2e%2e/admin", "@evil.example/", ".evil.example/"])
+def test_even_a_dialect_that_quotes_nothing_cannot_move_the_address(path: str, make: Make) -> None:
+    provider = make(base_url="https://vendor.example/base" if path.startswith("/") else "https://vendor.example")
+    with pytest.raises(InvalidParams):
+        provider._url(path)
+
+
 async def test_cancelling_a_whole_call_closes_the_upstream_within_100_ms(fake: FakeProvider, make: Make) -> None:
     fake.script = Script(never_answers=True)
     task = asyncio.create_task(make().complete(ask_for()))
