@@ -1,22 +1,101 @@
 """The store as every floor above sees it: what can be kept and asked, whatever database is below. No SQL here."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Protocol
 
 from storage.errors import StoreRefused
+from storage.records.commands import Command, Done, Outcome, Refusal
+from storage.records.ledger import (
+    AccountKey,
+    Balance,
+    Check,
+    HoldView,
+    LotView,
+    Page,
+    TransferView,
+    WindowKey,
+    WindowView,
+)
+from storage.records.money import AMOUNT_MAX
 from storage.records.usage import UsageRow
 
 
 class Store(Protocol):
-    """What is kept, and the promises kept with it. Every method may raise StorageUnavailable; then nothing was written."""
+    """What is kept, and the promises kept with it. Every method may raise StorageUnavailable; then nothing was written.
+
+    Reads see the last commit. Pages run from the newest row, on cursors that other commits do not shift.
+    """
+
+    async def submit(self, command: Command) -> Outcome:
+        """Apply one command; it is durable when this returns. A refusal is an answer, not an exception."""
+        ...
+
+    async def submit_together(self, commands: Sequence[Command]) -> tuple[Done, ...] | Refusal:
+        """Apply all commands or none, in one commit. `Refusal.index` says which one was refused."""
+        ...
 
     async def record_usage(self, row: UsageRow) -> None:
         """Keep one usage row; it is durable when this returns. The same id again changes nothing."""
         ...
 
+    async def sweep(self) -> int:
+        """Expire every hold and lot whose time has come; returns how many holds and accounts it went through."""
+        ...
+
     async def ping(self) -> None:
         """Return if the database answers."""
+        ...
+
+    async def balance(self, key: AccountKey) -> Balance:
+        """The balance; zeros for an account that nothing has touched yet."""
+        ...
+
+    async def system_balance(self, key: AccountKey) -> int:
+        """What a system account received less what it gave."""
+        ...
+
+    async def lots(self, key: AccountKey, *, with_empty: bool = False) -> tuple[LotView, ...]:
+        """The account's lots in the order of spending."""
+        ...
+
+    async def holds(self, key: AccountKey) -> tuple[HoldView, ...]:
+        """The account's open holds, oldest first."""
+        ...
+
+    async def transfers(self, key: AccountKey, *, limit: int = 50, cursor: str | None = None) -> Page[TransferView]:
+        """The account's movements."""
+        ...
+
+    async def windows(self, tenant: str, subject: str) -> tuple[WindowView, ...]:
+        """Every quota window of a subject, the newest period first."""
+        ...
+
+    async def window(self, key: WindowKey) -> WindowView:
+        """One quota window's counters; zeros where nothing was counted yet."""
+        ...
+
+    async def accounts(
+        self, tenant: str, *, limit: int = 50, cursor: str | None = None
+    ) -> Page[tuple[AccountKey, Balance]]:
+        """The customers' accounts, oldest first."""
+        ...
+
+    async def usage(
+        self,
+        tenant: str,
+        user_id: str | None,
+        *,
+        limit: int = 50,
+        cursor: str | None = None,
+        since_us: int = 0,
+        until_us: int = AMOUNT_MAX,
+    ) -> Page[UsageRow]:
+        """Usage rows from `since_us` (included) to `until_us` (not). `user_id` None: everybody's."""
+        ...
+
+    async def verify(self) -> list[Check]:
+        """Prove the ledger's invariants on one snapshot while traffic goes on."""
         ...
 
 
@@ -24,7 +103,8 @@ class Store(Protocol):
 async def open_store(url: str, *, clock_us: Callable[[], int]) -> AsyncIterator[Store]:
     """Open the store at `url`: `sqlite:///path`, `sqlite://` (private, gone at the end).
 
-    `clock_us` gives microseconds since 1970 UTC; the store knows no other clock.
+    `clock_us` gives microseconds since 1970 UTC; the store knows no other clock. Holds whose time has come, of a process that died,
+    are expired before this yields.
 
     Raises: StoreRefused, one line naming `storage.url`, when it cannot be opened as configured.
     """

@@ -3,7 +3,7 @@
 Amounts are int64 in the scale of their asset; times are int64 microseconds since 1970 UTC, from the server's own clock.
 """
 
-from sqlalchemy import BigInteger, Column, Index, Integer, MetaData, Table, Text
+from sqlalchemy import BigInteger, CheckConstraint, Column, Index, Integer, MetaData, Table, Text, text
 
 from storage.sql.usage_rows import BUCKETS
 
@@ -44,4 +44,197 @@ usage = Table(
     Column("charge_asset", Text),
     Index("usage_by_user", "tenant", "user_id", "occurred_us"),
     sqlite_strict=True,
+)
+
+account = Table(
+    "account",
+    metadata,
+    Column("id", I8, primary_key=True, autoincrement=False),
+    Column("tenant", Text, nullable=False),
+    Column("owner_type", Text, nullable=False),
+    Column("owner_id", Text, nullable=False),
+    Column("kind", I8, nullable=False),
+    Column("asset", Text, nullable=False),
+    Column("posted", I8, nullable=False),
+    Column("held", I8, nullable=False),
+    Column("overdraft", I8, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("version", I8, nullable=False),
+    CheckConstraint("held >= 0 AND overdraft >= 0", name="account_held_positive"),
+    CheckConstraint("kind >= 100 OR posted >= held - overdraft", name="account_floor"),
+    Index("account_key", "tenant", "owner_type", "owner_id", "kind", "asset", unique=True),
+    sqlite_strict=True,
+)
+
+transfer = Table(
+    "transfer",
+    metadata,
+    Column("id", I8, primary_key=True, autoincrement=False),
+    Column("tenant", Text, nullable=False),
+    Column("group_id", I8, nullable=False),
+    Column("debit_account", I8, nullable=False),
+    Column("credit_account", I8, nullable=False),
+    Column("amount", I8, nullable=False),
+    Column("kind", I8, nullable=False),
+    Column("code", Text, nullable=False),
+    Column("pending_id", I8),
+    Column("related_id", I8),
+    Column("ref", Text),
+    Column("note", Text),
+    Column("occurred_us", I8, nullable=False),
+    Column("booked_us", I8, nullable=False),
+    Column("batch_id", I8, nullable=False),
+    CheckConstraint("debit_account <> credit_account", name="transfer_two_accounts"),
+    CheckConstraint("amount > 0 OR (amount = 0 AND kind > 0)", name="transfer_amount"),
+    CheckConstraint("(pending_id IS NOT NULL) = (kind >= 2)", name="transfer_pending"),
+    sqlite_strict=True,
+)
+# A hold is resolved at most once, whoever tries.
+Index("transfer_resolves", transfer.c.pending_id, unique=True, sqlite_where=text("pending_id IS NOT NULL"),
+      postgresql_where=text("pending_id IS NOT NULL"))  # fmt: skip
+Index("transfer_related", transfer.c.related_id, sqlite_where=text("related_id IS NOT NULL"),
+      postgresql_where=text("related_id IS NOT NULL"))  # fmt: skip
+Index("transfer_debit", transfer.c.debit_account, transfer.c.batch_id, transfer.c.id)
+Index("transfer_credit", transfer.c.credit_account, transfer.c.batch_id, transfer.c.id)
+
+hold = Table(
+    "hold",
+    metadata,
+    Column("transfer_id", I8, primary_key=True, autoincrement=False),
+    Column("account_id", I8, nullable=False),
+    Column("credit_account", I8, nullable=False),
+    Column("amount", I8, nullable=False),
+    Column("used", I8, nullable=False),
+    Column("on_expire", Text, nullable=False),
+    Column("created_us", I8, nullable=False),
+    Column("expires_us", I8, nullable=False),
+    Column("ref", Text),
+    Index("hold_due", "expires_us", "transfer_id"),
+    Index("hold_account", "account_id"),
+    sqlite_strict=True,
+)
+
+quota_window = Table(
+    "quota_window",
+    metadata,
+    Column("id", I8, primary_key=True, autoincrement=False),
+    Column("tenant", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("resource", Text, nullable=False),
+    Column("period", Text, nullable=False),
+    Column("start_us", I8, nullable=False),
+    Column("used", I8, nullable=False),
+    Column("held", I8, nullable=False),
+    CheckConstraint("used >= 0 AND held >= 0", name="quota_window_positive"),
+    Index("quota_window_key", "tenant", "subject", "resource", "period", "start_us", unique=True),
+    sqlite_strict=True,
+)
+
+hold_window = Table(
+    "hold_window",
+    metadata,
+    Column("transfer_id", I8, primary_key=True, autoincrement=False),
+    Column("window_id", I8, primary_key=True, autoincrement=False),
+    Column("amount", I8, nullable=False),
+    Column("checkpoint", I8, nullable=False),
+    Column("settled", I8),
+    sqlite_strict=True,
+    sqlite_with_rowid=False,
+)
+"""A hold's part in a window. `settled` is NULL while the hold is open; direct charges are settled from the start."""
+
+lot = Table(
+    "lot",
+    metadata,
+    Column("id", I8, primary_key=True, autoincrement=False),
+    Column("tenant", Text, nullable=False),
+    Column("account_id", I8, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("source_ref", Text, nullable=False),
+    Column("category", Text, nullable=False),
+    Column("priority", I8, nullable=False),
+    Column("granted", I8, nullable=False),
+    Column("remaining", I8, nullable=False),
+    Column("effective_us", I8, nullable=False),
+    Column("expires_us", I8, nullable=False),
+    Column("paid_nano", I8, nullable=False),
+    Column("paid_currency", Text, nullable=False),
+    Column("recognised_nano", I8, nullable=False),
+    Column("refunded_nano", I8, nullable=False),
+    Column("breakage_nano", I8, nullable=False),
+    Column("moved_nano", I8, nullable=False),
+    CheckConstraint("remaining >= 0 AND remaining <= granted", name="lot_remaining"),
+    CheckConstraint("recognised_nano >= 0 AND recognised_nano <= paid_nano - refunded_nano - breakage_nano - moved_nano",
+                    name="lot_value"),
+    Index("lot_key", "tenant", "source", "source_ref", unique=True),
+    sqlite_strict=True,
+)  # fmt: skip
+Index("lot_open", lot.c.account_id, lot.c.priority, lot.c.expires_us, lot.c.id, sqlite_where=text("remaining > 0"),
+      postgresql_where=text("remaining > 0"))  # fmt: skip
+Index("lot_due", lot.c.expires_us, sqlite_where=text("remaining > 0"), postgresql_where=text("remaining > 0"))
+
+lot_use = Table(
+    "lot_use",
+    metadata,
+    Column("id", I8, primary_key=True, autoincrement=True),
+    Column("transfer_id", I8, nullable=False),
+    Column("lot_id", I8, nullable=False),
+    Column("amount", I8, nullable=False),
+    Column("value_nano", I8, nullable=False),
+    Index("lot_use_transfer", "transfer_id", "lot_id"),
+    sqlite_strict=True,
+)
+"""Every use, expiry, refund or move, per lot; negative where units went back."""
+
+debt = Table(
+    "debt",
+    metadata,
+    Column("transfer_id", I8, primary_key=True, autoincrement=False),
+    Column("account_id", I8, nullable=False),
+    Column("amount", I8, nullable=False),
+    CheckConstraint("amount > 0", name="debt_positive"),
+    Index("debt_account", "account_id"),
+    sqlite_strict=True,
+)
+"""The part of a charge that no lot covers yet; the row goes when the next lots have paid it."""
+
+idem = Table(
+    "idem",
+    metadata,
+    Column("tenant", Text, primary_key=True),
+    Column("scope", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("request_hash", Text, nullable=False),
+    Column("transfer_id", I8, nullable=False),
+    Column("result", Text, nullable=False),
+    Column("created_us", I8, nullable=False),
+    sqlite_strict=True,
+    sqlite_with_rowid=False,
+)
+
+batch = Table(
+    "batch",
+    metadata,
+    Column("id", I8, primary_key=True, autoincrement=False),
+    Column("prev_hash", Text, nullable=False),
+    Column("hash", Text, nullable=False),
+    Column("n", I8, nullable=False),
+    Column("committed_us", I8, nullable=False),
+    sqlite_strict=True,
+)
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("id", I8, primary_key=True, autoincrement=True),
+    Column("tenant", Text, nullable=False),
+    Column("topic", Text, nullable=False),
+    Column("payload", Text, nullable=False),
+    Column("attempts", I8, nullable=False),
+    Column("next_us", I8, nullable=False),
+    Column("state", Text, nullable=False),
+    sqlite_strict=True,
+)
+Index(
+    "outbox_due", outbox.c.next_us, sqlite_where=text("state = 'waiting'"), postgresql_where=text("state = 'waiting'")
 )

@@ -1,29 +1,84 @@
-"""One batch, one transaction, on the writing connection. It loads, asks the pure evaluation, and stores what changed."""
+"""One batch, one transaction, on the writing connection: load what is missing, evaluate, store what changed.
+
+The engine owns the ledger's state: rows that it has touched stay in memory, so SQL mostly stores. That is safe because one
+process and one thread write the file. After a failed commit everything in memory is forgotten.
+"""
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import islice
 
-from storage.records.usage import UsageRow
-from storage.sql.usage_rows import COLUMNS, to_columns
+from storage.ledger.chain import GENESIS
+from storage.ledger.evaluate import Group, evaluate
+from storage.ledger.needs import missing
+from storage.ledger.state import State
+from storage.records.commands import Command
+from storage.sql.sqlite.loader import Loader
+from storage.sql.sqlite.writer import store
 
-INSERT_USAGE = f"INSERT OR IGNORE INTO usage ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"  # noqa: S608  # our own names
+ROWS_MAX = 20_000
+"""Accounts, holds and windows kept in memory between batches."""
+KEYS_MAX = 20_000
+"""Idempotency keys and lots' business keys kept in memory, each."""
 
 
 class Engine:
-    """Owns the writing connection. Only the lane's thread calls it."""
+    """Owns the writing connection and the ledger's state. Only the lane's thread calls it."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(
+        self, connection: sqlite3.Connection, clock_us: Callable[[], int], *, rows_max: int = ROWS_MAX
+    ) -> None:
         self._connection = connection
+        self._clock_us = clock_us
+        self._rows_max = rows_max
+        self._state = State()
+        self._loader = Loader(connection, self._state)
+        self._last_hash = GENESIS
+        self._continue()
 
-    def run(self, commands: Sequence[UsageRow]) -> list[object]:
+    def run(self, commands: Sequence[Command | Group]) -> list[object]:
         """Apply all commands in one durable commit. Raises: sqlite3.Error with nothing written."""
-        connection = self._connection
+        connection, state = self._connection, self._state
         connection.execute("BEGIN IMMEDIATE")
         try:
-            connection.executemany(INSERT_USAGE, [to_columns(row) for row in commands])
+            self._loader.load(missing(commands, state))
+            outcomes = evaluate(commands, state, self._clock_us())
+            last_hash = store(connection, state, self._last_hash)
             connection.execute("COMMIT")
         except BaseException:
+            state.forget()
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             raise
-        return [None] * len(commands)
+        self._last_hash = last_hash
+        state.end()
+        self._evict()
+        return outcomes
+
+    def _continue(self) -> None:
+        """Go on counting where the file ends."""
+        state, one = self._state, self._one
+        state.next_account_id = one("SELECT max(id) FROM account") + 1
+        state.next_lot_id = one("SELECT max(id) FROM lot") + 1
+        state.next_window_id = one("SELECT max(id) FROM quota_window") + 1
+        last = max(one("SELECT max(id) FROM transfer"), one("SELECT max(transfer_id) FROM hold_window"))
+        state.next_transfer_id = last // 2 * 2 + 2
+        state.batch_id = one("SELECT max(id) FROM batch") + 1
+        found = self._connection.execute("SELECT hash FROM batch WHERE id=?", (state.batch_id - 1,)).fetchone()
+        if found is not None:
+            self._last_hash, self._now_us = (
+                found  # time never runs backwards, even where the machine's clock was set back
+            )
+
+    def _one(self, statement: str) -> int:
+        (found,) = self._connection.execute(statement).fetchone()
+        return int(found or 0)
+
+    def _evict(self) -> None:
+        state = self._state
+        if len(state.accounts) + len(state.windows) + len(state.holds) > self._rows_max:
+            state.forget()  # rows refer to one another, so all go together and come back one by one
+        for keys in (state.idempotency, state.lot_keys):
+            if len(keys) > KEYS_MAX:
+                for key in list(islice(keys, KEYS_MAX // 2)):  # the oldest first
+                    del keys[key]

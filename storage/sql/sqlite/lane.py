@@ -67,11 +67,12 @@ class Lane:
     def _commit(self, commands: list[Any]) -> Sequence[object]:
         try:
             return self._run(commands)
-        except sqlite3.Error as failed:
-            fault = unavailable(failed)
-        except Exception as broken:  # noqa: BLE001  # a mistake of ours must not end the lane; the waiters raise it
-            return [broken] * len(commands)
-        return [fault] * len(commands)
+        except (sqlite3.OperationalError, MemoryError) as failed:
+            return [unavailable(failed)] * len(commands)
+        except Exception as broken:  # noqa: BLE001  # one command's mistake must neither end the lane nor harm its neighbours
+            if len(commands) == 1:
+                return [broken]
+            return [self._commit([command])[0] for command in commands]
 
     def _deliver(self, futures: list["asyncio.Future[Any]"], outcomes: Sequence[object]) -> None:
         try:
@@ -90,7 +91,7 @@ def _resolve(futures: list["asyncio.Future[Any]"], outcomes: Sequence[object]) -
             future.set_result(outcome)
 
 
-def unavailable(failed: sqlite3.Error) -> StorageUnavailable:
+def unavailable(failed: Exception) -> StorageUnavailable:
     """The fault of a database that is busy, full, read-only or broken; the cause stays for the log."""
     fault = StorageUnavailable("the database cannot write now; nothing was recorded, try again", retry_after_seconds=1)
     fault.__cause__ = failed

@@ -4,7 +4,8 @@ import sqlite3
 
 from storage.errors import StoreRefused
 
-VERSION = 1
+VERSION = 2
+"""1: usage rows only. 2: the ledger."""
 
 
 def ensure(connection: sqlite3.Connection) -> None:

@@ -1,0 +1,1 @@
+"""The ledger's rules as pure evaluation over loaded rows: no database, no clock, no randomness, no prices."""

@@ -1,0 +1,48 @@
+"""The words in which evaluation answers: the same few outcomes, built in one place."""
+
+from collections.abc import Iterable
+
+from storage.ledger.rows import Account, Window
+from storage.records.commands import Claim, Done, Refusal
+from storage.records.ledger import WindowView
+from storage.records.money import is_amount
+
+OUT_OF_RANGE = Refusal("out_of_range")
+NOT_FOUND = Refusal("not_found")
+SUSPENDED = Refusal("account_suspended")
+
+
+def done(account: Account, id: int, amount: int = 0, **more: object) -> Done:  # noqa: A002  # the field's name
+    """What was done, with the account after it."""
+    return Done(id, amount, account.posted, account.held, account.overdraft, **more)  # type: ignore[arg-type]  # Done's own
+
+
+def views(windows: Iterable[Window]) -> tuple[WindowView, ...]:
+    """The windows as they are now."""
+    return tuple(WindowView(window.key, window.used, window.held) for window in windows)
+
+
+def insufficient(account: Account, needed: int) -> Refusal:
+    """There is not enough."""
+    return Refusal("insufficient", {"needed": needed, "available": account.free, "asset": account.key.asset})
+
+
+def exceeded(claim: Claim, window: Window) -> Refusal:
+    """The quota of a period is used up."""
+    key = window.key
+    data = {
+        "subject": key.subject,
+        "resource": key.resource,
+        "period": key.period,
+        "startUs": key.start_us,
+        "used": window.used,
+        "held": window.held,
+        "limit": claim.limit,
+        "amount": claim.amount,
+    }
+    return Refusal("quota_exceeded", data)
+
+
+def are_amounts(values: Iterable[int]) -> bool:
+    """True when every value may be an amount."""
+    return all(is_amount(value) for value in values)

@@ -1,0 +1,105 @@
+"""Commands in, outcomes and changes out: the one place where the ledger's rules are applied, for every database.
+
+`evaluate` reads and changes only the rows of its `State`. It asks no clock, does no I/O and draws no random number, so the same
+commands over the same rows give the same answer everywhere.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from storage.ledger import grants, holds, refunds
+from storage.ledger.answers import done
+from storage.ledger.lots import expire_lots
+from storage.ledger.state import State
+from storage.records import commands as c
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Commands that are applied all or none."""
+
+    commands: tuple[c.Command, ...]
+
+
+def evaluate(commands: Sequence[c.Command | Group], state: State, now_us: int) -> list[object]:
+    """Apply each command in turn. Outcomes: Done or Refusal; for a Group a tuple of Done, or the Refusal that undid it."""
+    state.begin(now_us)
+    outcomes: list[object] = []
+    for command in commands:
+        state.group_id = 0
+        outcomes.append(_apply_group(state, command) if isinstance(command, Group) else _apply(state, command))
+    return outcomes
+
+
+def _apply_group(state: State, group: Group) -> tuple[c.Done, ...] | c.Refusal:
+    state.open_group()
+    outcomes: list[c.Done] = []
+    for index, command in enumerate(group.commands):
+        outcome = _apply(state, command)
+        if isinstance(outcome, c.Refusal):
+            state.undo_group()
+            return replace(outcome, index=index)
+        outcomes.append(outcome)
+    state.keep_group()
+    return tuple(outcomes)
+
+
+def _apply(state: State, command: c.Command) -> c.Outcome:
+    given = command.idempotency
+    handle = _HANDLERS[type(command)]
+    if given is None:
+        return handle(state, command)
+    key = (tenant_of(command), given.scope, given.key)
+    stored = state.idempotency.get(key)
+    if stored is not None:
+        if stored[0] != given.request_hash:
+            return c.Refusal("key_reused", {"scope": given.scope, "key": given.key})
+        return replace(stored[1], is_replay=True)
+    outcome = handle(state, command)
+    if isinstance(outcome, c.Done):
+        state.put(state.idempotency, key, (given.request_hash, outcome))
+        state.changes.idempotency.append((key, given.request_hash, outcome))
+    return outcome
+
+
+def tenant_of(command: c.Command) -> str:
+    """The tenant in whose name a command acts."""
+    match command:
+        case c.Move():
+            return command.source.tenant
+        case c.RecordUsage():
+            return command.row.tenant
+        case c.Grant() | c.Hold() | c.Charge() | c.Adjust() | c.Configure() | c.ExpireLots():
+            return command.account.tenant
+        case _:
+            return command.tenant
+
+
+def _expire_lots(state: State, command: c.ExpireLots) -> c.Done:
+    account = state.account(command.account)
+    return done(account, 0, expire_lots(state, account))
+
+
+def _record_usage(state: State, command: c.RecordUsage) -> c.Done:
+    state.changes.usage.append(command.row)
+    return c.Done(0)
+
+
+_HANDLERS: dict[type, Callable[[State, Any], c.Outcome]] = {
+    c.Grant: grants.grant,
+    c.Hold: holds.hold,
+    c.Extend: holds.extend,
+    c.Checkpoint: holds.checkpoint,
+    c.Settle: holds.settle,
+    c.Release: holds.release,
+    c.Expire: holds.expire,
+    c.ExpireLots: _expire_lots,
+    c.Charge: holds.charge,
+    c.RefundPurchase: refunds.refund_purchase,
+    c.RefundCharge: refunds.refund_charge,
+    c.Adjust: grants.adjust,
+    c.Move: grants.move,
+    c.Configure: grants.configure,
+    c.RecordUsage: _record_usage,
+}

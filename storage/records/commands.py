@@ -1,0 +1,305 @@
+"""What the ledger can be told, and what it answers. A refused command is a value: it changes nothing and harms no neighbour."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+from storage.records.ledger import AccountKey, WindowKey, WindowView
+from storage.records.money import NEVER_US
+from storage.records.usage import UsageRow
+
+RefusalReason = Literal[
+    "insufficient",  # data: needed, available
+    "quota_exceeded",  # data: subject, resource, period, startUs, used, held, limit, amount
+    "account_suspended",
+    "hold_not_open",  # data: state: unknown | settled | released | expired
+    "hold_not_due",
+    "key_reused",
+    "out_of_range",
+    "not_found",
+    "not_refundable",  # data: refundable
+    "invalid",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Idempotency:
+    """Makes a command repeatable: the same key and hash get the first answer, another hash is refused as `key_reused`."""
+
+    scope: str
+    key: str
+    request_hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """An outgoing event, written in the same commit as its cause."""
+
+    topic: str
+    payload: str
+    """JSON text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A part of a quota window, held with a hold or used by a charge."""
+
+    window: WindowKey
+    amount: int
+    limit: int | None = None
+    """None: counted, never refused."""
+    is_hard: bool = True
+    """False: past the limit it is counted and shown, not refused."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grant:
+    """Put units into an account as a new lot. The business key (source, source_ref) grants once, for ever."""
+
+    account: AccountKey
+    amount: int
+    reason: Literal["purchase", "promotion", "allowance"]
+    source: str
+    source_ref: str
+    priority: int = 50
+    """Lower is spent first."""
+    expires_us: int = NEVER_US
+    paid_nano: int = 0
+    """The cost basis: what was paid for the lot, net of tax, scale 9."""
+    paid_currency: str = "USD"
+    note: str | None = None
+    events: tuple[Event, ...] = ()
+    idempotency: Idempotency | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hold:
+    """Reserve an amount and quota before work begins. Answered by Done with `id` = the hold's."""
+
+    account: AccountKey
+    amount: int
+    """0: only quota is held."""
+    expires_us: int
+    """At most 24 hours after now; later instants are cut to that."""
+    on_expire: Literal["post_used", "void"] = "post_used"
+    claims: tuple[Claim, ...] = ()
+    overdraft: int | None = None
+    """Becomes the account's overdraft, as far as what is already overdrawn allows. None: the account's own stays."""
+    ref: str | None = None
+    idempotency: Idempotency | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Extend:
+    """Raise an open hold by `amount`, and its windows, and move its expiry."""
+
+    tenant: str
+    hold_id: int
+    amount: int = 0
+    expires_us: int | None = None
+    claims: tuple[Claim, ...] = ()
+    """Added to the hold's own windows, whatever period has begun since."""
+    idempotency: Idempotency | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checkpoint:
+    """Note what a hold's work has cost so far: this is charged if the hold expires. It never goes down."""
+
+    tenant: str
+    hold_id: int
+    used: int
+    quota: Mapping[str, int] = field(default_factory=dict)
+    """Used so far by resource."""
+    idempotency: Idempotency | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settle:
+    """Charge what was really used and close the hold. Above the hold it takes what is free, the rest is written off."""
+
+    tenant: str
+    hold_id: int
+    amount: int
+    quota: Mapping[str, int] = field(default_factory=dict)
+    """Really used by resource; a window whose resource is not named keeps what was held."""
+    usage: UsageRow | None = None
+    events: tuple[Event, ...] = ()
+    ref: str | None = None
+    idempotency: Idempotency | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Release:
+    """Close a hold without a charge."""
+
+    tenant: str
+    hold_id: int
+    usage: UsageRow | None = None
+    idempotency: Idempotency | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expire:
+    """Close a hold whose time has come, charging its checkpoint."""
+
+    tenant: str
+    hold_id: int
+    idempotency: Idempotency | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExpireLots:
+    """Take what is left in an account's lots past their expiry, as far as no open hold may still draw it."""
+
+    account: AccountKey
+    idempotency: Idempotency | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Charge:
+    """Charge without a hold."""
+
+    account: AccountKey
+    amount: int
+    claims: tuple[Claim, ...] = ()
+    on_short: Literal["refuse", "write_off"] = "refuse"
+    """`write_off` for what already happened: it takes what is free and writes the rest off; quotas are counted, not enforced."""
+    usage: UsageRow | None = None
+    events: tuple[Event, ...] = ()
+    ref: str | None = None
+    occurred_us: int | None = None
+    """When it happened. None: now."""
+    idempotency: Idempotency | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefundPurchase:
+    """Take back what is left of a granted lot. Done's `value_nano` is the money it stands for."""
+
+    tenant: str
+    source: str
+    source_ref: str
+    amount: int | None = None
+    """None: all that is left and not held."""
+    note: str | None = None
+    events: tuple[Event, ...] = ()
+    idempotency: Idempotency | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefundCharge:
+    """Give a charge back, to the lots it came from, last used first."""
+
+    tenant: str
+    transfer_id: int
+    """The charge: what Settle, Expire or Charge answered as `id`."""
+    amount: int | None = None
+    """None: all that was not given back before."""
+    note: str | None = None
+    events: tuple[Event, ...] = ()
+    idempotency: Idempotency | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adjust:
+    """Correct a balance by hand, up or down, with a reason and an actor; never an overwrite."""
+
+    account: AccountKey
+    amount: int
+    """Signed."""
+    reason: str
+    actor: str
+    events: tuple[Event, ...] = ()
+    idempotency: Idempotency | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Move:
+    """Move units between owners of one tenant; they keep their priority, expiry and cost basis."""
+
+    source: AccountKey
+    target: AccountKey
+    amount: int
+    note: str | None = None
+    idempotency: Idempotency | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Configure:
+    """Set an account's overdraft or state. Suspension stops new holds and extensions; settling goes on."""
+
+    account: AccountKey
+    overdraft: int | None = None
+    state: Literal["open", "suspended"] | None = None
+    idempotency: Idempotency | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RecordUsage:
+    """Keep a usage row that moves no money."""
+
+    row: UsageRow
+    idempotency: Idempotency | None = None
+
+
+Command: TypeAlias = (
+    Grant
+    | Hold
+    | Extend
+    | Checkpoint
+    | Settle
+    | Release
+    | Expire
+    | ExpireLots
+    | Charge
+    | RefundPurchase
+    | RefundCharge
+    | Adjust
+    | Move
+    | Configure
+    | RecordUsage
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What a command did, and the account after it."""
+
+    id: int
+    """The transfer it wrote (for Hold: the hold's own id); 0 where it wrote none."""
+    amount: int = 0
+    """What it held, charged, granted, returned or moved."""
+    posted: int = 0
+    held: int = 0
+    overdraft: int = 0
+    written_off: int = 0
+    """Used but covered by nothing."""
+    value_nano: int = 0
+    """RefundPurchase: the money that the returned units stand for."""
+    expires_us: int = 0
+    """Hold, Extend: when the hold expires. Grant: when the lot does."""
+    windows: tuple[WindowView, ...] = ()
+    """The windows it touched, after it."""
+    is_late: bool = False
+    """Settle: the hold had expired, so this is a charge beside it."""
+    is_replay: bool = False
+    """The command had been applied before; this is its first answer."""
+
+    @property
+    def available(self) -> int:
+        """What a new hold may take, without the overdraft."""
+        return self.posted - self.held
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a command changed nothing."""
+
+    reason: RefusalReason
+    data: Mapping[str, object] = field(default_factory=dict)
+    index: int = 0
+    """Which command of a group was refused."""
+
+
+Outcome: TypeAlias = Done | Refusal

@@ -1,0 +1,134 @@
+"""How the ledger's rows cross between working rows, records and columns: the same columns for every database."""
+
+from typing import Any
+
+import orjson
+
+from storage.ledger.rows import Account, Hold, HoldWindow, Lot, Window
+from storage.records.commands import Done
+from storage.records.ledger import (
+    PENDING,
+    VOID,
+    AccountKey,
+    Balance,
+    HoldView,
+    LotView,
+    TransferView,
+    WindowKey,
+    WindowView,
+)
+
+ACCOUNT = "id, tenant, owner_type, owner_id, kind, asset, posted, held, overdraft, state, version"
+TRANSFER = (
+    "id, tenant, group_id, debit_account, credit_account, amount, kind, code, pending_id, related_id, ref, note, "
+    "occurred_us, booked_us, batch_id"
+)
+HOLD = "transfer_id, account_id, credit_account, amount, used, on_expire, created_us, expires_us, ref"
+WINDOW = "id, tenant, subject, resource, period, start_us, used, held"
+HOLD_WINDOW = "transfer_id, window_id, amount, checkpoint, settled"
+LOT = (
+    "id, tenant, account_id, source, source_ref, category, priority, granted, remaining, effective_us, expires_us, "
+    "paid_nano, paid_currency, recognised_nano, refunded_nano, breakage_nano, moved_nano"
+)
+LOT_USE = "transfer_id, lot_id, amount, value_nano"
+IDEM = "tenant, scope, key, request_hash, transfer_id, result, created_us"
+OUTBOX = "tenant, topic, payload, attempts, next_us, state"
+
+
+def account_columns(row: Account) -> tuple[object, ...]:
+    """The values of `ACCOUNT`."""
+    return (row.id, *row.key, row.posted, row.held, row.overdraft, row.state, row.version)
+
+
+def account_of(values: tuple[object, ...]) -> Account:
+    """A working row of `ACCOUNT`."""
+    return Account(values[0], AccountKey(*values[1:6]), *values[6:])  # type: ignore[arg-type]  # typed by the table
+
+
+def balance_of(values: tuple[object, ...], expirable: int) -> Balance:
+    """The balance of a row of `ACCOUNT`."""
+    posted, held, overdraft, state = values[6:10]
+    return Balance(posted, held, overdraft, expirable, state)  # type: ignore[arg-type]  # typed by the table
+
+
+def hold_columns(row: Hold) -> tuple[object, ...]:
+    """The values of `HOLD`."""
+    return (
+        row.id, row.account.id, row.credit_account_id, row.amount, row.used, row.on_expire, row.created_us,
+        row.expires_us, row.ref,
+    )  # fmt: skip
+
+
+def hold_of(values: tuple[object, ...], account: Account) -> Hold:
+    """A working row of `HOLD` in its account."""
+    return Hold(values[0], account, *values[2:])  # type: ignore[arg-type]  # typed by the table
+
+
+def hold_view(values: tuple[object, ...], key: AccountKey) -> HoldView:
+    """The record of a row of `HOLD`."""
+    hold_id, _, _, amount, used, on_expire, created_us, expires_us, ref = values
+    return HoldView(hold_id, key, amount, used, on_expire, created_us, expires_us, ref)  # type: ignore[arg-type]  # typed by the table
+
+
+def window_columns(row: Window) -> tuple[object, ...]:
+    """The values of `WINDOW`."""
+    return (row.id, *row.key, row.used, row.held)
+
+
+def window_of(values: tuple[object, ...]) -> Window:
+    """A working row of `WINDOW`."""
+    return Window(values[0], WindowKey(*values[1:6]), *values[6:8])  # type: ignore[arg-type]  # typed by the table
+
+
+def window_view(values: tuple[object, ...]) -> WindowView:
+    """The record of a row of `WINDOW`."""
+    return WindowView(WindowKey(*values[1:6]), *values[6:8])  # type: ignore[arg-type]  # typed by the table
+
+
+def part_columns(row: HoldWindow) -> tuple[object, ...]:
+    """The values of `HOLD_WINDOW`."""
+    return (row.hold_id, row.window.id, row.amount, row.checkpoint, row.settled)
+
+
+def lot_columns(row: Lot) -> tuple[object, ...]:
+    """The values of `LOT`."""
+    return (
+        row.id, row.tenant, row.account_id, row.source, row.source_ref, row.category, row.priority, row.granted,
+        row.remaining, row.effective_us, row.expires_us, row.paid_nano, row.paid_currency, row.recognised_nano,
+        row.refunded_nano, row.breakage_nano, row.moved_nano,
+    )  # fmt: skip
+
+
+def lot_of(values: tuple[object, ...]) -> Lot:
+    """A working row of `LOT`."""
+    return Lot(*values)  # type: ignore[arg-type]  # typed by the table
+
+
+def lot_view(values: tuple[object, ...], key: AccountKey) -> LotView:
+    """The record of a row of `LOT`."""
+    return LotView(values[0], key, *values[3:])  # type: ignore[arg-type]  # typed by the table
+
+
+def transfer_view(values: tuple[object, ...], account_id: int, other: AccountKey) -> TransferView:
+    """The record of a row of `TRANSFER`, as the account sees it."""
+    found: tuple[Any, ...] = values  # typed by the table
+    transfer_id, _, group_id, debit, _, amount, kind, *more = found
+    code, pending_id, related_id, ref, note, occurred_us, booked_us, _ = more
+    moved = 0 if kind in {PENDING, VOID} else -amount if debit == account_id else amount
+    about = (pending_id, related_id, ref, note, occurred_us, booked_us)
+    return TransferView(transfer_id, group_id, moved, kind, code, other, *about)
+
+
+def done_text(outcome: Done) -> str:
+    """An outcome as it is kept with its idempotency key."""
+    numbers = (outcome.id, outcome.amount, outcome.posted, outcome.held, outcome.overdraft, outcome.written_off)
+    windows = [[list(view.key), view.used, view.held] for view in outcome.windows]
+    return orjson.dumps([*numbers, outcome.value_nano, outcome.expires_us, windows, outcome.is_late]).decode()
+
+
+def done_of(text: str) -> Done:
+    """The outcome of a kept text."""
+    *numbers, windows, is_late = orjson.loads(text)
+    views = tuple(WindowView(WindowKey(*key), used, held) for key, used, held in windows)
+    found: tuple[Any, ...] = (*numbers, views, is_late)
+    return Done(*found)
