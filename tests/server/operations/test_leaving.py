@@ -1,6 +1,7 @@
 """The real `serve` in its own process: how it leaves."""
 
 import asyncio
+import os
 import re
 import signal
 import socket
@@ -57,7 +58,7 @@ async def served(folder: Path, **server: object) -> AsyncIterator[Served]:
     lines = "\n".join(f"{key} = {value}" for key, value in {"port": 0, **server}.items())
     file.write_text(f"[server]\n{lines}\n[storage]\n{postgres}\n")
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.server.operations.small_app", str(file), stdout=PIPE
+        sys.executable, "-m", "tests.server.operations.small_app", str(file), stdout=PIPE, start_new_session=True
     )
     try:
         async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=True)) as http:
@@ -67,7 +68,7 @@ async def served(folder: Path, **server: object) -> AsyncIterator[Served]:
             yield serving
     finally:
         if process.returncode is None:
-            process.kill()
+            os.killpg(process.pid, signal.SIGKILL)  # its workers too
         await process.wait()
 
 
