@@ -1,0 +1,124 @@
+"""The app: routes and middleware as lists, around a composition that lives as long as the app does."""
+
+import os
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+import orjson
+from starlette.applications import Starlette
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route, WebSocketRoute
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from server.compose import Instruments, Parts, compose, secrets_of
+from server.config import Settings
+from server.drain import Drain
+from server.health import Check, Health, health_routes
+from server.log_writer import LineWriter
+from server.logs import Logs
+from server.metrics import Metrics, metrics_route, shared_directory
+from server.middleware import new_request_id, transport
+from server.redaction import Redactor
+from server.rpc import RpcDoor
+from server.rpc_calls import RpcLimits
+from server.serving import worker_app
+
+STDOUT = 1
+
+
+class Late:
+    """An ASGI endpoint that exists once the composition does; the server takes no request before."""
+
+    def __init__(self) -> None:
+        self.app: ASGIApp | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Hand the exchange on."""
+        assert self.app is not None, "a request came before the start was complete"
+        await self.app(scope, receive, send)
+
+
+def create_app(settings: Settings, drain: Drain, *, shared_metrics: Path | None = None) -> Starlette:
+    """The whole app for one process. Entering its lifespan builds everything; a configuration that cannot work fails there."""
+    logs = Logs(
+        LineWriter(STDOUT), now=time.time, level=settings.logging.level, redactor=Redactor(secrets_of(settings))
+    )
+    instruments = Instruments(logs, Metrics(shared_metrics), drain)
+    rpc, document = Late(), Late()
+    problems = logs.logger("health")
+
+    def check_failed(name: str, problem: Exception) -> None:
+        problems.warning("check_failed", check=name, problem=type(problem).__name__)
+
+    checks: dict[str, Check] = {}
+    health = Health(drain, checks, on_failure=check_failed)
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        del app
+        async with AsyncExitStack() as stack:
+            stack.callback(logs.close)
+            stack.enter_context(logs.capturing())
+            parts = await stack.enter_async_context(compose(settings, instruments))
+            rpc.app = _rpc_door(settings, parts, drain, logs)
+            document.app = _openrpc(parts.openrpc)
+            checks.update(parts.checks)
+            health.started()
+            logs.logger("server").info("started", url=settings.server.public_url)
+            yield
+
+    routes: list[BaseRoute] = [
+        Route("/rpc", rpc),
+        WebSocketRoute("/rpc", rpc),
+        Route("/openrpc.json", document, methods=["GET"]),
+        *health_routes(health),
+        metrics_route(instruments.metrics),
+    ]
+    return Starlette(
+        routes=routes,
+        middleware=transport(
+            metrics=instruments.metrics,
+            monotonic=time.monotonic,
+            body_bytes_max=settings.server.body_bytes_max,
+            cors_origins=settings.server.cors_origins,
+        ),
+        lifespan=lifespan,
+    )
+
+
+def create_worker_app() -> ASGIApp:
+    """The app of one of several workers; uvicorn calls this in each new process."""
+    shared = shared_directory(os.environ)
+    return worker_app(os.environ, lambda settings, drain: create_app(settings, drain, shared_metrics=shared))
+
+
+def _rpc_door(settings: Settings, parts: Parts, drain: Drain, logs: Logs) -> RpcDoor:
+    server = settings.server
+    problems = logs.logger("rpc")
+    return RpcDoor(
+        parts.gateway.serve,
+        limits=RpcLimits(
+            body_bytes_max=server.body_bytes_max,
+            batch_max=server.batch_max,
+            depth_max=server.depth_max,
+            batch_concurrency=server.batch_concurrency,
+            read_timeout_seconds=server.read_timeout_seconds,
+            ping_seconds=server.ping_seconds,
+            response_bytes_max=server.response_bytes_max,
+        ),
+        is_mapped=server.http_status == "mapped",
+        is_draining=lambda: drain.is_draining,
+        new_request_id=new_request_id,
+        crashed=lambda problem, request_id: problems.error("door_failed", request_id=request_id, exc_info=problem),
+    )
+
+
+def _openrpc(document: Callable[[], Mapping[str, object]]) -> ASGIApp:
+    body = orjson.dumps(document())
+
+    async def show(scope: Scope, receive: Receive, send: Send) -> None:
+        await Response(body, media_type="application/json")(scope, receive, send)
+
+    return show
