@@ -1,0 +1,190 @@
+"""The HTTP edges of the JSON-RPC door: headers checked, body read with limits, answers sent, a leaving client noticed."""
+
+import asyncio
+from typing import Final
+
+from starlette.types import Message, Receive, Scope, Send
+
+from monetization.calls import Credential
+from server.jsonrpc import error_reply
+from server.rpc_calls import RpcLimits
+
+WATCH_AFTER_SECONDS: Final = 0.03
+"""A call must run this long before its client is watched: most end sooner, and a watcher costs a task."""
+
+_JSON_TYPES: Final = frozenset({b"application/json", b"application/json-rpc"})
+_HEADERS: Final = ((b"content-type", b"application/json"), (b"cache-control", b"no-store"))
+
+
+class Left(Exception):  # not an error: the client is gone and nobody waits for an answer
+    """The client left before its request had arrived."""
+
+
+class Refused(Exception):  # it becomes an HTTP status of its own, before any JSON-RPC
+    """The exchange is refused before there is a request."""
+
+    def __init__(self, status: int, reason: str, detail: str, *headers: tuple[bytes, bytes]) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.reason = reason
+        self.detail = detail
+        self.headers = headers
+
+    @classmethod
+    def draining(cls, retry_after_seconds: int) -> "Refused":
+        """This process is leaving."""
+        retry = (b"retry-after", b"%d" % retry_after_seconds)
+        return cls(503, "draining", "This server is leaving; send the request again.", retry)
+
+    def reply(self, request_id: str) -> bytes:
+        """The JSON-RPC error that is the body."""
+        data = {"reason": self.reason, "requestId": request_id, "detail": self.detail}
+        if self.status == 503:  # noqa: PLR2004  # the status that `draining` set
+            return error_reply(None, -32010, "Service overloaded", data)
+        return error_reply(None, -32600, "Invalid Request", data)
+
+
+class Sender:
+    """Answers one exchange."""
+
+    __slots__ = ("send",)
+
+    def __init__(self, send: Send) -> None:
+        self.send = send
+
+    async def json(self, body: bytes, status: int = 200, headers: list[tuple[bytes, bytes]] | None = None) -> None:
+        """Send a whole JSON body."""
+        said = [*_HEADERS, (b"content-length", b"%d" % len(body)), *(headers or ())]
+        await self.send({"type": "http.response.start", "status": status, "headers": said})
+        await self.send({"type": "http.response.body", "body": body})
+
+    async def reply(self, body: bytes | None, departure: "Departure") -> None:
+        """Send a reply, or 204 when there is nothing to say."""
+        departure.stop()
+        if body is not None:
+            await self.json(body)
+            return
+        await self.send({"type": "http.response.start", "status": 204, "headers": [(b"cache-control", b"no-store")]})
+        await self.send({"type": "http.response.body", "body": b""})
+
+
+class Departure:
+    """Cancels the current task when its client leaves. It begins to watch only once the call has lasted a moment."""
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._task = asyncio.current_task()
+        self._has_left = False
+        self._watching: asyncio.Task[None] | None = None
+        self._timer = asyncio.get_running_loop().call_later(WATCH_AFTER_SECONDS, self._begin)
+
+    def stop(self) -> None:
+        """Watch no longer: the answer is on its way."""
+        self._timer.cancel()
+        if self._watching is not None:
+            self._watching.cancel()
+            self._watching = None
+
+    def is_over(self) -> bool:
+        """After a CancelledError: True if only the client's leaving caused it, which is then taken back."""
+        if not self._has_left or self._task is None:
+            return False
+        return self._task.uncancel() == 0
+
+    def _begin(self) -> None:
+        self._watching = asyncio.get_running_loop().create_task(self._watch())
+
+    async def _watch(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        self._has_left = True
+        if self._task is not None:
+            self._task.cancel()
+
+
+def check_headers(scope: Scope, limits: RpcLimits) -> dict[bytes, bytes]:
+    """The headers by name. Raises: Refused with 405, 406, 413 or 415."""
+    headers: dict[bytes, bytes] = dict(scope["headers"])
+    if scope["method"] != "POST":
+        raise Refused(405, "method_not_allowed", "Send JSON-RPC with POST.", (b"allow", b"POST, OPTIONS"))
+    kind = headers.get(b"content-type", b"")
+    if kind not in _JSON_TYPES and not _is_json(kind):
+        raise Refused(415, "unsupported_media_type", "Send 'Content-Type: application/json' in UTF-8.")
+    if headers.get(b"content-encoding", b"identity").strip().lower() != b"identity":
+        raise Refused(415, "unsupported_content_encoding", "Send the body without a Content-Encoding.")
+    accept = headers.get(b"accept")
+    if not (accepts(accept, b"application/json") or accepts(accept, b"text/event-stream")):
+        raise Refused(406, "not_acceptable", "Accept application/json, or text/event-stream for streams.")
+    length = headers.get(b"content-length", b"0")
+    if not length.isdigit() or len(length) > 18 or int(length) > limits.body_bytes_max:  # noqa: PLR2004  # below 2**63
+        raise _too_large(limits)
+    return headers
+
+
+def _is_json(kind: bytes) -> bool:
+    media, *parameters = (part.strip() for part in kind.lower().split(b";"))
+    if media not in _JSON_TYPES and not (media.startswith(b"application/") and media.endswith(b"+json")):
+        return False
+    charsets = [part[8:].strip(b'"') for part in parameters if part.startswith(b"charset=")]
+    return all(charset in (b"utf-8", b"utf8") for charset in charsets)
+
+
+def accepts(accept: bytes | None, wanted: bytes) -> bool:
+    """Whether an Accept header admits a media type (RFC 9110, section 12.5.1). Absent: all but a stream."""
+    if accept is None or accept == b"*/*":
+        return wanted != b"text/event-stream"
+    major = wanted.split(b"/")[0] + b"/*"
+    for item in accept.lower().split(b","):
+        media, *parameters = (part.strip() for part in item.split(b";"))
+        is_named = media == wanted or (
+            wanted == b"application/json"
+            and (media in (b"*/*", major, b"application/json-rpc") or media.endswith(b"+json"))
+        )
+        if is_named and not any(part in (b"q=0", b"q=0.0", b"q=0.00", b"q=0.000") for part in parameters):
+            return True
+    return False
+
+
+async def read_body(receive: Receive, limits: RpcLimits) -> bytes:
+    """The whole body. Raises: Refused with 408 or 413; Left."""
+    try:
+        async with asyncio.timeout(limits.read_timeout_seconds):
+            message = await _part(receive)
+            if not message.get("more_body", False):
+                return _bounded(message.get("body", b""), limits)
+            body = bytearray(message.get("body", b""))
+            while message.get("more_body", False):
+                message = await _part(receive)
+                body += message.get("body", b"")
+                _bounded(body, limits)
+            return bytes(body)
+    except TimeoutError:
+        detail = f"The body did not arrive within {limits.read_timeout_seconds:g} seconds."
+        raise Refused(408, "request_timeout", detail) from None
+
+
+async def _part(receive: Receive) -> Message:
+    message = await receive()
+    if message["type"] == "http.disconnect":
+        raise Left
+    return message
+
+
+def _bounded(body: bytes | bytearray, limits: RpcLimits) -> bytes:
+    if len(body) > limits.body_bytes_max:
+        raise _too_large(limits)
+    return body if isinstance(body, bytes) else b""
+
+
+def _too_large(limits: RpcLimits) -> Refused:
+    return Refused(413, "body_too_large", f"The body may hold at most {limits.body_bytes_max} bytes; split it.")
+
+
+def credential_from(scope: Scope, headers: dict[bytes, bytes]) -> Credential:
+    """What the caller showed: `Authorization: Bearer` only, never a query or a body."""
+    client = scope.get("client")
+    address = client[0] if client else None
+    shown = headers.get(b"authorization", b"")
+    if shown[:7].lower() == b"bearer ":
+        return Credential("bearer", shown[7:].strip().decode("latin-1"), address)
+    return Credential("none", "", address)
