@@ -6,6 +6,7 @@ from typing import Protocol
 
 from storage.errors import StoreRefused
 from storage.records.commands import Command, Done, Outcome, Refusal
+from storage.records.kept import KeptRow
 from storage.records.ledger import (
     AccountKey,
     Balance,
@@ -94,6 +95,10 @@ class Store(Protocol):
         """Usage rows from `since_us` (included) to `until_us` (not). `user_id` None: everybody's."""
         ...
 
+    async def kept(self, tenant: str, kind: str, key: str | None = None) -> tuple[KeptRow, ...]:
+        """Kept rows of a kind, the oldest first; of one key, or of all."""
+        ...
+
     async def verify(self) -> list[Check]:
         """Prove the ledger's invariants on one snapshot while traffic goes on."""
         ...
@@ -103,8 +108,8 @@ class Store(Protocol):
 async def open_store(url: str, *, clock_us: Callable[[], int]) -> AsyncIterator[Store]:
     """Open the store at `url`: `sqlite:///path`, `sqlite://` (private, gone at the end).
 
-    `clock_us` gives microseconds since 1970 UTC; the store knows no other clock. Holds whose time has come, of a process that died,
-    are expired before this yields.
+    `clock_us` gives microseconds since 1970 UTC; the store knows no other clock. Holds whose time has come are
+    expired before this yields.
 
     Raises: StoreRefused, one line naming `storage.url`, when it cannot be opened as configured.
     """

@@ -66,9 +66,7 @@ class Engine:
         state.batch_id = one("SELECT max(id) FROM batch") + 1
         found = self._connection.execute("SELECT hash FROM batch WHERE id=?", (state.batch_id - 1,)).fetchone()
         if found is not None:
-            self._last_hash, self._now_us = (
-                found  # time never runs backwards, even where the machine's clock was set back
-            )
+            self._last_hash = found[0]
 
     def _one(self, statement: str) -> int:
         (found,) = self._connection.execute(statement).fetchone()
