@@ -68,7 +68,7 @@ def tenant_of(command: c.Command) -> str:
     match command:
         case c.Move():
             return command.source.tenant
-        case c.RecordUsage():
+        case c.RecordUsage() | c.Keep():
             return command.row.tenant
         case c.Grant() | c.Hold() | c.Charge() | c.Adjust() | c.Configure() | c.ExpireLots():
             return command.account.tenant
@@ -83,6 +83,11 @@ def _expire_lots(state: State, command: c.ExpireLots) -> c.Done:
 
 def _record_usage(state: State, command: c.RecordUsage) -> c.Done:
     state.changes.usage.append(command.row)
+    return c.Done(0)
+
+
+def _keep(state: State, command: c.Keep) -> c.Done:
+    state.changes.kept.append(command.row)
     return c.Done(0)
 
 
@@ -102,4 +107,5 @@ _HANDLERS: dict[type, Callable[[State, Any], c.Outcome]] = {
     c.Move: grants.move,
     c.Configure: grants.configure,
     c.RecordUsage: _record_usage,
+    c.Keep: _keep,
 }

@@ -86,7 +86,7 @@ def _of_move(needs: Needs, state: State, command: c.Move) -> None:
     _account(needs, state, command.target)
 
 
-def _of_nothing(needs: Needs, state: State, command: c.RecordUsage) -> None:
+def _of_nothing(needs: Needs, state: State, command: c.RecordUsage | c.Keep) -> None:
     """A usage row reads nothing."""
 
 
@@ -106,4 +106,5 @@ _NEEDS: dict[type, Callable[[Needs, State, Any], None]] = {
     c.Move: _of_move,
     c.Configure: _of_account,
     c.RecordUsage: _of_nothing,
+    c.Keep: _of_nothing,
 }

@@ -18,6 +18,7 @@ from storage.ledger.rows import (
     Window,
 )
 from storage.records.commands import Done, Event
+from storage.records.kept import KeptRow
 from storage.records.ledger import AccountKey, WindowKey
 from storage.records.usage import UsageRow
 
@@ -57,6 +58,7 @@ class Changes:
     """Account and transfer whose uncovered part changed."""
     idempotency: list[tuple[IdempotencyKey, str, Done]] = field(default_factory=list)
     usage: list[UsageRow] = field(default_factory=list)
+    kept: list[KeptRow] = field(default_factory=list)
     events: list[tuple[str, Event]] = field(default_factory=list)
 
     def lists(self) -> tuple[list[Any], ...]:

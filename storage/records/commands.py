@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
+from storage.records.kept import KeptRow
 from storage.records.ledger import AccountKey, WindowKey, WindowView
 from storage.records.money import NEVER_US
 from storage.records.usage import UsageRow
@@ -243,6 +244,14 @@ class RecordUsage:
     idempotency: Idempotency | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """Append a kept row: in a group, it is there exactly if its neighbours are."""
+
+    row: KeptRow
+    idempotency: Idempotency | None = None
+
+
 Command: TypeAlias = (
     Grant
     | Hold
@@ -259,6 +268,7 @@ Command: TypeAlias = (
     | Move
     | Configure
     | RecordUsage
+    | Keep
 )
 
 

@@ -6,6 +6,7 @@ import orjson
 
 from storage.ledger.rows import Account, Hold, HoldWindow, Lot, Window
 from storage.records.commands import Done
+from storage.records.kept import KeptRow
 from storage.records.ledger import (
     PENDING,
     VOID,
@@ -33,6 +34,19 @@ LOT = (
 LOT_USE = "transfer_id, lot_id, amount, value_nano"
 IDEM = "tenant, scope, key, request_hash, transfer_id, result, created_us"
 OUTBOX = "tenant, topic, payload, attempts, next_us, state"
+KEPT = "tenant, kind, key, body, actor, reason, valid_from_us, expires_us, created_us"
+
+
+def kept_columns(row: KeptRow, now_us: int) -> tuple[object, ...]:
+    """The values of `KEPT`."""
+    return (
+        row.tenant, row.kind, row.key, row.body, row.actor, row.reason, row.valid_from_us, row.expires_us, now_us
+    )  # fmt: skip
+
+
+def kept_of(values: tuple[object, ...]) -> KeptRow:
+    """A record of the id and `KEPT`."""
+    return KeptRow(*values[1:9], values[0], values[9])  # type: ignore[arg-type]  # typed by the table
 
 
 def account_columns(row: Account) -> tuple[object, ...]:

@@ -223,6 +223,30 @@ batch = Table(
     sqlite_strict=True,
 )
 
+kept = Table(
+    "kept",
+    metadata,
+    Column("id", I8, primary_key=True, autoincrement=True),
+    Column("tenant", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("valid_from_us", I8, nullable=False),
+    Column("expires_us", I8, nullable=False),
+    Column("created_us", I8, nullable=False),
+    Index("kept_key", "tenant", "kind", "key", "id"),
+    sqlite_strict=True,
+)
+"""Answers that may be asked for again, and an operator's own documents, append-only: see `storage.records.kept`."""
+Index(
+    "kept_expiry",
+    kept.c.expires_us,
+    sqlite_where=text("kind = 'answer'"),
+    postgresql_where=text("kind = 'answer'"),
+)
+
 outbox = Table(
     "outbox",
     metadata,

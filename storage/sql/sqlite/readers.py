@@ -7,6 +7,7 @@ from typing import Any
 
 from storage.ledger.lots import expirable
 from storage.ledger.rows import Account
+from storage.records.kept import KeptRow
 from storage.records.ledger import (
     AccountKey,
     Balance,
@@ -49,6 +50,7 @@ _SYSTEM = (
     "(SELECT 1 AS s, amount FROM transfer WHERE credit_account=:id AND kind IN (0,2,4) "
     "UNION ALL SELECT -1, amount FROM transfer WHERE debit_account=:id AND kind IN (0,2,4))"
 )
+_KEPT = f"SELECT id, {rows.KEPT} FROM kept WHERE tenant=:tenant AND kind=:kind"
 LAST = 2**63 - 1
 
 
@@ -153,6 +155,12 @@ class Readers:
         found = self._all(_USAGE, asked)
         page = found[:limit]
         return Page(tuple(from_columns(row[1:]) for row in page), str(page[-1][0]) if len(found) > limit else None)
+
+    def kept(self, tenant: str, kind: str, key: str | None) -> tuple[KeptRow, ...]:
+        """Kept rows, the oldest first."""
+        asked = {"tenant": tenant, "kind": kind, "key": key}
+        only = "" if key is None else " AND key=:key"
+        return tuple(rows.kept_of(row) for row in self._all(f"{_KEPT}{only} ORDER BY id", asked))
 
     def due(self, limit: int) -> tuple[list[tuple[str, int]], list[AccountKey]]:
         """Holds whose time has come (tenant, id) and accounts with lots past their expiry."""

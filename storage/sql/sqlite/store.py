@@ -11,6 +11,7 @@ from typing import Any
 from storage.errors import StoreRefused
 from storage.ledger.evaluate import Group
 from storage.records.commands import Command, Done, Expire, ExpireLots, Outcome, RecordUsage, Refusal
+from storage.records.kept import KeptRow
 from storage.records.ledger import (
     AccountKey,
     Balance,
@@ -118,6 +119,10 @@ class SqliteStore:
     ) -> Page[UsageRow]:
         """Usage rows, newest first."""
         return self._readers.usage(tenant, user_id, limit, cursor, since_us, until_us)
+
+    async def kept(self, tenant: str, kind: str, key: str | None = None) -> tuple[KeptRow, ...]:
+        """Kept rows of a kind, the oldest first; of one key, or of all."""
+        return self._readers.kept(tenant, kind, key)
 
     async def verify(self) -> list[Check]:
         """Prove the ledger's invariants on one snapshot, in a thread of its own, while traffic goes on."""

@@ -30,6 +30,8 @@ _DEBT_GONE = "DELETE FROM debt WHERE transfer_id=?"
 _IDEM = _insert("idem", rows.IDEM)
 _OUTBOX = _insert("outbox", rows.OUTBOX)
 _USAGE = _insert("usage", ", ".join(COLUMNS)).replace("INSERT", "INSERT OR IGNORE", 1)
+_KEPT = _insert("kept", rows.KEPT)
+_ANSWERS_GONE = "DELETE FROM kept WHERE id IN (SELECT id FROM kept WHERE kind='answer' AND expires_us<=? ORDER BY expires_us LIMIT 100)"
 _BATCH = _insert("batch", "id, prev_hash, hash, n, committed_us")
 
 
@@ -120,5 +122,8 @@ def _store_beside(connection: sqlite3.Connection, changes: Changes, now_us: int)
                 for key, digest, outcome in changes.idempotency
             ],
         )
+    if changes.kept:
+        many(_KEPT, [rows.kept_columns(row, now_us) for row in changes.kept])
+        connection.execute(_ANSWERS_GONE, (now_us,))  # whoever adds an answer takes old ones away: no job, never many
     if changes.events:
         many(_OUTBOX, [(tenant, event.topic, event.payload, 0, now_us, "waiting") for tenant, event in changes.events])
