@@ -13,15 +13,16 @@ import orjson
 from methods.ai_collect import Answer
 from methods.ai_examples import EXECUTE_EXAMPLES
 from methods.ai_params import ExecuteParams
+from methods.ai_receipt import present
 from methods.ai_request import Draft, draft_of, tokens_input_max
-from methods.ai_result import ExecuteResult, text_usage, usage_report
+from methods.ai_result import ExecuteResult
 from methods.context import Context, Services
 from methods.errors import ProviderFailed, ProviderTimedOut, UnknownModel, UnknownProvider
 from methods.method import Access, Method
 from methods.progress import Notice, Progress, ProgressSink, RunStarted
 from methods.providers.base import Ask
 from monetization.errors import NotEntitled, Overloaded, PaymentRequired, PriceUnknown, QuotaExceeded, RateLimited
-from monetization.tab import Meter, Receipt
+from monetization.tab import Meter
 from monetization.terms import Most, Target, Terms
 from storage.errors import NotFound
 
@@ -59,17 +60,6 @@ def most_of(services: Services, params: ExecuteParams) -> Most:
         tokens_output=draft.request.max_tokens or 0,
         is_output_asked=draft.is_output_asked,
     )
-
-
-def present(result: ExecuteResult, receipt: Receipt) -> ExecuteResult:
-    """The result with what the closed tab knows better: the counts of a call whose provider sent none."""
-    if "usage" not in result:
-        usage = usage_report(receipt.usage)
-        if receipt.is_estimated:
-            usage["isEstimated"] = True
-        result["usage"] = usage
-        result["data"]["usage"] = text_usage(usage)
-    return result
 
 
 def _draft(services: Services, params: ExecuteParams) -> Draft:

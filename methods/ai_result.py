@@ -64,6 +64,13 @@ class UsageInfo(TypedDict):
     estimatedCostUsd: NotRequired[float]
 
 
+class CreditReport(TypedDict):
+    """What the call took in credits."""
+
+    deducted: float
+    remaining: Annotated[float, Field(description="Credits left and not held by other calls.")]
+
+
 class FunctionCallReport(TypedDict):
     """Which tool the model asks for, and with what."""
 
@@ -105,6 +112,7 @@ class ExecuteResult(TypedDict):
     quotaRemaining: NotRequired[Annotated[int, Field(description="Tokens left of this period's quota.")]]
     tokenUsage: NotRequired[TokenUsage]
     usageInfo: NotRequired[UsageInfo]
+    credits: NotRequired[CreditReport]
 
 
 def usage_report(usage: Usage) -> UsageReport:

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Protocol
 from methods.progress import ProgressSink
 from monetization.callers import Caller
 from monetization.calls import Call
+from monetization.quoting import Quotes
 from monetization.tab import Meter
 from monetization.terms import Most
+from monetization.tiers import Tiers
 
 if TYPE_CHECKING:
     from methods.catalog import Catalog
@@ -38,6 +40,10 @@ class Services:
     """A detail-free report on this process."""
     openrpc: Callable[[], Mapping[str, object]]
     """The OpenRPC document."""
+    tiers: Callable[[], Tiers]
+    """The tiers in force now."""
+    quotes: Quotes
+    """Prices and rules in force now; the same code quotes, charges and shows previews."""
 
 
 @dataclass(frozen=True, slots=True)

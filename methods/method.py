@@ -132,6 +132,11 @@ class Method:
                 },
             ) from None
 
+    def shown(self, answer: Any, receipt: Receipt | None) -> Answer:
+        """The answer with the closed tab's figures, where the method shows them."""
+        shown: Answer = self.present(answer, receipt) if self.present is not None and receipt is not None else answer
+        return shown
+
     def _by_name(self, params: object) -> dict[str, object]:
         if params is None:
             return {}

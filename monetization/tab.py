@@ -4,14 +4,19 @@ A tab is closed exactly once, shielded from cancellation: done → settle; faile
 settle what was delivered, flagged partial.
 """
 
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, TypeAlias, TypeVar
 
-from monetization.callers import Caller
 from monetization.calls import Call
-from monetization.terms import Most, Target
+from monetization.charging.policies import Charge
+from monetization.quoting import Quote
+from monetization.terms import Target
 from storage.records.usage import Usage
+
+Item = TypeVar("Item")
+Sink: TypeAlias = Callable[[Sequence[Item]], Awaitable[None]]
 
 
 @dataclass(slots=True)
@@ -34,24 +39,45 @@ class Meter:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What a closed tab came to."""
+    """What a closed tab came to, as the books stood right after it."""
 
     usage: Usage
     is_estimated: bool = False
     is_partial: bool = False
+    charge: Charge | None = None
+    """What the usage costs under the caller's policy."""
+    asset: str | None = None
+    """What paid: TOKEN, CREDIT or USD; None where quota paid, or nothing was owed."""
+    amount: int = 0
+    """What was taken, in the asset's scale."""
+    balance: int = 0
+    """What is left in that asset and not held."""
+    quota_remaining: int | None = None
+    """Tokens left in the month; None: no quota counts them."""
+    is_cost_known: bool = True
+    """False: nobody could price the model (a caller's own key), so the cost is unknown, not zero."""
 
 
 class Tab(Protocol):
     """One call's hold."""
 
     meter: Meter
+    answer: object | None
+    """The result. Set by the gateway before the block ends; already set when the call repeats an earlier one."""
     receipt: Receipt | None
     """Set once the tab is closed with something used."""
+
+    def watch(self, sink: Sink[Item] | None) -> Sink[Item] | None:
+        """The sink for a stream's progress, with the running cost kept in step with what was delivered."""
+        ...
 
 
 class Tabs(Protocol):
     """Opens tabs."""
 
-    def open(self, caller: Caller, call: Call, most: Most) -> AbstractAsyncContextManager[Tab]:
-        """Hold what the call can cost at most; leaving the block closes the tab, whatever happened inside."""
+    def open(self, call: Call, quote: Quote) -> AbstractAsyncContextManager[Tab]:
+        """Hold what the call can cost at most; leaving the block closes the tab, whatever happened inside.
+
+        Raises: QuotaExceeded, PaymentRequired, IdempotencyConflict, StorageUnavailable.
+        """
         ...

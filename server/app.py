@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from server.compose import Instruments, Parts, compose, secrets_of
 from server.config import Settings
 from server.drain import Drain
-from server.health import Check, Health, health_routes
+from server.health import Health, health_routes
 from server.log_writer import LineWriter
 from server.logs import Logs
 from server.metrics import Metrics, metrics_route, shared_directory
@@ -52,8 +52,7 @@ def create_app(settings: Settings, drain: Drain, *, shared_metrics: Path | None 
     def check_failed(name: str, problem: Exception) -> None:
         problems.warning("check_failed", check=name, problem=type(problem).__name__)
 
-    checks: dict[str, Check] = {}
-    health = Health(drain, checks, on_failure=check_failed)
+    health = Health(drain, {}, on_failure=check_failed)
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -64,7 +63,7 @@ def create_app(settings: Settings, drain: Drain, *, shared_metrics: Path | None 
             parts = await stack.enter_async_context(compose(settings, instruments))
             rpc.app = _rpc_door(settings, parts, drain, logs)
             document.app = _openrpc(parts.openrpc)
-            checks.update(parts.checks)
+            health.checks.update(parts.checks)
             health.started()
             logs.logger("server").info("started", url=settings.server.public_url)
             yield

@@ -20,11 +20,17 @@ from methods.providers.routing import RoutingConfig
 from methods.providers.session import open_session
 from monetization.admission import Admission
 from monetization.callers import Secret
+from monetization.charging.policies import Fee, Rules
+from monetization.charging.rounding import ppm_from_percent
 from monetization.entitlements import Entitlements
+from monetization.holding import HoldingTabs
 from monetization.prices.book import PriceBook
 from monetization.prices.catalogue import Catalogue
 from monetization.prices.overrides import from_configuration
-from monetization.recording import RecordingTabs
+from monetization.prices.rates import NANO_PER_DOLLAR
+from monetization.quoting import Quotes
+from monetization.refusals import Links
+from monetization.replays import Replays
 from monetization.terms import Target
 from monetization.tiers import Tiers, merged
 from server.auth.callers import Callers
@@ -37,7 +43,7 @@ from server.journal import Journal
 from server.logs import Logs
 from server.metrics import Metrics
 from server.running import RunningCalls
-from storage.store import open_store
+from storage.store import Store, open_store
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -114,6 +120,9 @@ async def compose(settings: Settings, instruments: Instruments) -> AsyncIterator
         )
         stack.push_async_callback(callers.aclose)
         running = RunningCalls()
+        quotes = Quotes(
+            lambda: tiers, lambda: book, rules_of(settings), lambda _model, _at_us: None, now_us, settings.urls.upgrade
+        )
         document = openrpc_document(settings)
         catalog = catalog_of(settings)
         started = time.monotonic()
@@ -129,6 +138,8 @@ async def compose(settings: Settings, instruments: Instruments) -> AsyncIterator
                 "uptimeSeconds": int(time.monotonic() - started),
             },
             openrpc=lambda: document,
+            tiers=lambda: tiers,
+            quotes=quotes,
         )
         gateway = Gateway(
             callers=callers,
@@ -136,16 +147,40 @@ async def compose(settings: Settings, instruments: Instruments) -> AsyncIterator
             running=running,
             admission=Admission(calls_max=settings.server.calls_max),
             entitlements=Entitlements(lambda: tiers, settings.auth.anonymous, settings.urls.upgrade),
-            tabs=RecordingTabs(
-                store.record_usage,
-                clock_us=now_us,
-                monotonic=time.monotonic,
-                new_id=lambda: secrets.token_hex(16),
-            ),
+            quotes=quotes,
+            tabs=_tabs(store, settings),
             services=services,
             journal=Journal(logs, metrics, instruments.drain, now=time.time, monotonic=time.monotonic),
         )
         yield Parts(gateway, lambda: document, {"storage": store.ping})
+
+
+def _tabs(store: Store, settings: Settings) -> HoldingTabs:
+    return HoldingTabs(
+        ledger=store,
+        replays=Replays(store, now_us),
+        links=Links(upgrade=settings.urls.upgrade, billing=settings.urls.billing),
+        clock_us=now_us,
+        monotonic=time.monotonic,
+        new_id=lambda: secrets.token_hex(16),
+        hold_seconds=settings.charging.hold_seconds,
+        overdraft_tokens=settings.charging.overdraft_tokens,
+    )
+
+
+def rules_of(settings: Settings) -> Rules:
+    """How the operator charges."""
+    said = settings.charging
+    return Rules(
+        platform_fee=Fee(_ppm(said.platform_fee_percent)),
+        purchase_fee_ppm=_ppm(said.purchase_fee_percent),
+        usage_fee_ppm=_ppm(said.usage_fee_percent),
+        credit_value_nano=int(said.credit_value_usd * NANO_PER_DOLLAR),
+    )
+
+
+def _ppm(percent: Decimal) -> int:
+    return ppm_from_percent(_plain(percent))
 
 
 def tiers_of(settings: Settings) -> Tiers:

@@ -2,7 +2,7 @@
 
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal  # Any: TOML before it is checked
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
 
@@ -238,6 +238,8 @@ class ChargingSettings(Section):
     usage_fee_percent: Annotated[Exact, Field(le=1_000)] = Decimal(25)
     credit_value_usd: Annotated[Exact, Field(gt=0)] = Decimal("0.01")
     overdraft_tokens: Amount = 0
+    hold_seconds: Annotated[int, Field(ge=1, le=86_400)] = 600
+    """Life of a hold: longer than the longest call. A hold of a process that died ends by itself after it."""
 
 
 class Overage(Section):
@@ -322,6 +324,7 @@ class LoggingSettings(Section):
     """`[logging]`."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["json", "console"] = "json"
 
 
 class PromptsSettings(Section):

@@ -3,7 +3,7 @@
 from importlib.metadata import version
 from typing import Any
 
-from methods.all_methods import METHODS, public_names
+from methods.all_methods import METHODS
 from methods.catalog import Catalog
 from methods.openrpc import describe
 from server.config import Settings
@@ -13,9 +13,7 @@ TITLE = "Tollgate"
 
 def catalog_of(settings: Settings) -> Catalog:
     """The catalog as this configuration opens and closes it. Raises: ValueError for a public name that no method has."""
-    return Catalog(
-        METHODS, public=public_names(settings.auth.public_methods), is_auth_required=settings.auth.require_auth
-    )
+    return Catalog(METHODS, public=settings.auth.public_methods, is_auth_required=settings.auth.require_auth)
 
 
 def openrpc_document(settings: Settings) -> dict[str, Any]:  # OpenRPC is JSON of every shape

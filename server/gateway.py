@@ -9,6 +9,7 @@ from methods.progress import ProgressSink
 from monetization.admission import Admission
 from monetization.calls import Call
 from monetization.entitlements import Entitlements
+from monetization.quoting import Quotes
 from monetization.tab import Meter, Tabs
 from server.auth.callers import Callers
 from server.journal import Entry, Journal
@@ -24,6 +25,7 @@ class Gateway:
     running: RunningCalls
     admission: Admission
     entitlements: Entitlements
+    quotes: Quotes
     tabs: Tabs
     services: Services
     journal: Journal
@@ -49,8 +51,12 @@ class Gateway:
 
             most = method.most(self.services, params)  # UnknownModel, UnknownProvider
             most = self.entitlements.check(caller, method.terms, most)  # Unauthenticated, NotEntitled
+            quote = self.quotes.quote(caller, most)  # PriceUnknown, PaymentRequired
 
-            async with self.tabs.open(caller, call, most) as tab:  # closes exactly once, whatever happens inside
+            async with self.tabs.open(call, quote) as tab:  # QuotaExceeded, PaymentRequired, IdempotencyConflict
                 entry.meter = tab.meter
-                answer = await method.handler(Context(caller, call, self.services, tab.meter, sink, most), params)
-            return method.present(answer, tab.receipt) if method.present and tab.receipt else answer
+                if tab.answer is None:  # else the key was used before, and this is its first answer
+                    context = Context(caller, call, self.services, tab.meter, tab.watch(sink), most)
+                    tab.answer = await method.handler(context, params)
+            # Leaving the block has closed the tab, exactly once, whatever happened inside.
+            return method.shown(tab.answer, tab.receipt)

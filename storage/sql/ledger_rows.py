@@ -46,7 +46,7 @@ def kept_columns(row: KeptRow, now_us: int) -> tuple[object, ...]:
 
 def kept_of(values: tuple[object, ...]) -> KeptRow:
     """A record of the id and `KEPT`."""
-    return KeptRow(*values[1:9], values[0], values[9])  # type: ignore[arg-type]  # typed by the table
+    return KeptRow(*values[1:9], values[0], values[9])  # type: ignore[arg-type,call-arg]  # typed by the table
 
 
 def account_columns(row: Account) -> tuple[object, ...]:

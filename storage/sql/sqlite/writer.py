@@ -31,7 +31,10 @@ _IDEM = _insert("idem", rows.IDEM)
 _OUTBOX = _insert("outbox", rows.OUTBOX)
 _USAGE = _insert("usage", ", ".join(COLUMNS)).replace("INSERT", "INSERT OR IGNORE", 1)
 _KEPT = _insert("kept", rows.KEPT)
-_ANSWERS_GONE = "DELETE FROM kept WHERE id IN (SELECT id FROM kept WHERE kind='answer' AND expires_us<=? ORDER BY expires_us LIMIT 100)"
+_ANSWERS_GONE = (
+    "DELETE FROM kept WHERE id IN "
+    "(SELECT id FROM kept WHERE kind='answer' AND expires_us<=? ORDER BY expires_us LIMIT 100)"
+)
 _BATCH = _insert("batch", "id, prev_hash, hash, n, committed_us")
 
 

@@ -17,8 +17,13 @@ from methods.providers.base import Ask, Batches, Provider
 from methods.providers.routing import Router, RoutingConfig
 from monetization.callers import Caller, Secret
 from monetization.calls import Call, Credential
+from monetization.charging.policies import DEFAULT
+from monetization.prices.book import PriceBook
+from monetization.prices.catalogue import Catalogue
+from monetization.quoting import Quotes
 from monetization.tab import Meter
 from monetization.terms import Most
+from monetization.tiers import BUILT_IN, Tiers
 from storage.errors import Fault
 from storage.records.usage import Usage
 
@@ -86,6 +91,8 @@ def services_of(
     models: Mapping[str, tuple[str, ...]] | None = None,
 ) -> Services:
     catalog = Catalog(METHODS)
+    tiers = Tiers(BUILT_IN, default="free")
+    book = PriceBook([Catalogue({})])
     return Services(
         router=Router(providers, models=models or dict.fromkeys(providers, ("m", "n")), routing=routing),
         prompts=PromptRegistry(prompts, clock=lambda: 1.0, on_problem=print),
@@ -94,6 +101,8 @@ def services_of(
         clock=lambda: 1_700_000_000.0,
         health=lambda: {"status": "healthy", "version": "1.2.3", "uptimeSeconds": 5},
         openrpc=lambda: describe(catalog, title="Tollgate", version="1", url="http://127.0.0.1"),
+        tiers=lambda: tiers,
+        quotes=Quotes(lambda: tiers, lambda: book, DEFAULT, lambda _model, _at: None, lambda: 1_700_000_000_000_000),
     )
 
 

@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from methods.ai import METHODS, present
+from methods.ai import METHODS
 from methods.ai_collect import Answer
+from methods.ai_receipt import present
 from methods.ai_result import ExecuteResult
 from methods.dialects.canonical import (
     Finished,

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from methods.all_methods import ANNOUNCED, METHODS, public_names
+from methods.all_methods import METHODS
 from methods.catalog import Catalog
 from methods.errors import CODES
 from methods.method import Access, Method
@@ -31,7 +31,7 @@ parseOpenRPCDocument(document, { validate: true, dereference: true }).then(
 
 
 def catalog() -> Catalog:
-    return Catalog(METHODS, public=public_names(["health", "ping", "rpc.discover", "listTiers"]))
+    return Catalog(METHODS, public=["health", "ping", "rpc.discover", "listTiers"])
 
 
 def document() -> dict[str, Any]:
@@ -175,7 +175,7 @@ def test_the_document_tells_nothing_about_prompts_or_keys() -> None:
     assert "Traceback" not in text
 
 
-def test_announced_names_may_be_public_and_misspelt_ones_may_not() -> None:
-    assert Catalog(METHODS, public=public_names(["health", *ANNOUNCED])).access["health"] is Access.PUBLIC
+def test_public_names_must_be_methods() -> None:
+    assert Catalog(METHODS, public=["health", "getProviderPricing"]).access["getProviderPricing"] is Access.PUBLIC
     with pytest.raises(ValueError, match="helth"):
-        Catalog(METHODS, public=public_names(["helth"]))
+        Catalog(METHODS, public=["helth"])

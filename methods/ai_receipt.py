@@ -1,0 +1,60 @@
+"""The closed tab's figures in the documents' own fields: what a call cost, and what is left. No figure is made here."""
+
+from typing import Final
+
+from methods.ai_result import CreditReport, ExecuteResult, TokenUsage, UsageInfo, text_usage, usage_report
+from monetization.charging.policies import Charge
+from monetization.tab import Receipt
+
+_NANO: Final = 1_000_000_000
+
+
+def present(result: ExecuteResult, receipt: Receipt) -> ExecuteResult:
+    """Add the figures to a result (in place: it was made for this call). Money is shown as JSON numbers, as documented."""
+    if "usage" not in result:
+        counted = usage_report(receipt.usage)
+        if receipt.is_estimated:
+            counted["isEstimated"] = True
+        result["usage"] = counted
+        result["data"]["usage"] = text_usage(counted)
+    if receipt.charge is not None:
+        if receipt.is_cost_known:
+            result["usage"]["cost"] = receipt.charge.cost_nano / _NANO
+            result["usage"]["platformFee"] = receipt.charge.fee_nano / _NANO
+        if receipt.quota_remaining is not None:
+            result["quotaRemaining"] = receipt.quota_remaining
+        _add_payment(result, receipt, receipt.charge)
+    return result
+
+
+def _add_payment(result: ExecuteResult, receipt: Receipt, charge: Charge) -> None:
+    """Who paid, in the words of the caller's policy."""
+    match charge.policy:
+        case "byok":
+            result["usageInfo"] = _own(charge, is_cost_known=receipt.is_cost_known)
+        case "virtual_tokens":
+            result["tokenUsage"] = _tokens(charge, receipt)
+        case "credits":
+            result["credits"] = _credits(receipt)
+        case "allowance":
+            if receipt.asset == "TOKEN":  # the month's allowance was used up; bought tokens paid
+                result["tokenUsage"] = _tokens(charge, receipt)
+
+
+def _own(charge: Charge, *, is_cost_known: bool) -> UsageInfo:
+    if is_cost_known:
+        return {"tokensUsed": charge.tokens, "estimatedCostUsd": charge.cost_nano / _NANO}
+    return {"tokensUsed": charge.tokens}
+
+
+def _tokens(charge: Charge, receipt: Receipt) -> TokenUsage:
+    return {
+        "tokensUsed": charge.tokens,
+        "tokensCharged": receipt.amount,
+        "platformFee": charge.fee_amount,
+        "remainingBalance": receipt.balance,
+    }
+
+
+def _credits(receipt: Receipt) -> CreditReport:
+    return {"deducted": receipt.amount / _NANO, "remaining": receipt.balance / _NANO}

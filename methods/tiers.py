@@ -1,0 +1,122 @@
+"""What plans there are: `listTiers` and `getTierDetails`, in the shapes of the credits document (S4-26, S4-27)."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from methods.context import Context
+from methods.method import Access, Example, Method, Params, Result
+from monetization.tiers import Policy, Tier
+from storage.errors import NotFound
+
+_NANO = 1_000_000_000
+
+
+class NoParams(Params):
+    """This method takes nothing."""
+
+
+class TierParams(Params):
+    """Which tier."""
+
+    tier: Annotated[str, Field(min_length=1, max_length=100)]
+    """Key or alias."""
+
+
+class TierLimits(Result):
+    """What a tier limits; a limit that is absent does not hold."""
+
+    monthly_tokens: int | None = None
+    monthly_requests: int | None = None
+    max_tokens_per_request: int | None = None
+    rpm: int | None = None
+    tpm: int | None = None
+    concurrent: int | None = None
+    providers: list[str]
+    """Empty: all."""
+    models: list[str]
+    """Empty: all."""
+
+
+class TierResult(Result):
+    """One tier as a buyer may see it."""
+
+    tier: str
+    """The key to use in other calls."""
+    name: str
+    price: float
+    """Dollars per month."""
+    currency: str = "USD"
+    policy: Policy
+    aliases: list[str]
+    features: list[str]
+    limits: TierLimits
+    overage: bool
+    """Whether calls past the monthly tokens are served at a price."""
+    thresholds_percent: list[int]
+
+
+class TiersResult(Result):
+    """Every tier, cheapest first."""
+
+    success: bool = True
+    tiers: list[TierResult]
+    data: dict[str, TierResult]
+    """The same by key."""
+
+
+async def list_tiers(context: Context, params: NoParams) -> TiersResult:
+    """Every tier with its price, limits and features."""
+    del params
+    tiers = sorted(context.services.tiers().by_key.values(), key=lambda tier: (tier.price_nano, tier.key))
+    shown = [_shown(tier) for tier in tiers]
+    return TiersResult(tiers=shown, data={tier.tier: tier for tier in shown})
+
+
+async def get_tier_details(context: Context, params: TierParams) -> TierResult:
+    """One tier by its key or an alias."""
+    tiers = context.services.tiers()
+    key = tiers.key_of(params.tier)
+    if key is None:
+        raise NotFound(f"there is no tier {params.tier!r}; listTiers names them", data={"tier": params.tier})
+    return _shown(tiers.by_key[key])
+
+
+def _shown(tier: Tier) -> TierResult:
+    return TierResult(
+        tier=tier.key,
+        name=tier.name,
+        price=tier.price_nano / _NANO,
+        policy=tier.policy,
+        aliases=list(tier.aliases),
+        features=sorted(tier.features),
+        limits=TierLimits(
+            monthly_tokens=tier.monthly_token_quota,
+            monthly_requests=tier.monthly_request_quota,
+            max_tokens_per_request=tier.max_tokens_per_request,
+            rpm=tier.rpm,
+            tpm=tier.tpm,
+            concurrent=tier.concurrent,
+            providers=sorted(tier.providers),
+            models=sorted(tier.models),
+        ),
+        overage=tier.overage_nano_per_million is not None,
+        thresholds_percent=list(tier.thresholds_percent),
+    )
+
+
+METHODS = [
+    Method(
+        "listTiers",
+        list_tiers,
+        access=Access.OPTIONAL,
+        examples=(Example("every tier", {}, {"success": True, "tiers": [], "data": {}}),),
+    ),
+    Method(
+        "getTierDetails",
+        get_tier_details,
+        access=Access.OPTIONAL,
+        faults=(NotFound,),
+        examples=(Example("one tier", {"tier": "starter"}, {"tier": "starter", "name": "Starter", "price": 19.0}),),
+    ),
+]

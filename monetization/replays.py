@@ -1,0 +1,111 @@
+"""Idempotent calls: a repeated key finds the first answer instead of a second provider call, also after a restart.
+
+The key is tied to the hold. While the hold is open, the first call still runs. Once it is settled, the answer lies beside it,
+kept in the same commit. A hold that was released or expired left no answer, so the call may be tried again under the same key.
+"""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Final, Protocol
+
+import orjson
+
+from monetization.callers import Caller
+from monetization.calls import Call
+from monetization.charging.policies import Charge
+from monetization.tab import Receipt
+from storage.errors import IdempotencyConflict
+from storage.records.commands import Command, Idempotency, Keep
+from storage.records.kept import ANSWER, KeptRow
+from storage.records.ledger import AccountKey, HoldView
+from storage.records.usage import Usage
+
+ANSWER_SECONDS: Final = 24 * 3600
+"""How long an answer can be asked for again."""
+ATTEMPTS_MAX: Final = 32
+"""How often one key may come to nothing before it is refused for good."""
+
+
+class Memory(Protocol):
+    """What replays need of the store."""
+
+    async def kept(self, tenant: str, kind: str, key: str | None = None) -> Sequence[KeptRow]:
+        """Kept rows of a kind and key, the oldest first."""
+        ...
+
+    async def holds(self, key: AccountKey) -> Sequence[HoldView]:
+        """The account's open holds."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A first answer, as it was."""
+
+    answer: object
+    receipt: Receipt
+
+
+@dataclass(frozen=True, slots=True)
+class Replays:
+    """Remembers the answers of calls that carry an idempotency key."""
+
+    memory: Memory
+    clock_us: Callable[[], int]
+    tenant: str = "default"
+
+    def key(self, caller: Caller, call: Call, attempt: int) -> Idempotency | None:
+        """What makes the hold of a call repeatable; None for a call without a key."""
+        if call.idempotency_key is None:
+            return None
+        scope = f"{call.method}:{caller.subject}"
+        return Idempotency(scope, f"{call.idempotency_key}#{attempt}", _fingerprint(call))
+
+    async def find(self, account: AccountKey, hold_id: int) -> Kept | None:
+        """The answer kept with a hold; None when the hold came to nothing. Raises: IdempotencyConflict while it is open."""
+        rows = await self.memory.kept(self.tenant, ANSWER, str(hold_id))
+        if rows:
+            body = orjson.loads(rows[-1].body)
+            return Kept(body["answer"], _receipt(body["receipt"]))
+        if any(hold.id == hold_id for hold in await self.memory.holds(account)):
+            raise IdempotencyConflict(
+                "the first call with this idempotency key still runs; repeat in a moment to get its answer",
+                reason="in_progress",
+                retry_after_seconds=1,
+            )
+        return None
+
+    def keep(self, call: Call, hold_id: int, answer: object, receipt: Receipt) -> list[Command]:
+        """What stores the answer beside the settling of its hold; nothing for a call without a key."""
+        if call.idempotency_key is None or answer is None:
+            return []
+        body = orjson.dumps({"answer": answer, "receipt": asdict(receipt)}, default=_plain).decode()
+        expires = self.clock_us() + ANSWER_SECONDS * 1_000_000
+        return [Keep(KeptRow(self.tenant, ANSWER, str(hold_id), body, expires_us=expires))]
+
+
+def worn_out() -> IdempotencyConflict:
+    """The fault of a key under which nothing ever succeeded."""
+    return IdempotencyConflict(
+        f"{ATTEMPTS_MAX} calls with this idempotency key came to nothing; take a new key", reason="key_worn_out"
+    )
+
+
+def _fingerprint(call: Call) -> str:
+    body = orjson.dumps([call.method, call.params], option=orjson.OPT_SORT_KEYS)
+    return hashlib.blake2b(body, digest_size=16).hexdigest()
+
+
+def _receipt(body: dict[str, Any]) -> Receipt:  # JSON of our own writing
+    charge = body.pop("charge")
+    usage = body.pop("usage")
+    return Receipt(usage=Usage(**usage), charge=None if charge is None else Charge(**charge), **body)
+
+
+def _plain(value: object) -> object:
+    """Results that are models, as JSON."""
+    dump = getattr(value, "model_dump", None)
+    if dump is None:
+        raise TypeError(f"{type(value).__name__} is no JSON")
+    return dump(mode="json", by_alias=True)
