@@ -20,7 +20,7 @@ from storage.errors import Fault
 OPENRPC_VERSION: Final = "1.3.2"
 INTERNAL: Final = {"code": -32603, "message": "Internal error"}
 
-JsonObject: TypeAlias = dict[str, Any]  # JSON Schema and OpenRPC are foreign JSON of every shape
+JsonObject: TypeAlias = dict[str, Any]  # Any: JSON Schema and OpenRPC are foreign JSON of every shape
 References: TypeAlias = Mapping[Any, JsonObject]  # by a type and how it is used; a result may be any type at all
 
 _EVERYWHERE: Final[tuple[type[Fault], ...]] = (InvalidParams, Unauthenticated, RateLimited, Overloaded)

@@ -94,10 +94,12 @@ def token(
     expires: Annotated[int, typer.Option(min=1, max=31_536_000, help="Life in seconds.")] = 3600,
 ) -> None:
     """Make a token for tests. Needs auth.private_key."""
-    from server.auth.issuing import Holder, issued  # noqa: PLC0415  # each command imports only what it needs
+    import time  # noqa: PLC0415  # each command imports only what it needs
+
+    from server.auth.issuing import Holder, issued  # noqa: PLC0415  # same
 
     holder = Holder(user, tier, organization, tuple(role or ()), tuple(feature or ()))
-    typer.echo(issued(_either(config, state, demo=demo), holder, expires_seconds=expires))
+    typer.echo(issued(_either(config, state, demo=demo), holder, expires_seconds=expires, now=time.time()))
 
 
 @app.command()

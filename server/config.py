@@ -6,7 +6,7 @@ environment (`OPENSAAS_PUBLIC_KEY`, `DATABASE_URL`, …), which fills only what 
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Self  # Any: TOML before it is checked
 
 from pydantic import ConfigDict, Field, ValidationError, model_validator
 from pydantic.fields import FieldInfo

@@ -75,7 +75,7 @@ def _keys(auth: "AuthSettings") -> Iterator[Problem]:
     if auth.jwks_url is not None and not is_safe_address(auth.jwks_url):
         yield "auth.jwks_url", "must be https:// (http:// only on this machine); correct the address"
     # The cryptography is loaded only where there is a key to look at.
-    from server.auth.tokens import KeyProblem, check_keys  # noqa: PLC0415
+    from server.auth.tokens import KeyProblem, check_keys  # noqa: PLC0415  # see above
 
     try:
         check_keys(auth)

@@ -1,7 +1,7 @@
 """The documented plain names of environment variables, and the keys they fill. They never replace what was said elsewhere."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any  # Any: TOML before it is checked
 
 from server.config_sections import ProviderSettings
 from server.config_values import merged

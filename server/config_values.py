@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any  # Any: TOML before it is checked
 
 from pydantic import AfterValidator, BeforeValidator, Field
 

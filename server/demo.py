@@ -1,7 +1,9 @@
 """The demo: a whole server that needs nothing else. It makes settings like any operator's; no code elsewhere knows of it."""
 
 import os
+import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from server.auth.issuing import Holder, issued
@@ -19,7 +21,7 @@ class DemoError(OperatorError):
 def greeting(settings: Settings, state: Path | None, host: str, port: int) -> str:
     """What to tell whoever started the demo: where it listens, where it keeps things, and a line that works."""
     url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-    token = issued(settings, _HOLDER, expires_seconds=_TOKEN_SECONDS)
+    token = issued(settings, _HOLDER, expires_seconds=_TOKEN_SECONDS, now=time.time())
     body = '{"jsonrpc":"2.0","id":1,"method":"executeAIRequest","params":{"content":"Hello"}}'
     return (
         f"Tollgate demo on {url} (state in {(state or _state_folder()).absolute()})\n"
@@ -82,9 +84,8 @@ def _write_once(path: Path, content: bytes) -> None:
     with open(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as file:  # noqa: PTH123  # the mode must hold from the first byte
         file.write(content)
     try:
-        path.hardlink_to(draft)
-    except FileExistsError:
-        pass
+        with suppress(FileExistsError):  # another start was sooner, and its key is as good
+            path.hardlink_to(draft)
     finally:
         draft.unlink()
 

@@ -103,6 +103,6 @@ class Anthropic:
         """A new reader for one stream."""
         return AnthropicEventParser()
 
-    def event_renderer(self, request: ChatRequest, *, created: int, reply_id: str) -> AnthropicEventRenderer:  # noqa: ARG002
+    def event_renderer(self, request: ChatRequest, *, created: int, reply_id: str) -> AnthropicEventRenderer:  # noqa: ARG002  # of the dialects' contract
         """A new writer for one stream; this vendor's events carry no time."""
         return AnthropicEventRenderer(request, reply_id=reply_id)

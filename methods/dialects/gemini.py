@@ -87,6 +87,6 @@ class Gemini:
         """A new reader for one stream."""
         return GeminiEventParser()
 
-    def event_renderer(self, request: ChatRequest, *, created: int, reply_id: str) -> GeminiEventRenderer:  # noqa: ARG002
+    def event_renderer(self, request: ChatRequest, *, created: int, reply_id: str) -> GeminiEventRenderer:  # noqa: ARG002  # of the dialects' contract
         """A new writer for one stream; this vendor's events carry no time."""
         return GeminiEventRenderer(request, reply_id=reply_id)

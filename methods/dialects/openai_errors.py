@@ -66,7 +66,7 @@ def parse_stream_error(error: Json) -> VendorError:
     for name in ("status", "code", "type"):
         word = members.get(name)
         if isinstance(word, str):
-            word = int(word) if word.isdecimal() and len(word) == 3 else _STATUSES.get(word)  # noqa: PLR2004
+            word = int(word) if word.isdecimal() and len(word) == 3 else _STATUSES.get(word)  # noqa: PLR2004  # digits of an HTTP status
         if isinstance(word, int) and 400 <= word <= 599:  # noqa: PLR2004 - HTTP's own borders
             status = word
             break

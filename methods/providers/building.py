@@ -64,11 +64,11 @@ def build_providers(
 ) -> Router:
     """The router over all configured providers. `clock` gives monotonic seconds, `random` draws from [0, 1)."""
     # Imported here, so that reading a configuration loads no HTTP client.
-    from methods.providers.breaker import Breaker  # noqa: PLC0415
-    from methods.providers.capping import Capping  # noqa: PLC0415
-    from methods.providers.observing import Observing  # noqa: PLC0415
-    from methods.providers.retrying import Patience, Retrying  # noqa: PLC0415
-    from methods.providers.simulator import MODELS, Simulator  # noqa: PLC0415
+    from methods.providers.breaker import Breaker  # noqa: PLC0415  # see above
+    from methods.providers.capping import Capping  # noqa: PLC0415  # same
+    from methods.providers.observing import Observing  # noqa: PLC0415  # same
+    from methods.providers.retrying import Patience, Retrying  # noqa: PLC0415  # same
+    from methods.providers.simulator import MODELS, Simulator  # noqa: PLC0415  # same
 
     providers: dict[str, Provider] = {}
     models: dict[str, tuple[str, ...]] = {}

@@ -3,7 +3,7 @@
 import hashlib
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final, assert_never
+from typing import TYPE_CHECKING, Any, Final, assert_never  # Any: claims come from an issuer and hold any JSON
 
 from monetization.callers import Caller
 from monetization.calls import Credential

@@ -1,8 +1,7 @@
 """Making tokens of our own: for the demo, for tests, for operators who are their own issuer. Nothing is checked here."""
 
-import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any  # Any: claims are texts, numbers and lists
 
 from joserfc import jwt
 
@@ -28,7 +27,7 @@ class Holder:
     features: tuple[str, ...] = ()
 
 
-def issued(settings: "Settings", holder: Holder, *, expires_seconds: int, now: float | None = None) -> str:
+def issued(settings: "Settings", holder: Holder, *, expires_seconds: int, now: float) -> str:
     """A token signed by `auth.private_key`, with the claim names of the configuration. `now`: unix seconds.
 
     Raises: IssueError without a key, or for a user or tier that the server would refuse.
@@ -46,7 +45,7 @@ def issued(settings: "Settings", holder: Holder, *, expires_seconds: int, now: f
     key = private_key(auth.private_key.get_secret_value())
     algorithm = algorithm_of(key)
     assert algorithm is not None, "the key was checked when the settings were loaded"
-    begins = int(time.time() if now is None else now)
+    begins = int(now)
     claims = {
         **_claims(settings, holder),
         "iss": auth.issuer,

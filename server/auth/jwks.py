@@ -8,7 +8,7 @@ import asyncio
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any  # Any: a key set is its publisher's JSON
 
 from aiohttp import ClientError, ClientTimeout
 from joserfc.jwk import ECKey, Key, OKPKey, RSAKey
