@@ -4,8 +4,7 @@ What the canonical form cannot say stays in `ChatRequest.extra`, verbatim, and i
 goes to another vendor, `untranslatable_fields` names what would be lost and matters.
 """
 
-from collections.abc import Callable
-from typing import Final, Literal, TypeAlias, TypeVar
+from typing import Final, Literal, TypeAlias
 
 from methods.dialects.anthropic_blocks import (
     DIALECT,
@@ -18,9 +17,7 @@ from methods.dialects.anthropic_blocks import (
 from methods.dialects.anthropic_output import Thinking, is_output_said, parse_output, render_output
 from methods.dialects.base import Untranslatable
 from methods.dialects.canonical import ChatRequest, Json, JsonObject, Message, Text, Tool, ToolChoice
-from methods.dialects.shared import count_at, flag_at, list_at, name_at, number_at, object_at, text_at
-
-_Value = TypeVar("_Value")
+from methods.dialects.shared import count_at, flag_at, list_at, name_at, number_at, object_at, optional_at, text_at
 
 ApiVersion: TypeAlias = Literal["2023-06-01", "2026-10-21"]
 
@@ -97,26 +94,21 @@ def parse_request(
         model=model or name_at(body.get("model"), "model"),
         messages=messages,
         system=_parse_system(body.get("system"), extra),
-        max_tokens=_member(body, "max_tokens", count_at),
-        temperature=_member(body, "temperature", number_at),
-        top_p=_member(body, "top_p", number_at),
-        top_k=_member(body, "top_k", count_at),
+        max_tokens=optional_at(body, "max_tokens", count_at),
+        temperature=optional_at(body, "temperature", number_at),
+        top_p=optional_at(body, "top_p", number_at),
+        top_k=optional_at(body, "top_k", count_at),
         stop=_parse_stop(body.get("stop_sequences")),
         tools=_parse_tools(body.get("tools")),
         tool_choice=choice,
         is_parallel_tools=is_parallel,
         response_format=response_format,
         reasoning=reasoning,
-        is_stream=is_stream if is_stream is not None else bool(_member(body, "stream", flag_at)),
+        is_stream=is_stream if is_stream is not None else bool(optional_at(body, "stream", flag_at)),
         user=_parse_user(body.get("metadata"), extra),
         dialect=DIALECT,
         extra=extra,
     )
-
-
-def _member(body: JsonObject, name: str, read: Callable[[Json, str], _Value]) -> _Value | None:
-    value = body.get(name)
-    return None if value is None else read(value, name)
 
 
 def _refuse_removed(body: JsonObject, messages: tuple[Message, ...], version: str) -> None:
@@ -153,7 +145,7 @@ def _parse_user(value: Json, extra: dict[str, Json]) -> str | None:
     metadata = object_at(value, "metadata")
     if not metadata.keys() <= {"user_id"}:
         extra["metadata"] = value
-    return _member(metadata, "user_id", text_at)
+    return optional_at(metadata, "user_id", text_at)
 
 
 def _parse_tools(value: Json) -> tuple[Tool, ...]:
