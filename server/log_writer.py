@@ -2,6 +2,7 @@
 
 import os
 import threading
+from collections.abc import Callable
 
 FLUSH_SECONDS = 0.05
 FLUSH_BYTES = 64 * 1024
@@ -15,8 +16,10 @@ class LineWriter:
     16 MiB are held; then lines are dropped and counted. The descriptor stays the caller's.
     """
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, descriptor: int, *, on_dropped: Callable[[int], None] = lambda _: None) -> None:
+        """`on_dropped` hears how many lines found no room, from whichever thread lost them."""
         self._descriptor = descriptor
+        self._on_dropped = on_dropped
         self._lines: list[bytes] = []
         self._held_bytes = 0
         self.dropped = 0
@@ -31,7 +34,7 @@ class LineWriter:
     def write(self, line: bytes, *, is_urgent: bool = False) -> None:
         """Take a line that ends with a line feed. Never blocks."""
         if self._held_bytes > HELD_BYTES_MAX:
-            self.dropped += 1
+            self._drop(1)
             return
         self._lines.append(line)
         self._held_bytes += len(line)
@@ -52,7 +55,7 @@ class LineWriter:
                 while waiting:
                     waiting = waiting[os.write(self._descriptor, waiting) :]
             except OSError:
-                self.dropped += len(lines)  # the reader is gone; the service goes on without its log
+                self._drop(len(lines))  # the reader is gone; the service goes on without its log
 
     def close(self) -> None:
         """Write what waits and end the thread. A line that comes later is written at once."""
@@ -61,6 +64,10 @@ class LineWriter:
         self._wake.set()
         self._thread.join(timeout=5)
         self.flush()
+
+    def _drop(self, lines: int) -> None:
+        self.dropped += lines
+        self._on_dropped(lines)
 
     def _run(self) -> None:
         while not self._is_closed:

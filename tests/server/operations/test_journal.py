@@ -179,11 +179,13 @@ def test_a_key_of_several_lines_is_hidden_in_json_too() -> None:
 
 def test_a_reader_that_stands_still_never_stops_the_writer_and_losses_are_counted() -> None:
     reading, writing = os.pipe()
-    writer = LineWriter(writing)
+    lost: list[int] = []
+    writer = LineWriter(writing, on_dropped=lost.append)
     line = b"x" * (1024 * 1024 - 1) + b"\n"
     for _ in range(3 * HELD_BYTES_MAX // len(line)):
         writer.write(line)
     assert writer.dropped > 0
+    assert sum(lost) == writer.dropped
 
     def drain_pipe() -> None:
         while os.read(reading, 1 << 20):
