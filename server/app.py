@@ -12,9 +12,10 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from server.compose import Instruments, Parts, compose, secrets_of
+from server.compose import Instruments, Parts, compose
 from server.config import Settings
 from server.drain import Drain
+from server.from_settings import secrets_of
 from server.health import Health, health_routes
 from server.log_writer import LineWriter
 from server.logs import Logs

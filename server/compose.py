@@ -7,38 +7,30 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from decimal import Decimal
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
-from pydantic import SecretStr
-
 from methods.context import Services
 from methods.prompts import PromptRegistry
-from methods.providers.building import ProviderConfig, build_providers
-from methods.providers.routing import RoutingConfig
+from methods.providers.building import build_providers
+from methods.providers.routing import Router
 from methods.providers.session import open_session
 from monetization.admission import Admission
-from monetization.callers import Secret
-from monetization.charging.policies import Fee, Rules
-from monetization.charging.rounding import ppm_from_percent
 from monetization.entitlements import Entitlements
 from monetization.holding import HoldingTabs
 from monetization.prices.book import PriceBook
-from monetization.prices.catalogue import Catalogue
-from monetization.prices.overrides import from_configuration
-from monetization.prices.rates import NANO_PER_DOLLAR
 from monetization.quoting import Quotes
 from monetization.refusals import Links
 from monetization.replays import Replays
 from monetization.terms import Target
-from monetization.tiers import Tiers, merged
 from server.auth.callers import Callers
-from server.config import ConfigError, Settings
+from server.config import Settings
 from server.describe import catalog_of, openrpc_document
 from server.drain import Drain
+from server.from_settings import price_book_of, provider_config_of, routing_of, rules_of, tiers_of
 from server.gateway import Gateway
 from server.health import Check
+from server.jobs import Job, running
 from server.journal import Journal
 from server.logs import Logs
 from server.metrics import Metrics
@@ -47,6 +39,8 @@ from storage.store import Store, open_store
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from aiohttp import ClientSession
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +78,10 @@ class PricedModels:
         return self.book.models(provider, kind)
 
 
+SWEEP_SECONDS = 1.0
+"""Between two looks for holds whose time has come: how much longer than its life a hold may stay."""
+
+
 def now_us() -> int:
     """Microseconds since 1970 UTC."""
     return time.time_ns() // 1_000
@@ -98,18 +96,7 @@ async def compose(settings: Settings, instruments: Instruments) -> AsyncIterator
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(open_store(settings.storage.url.get_secret_value(), clock_us=now_us))
         session = await stack.enter_async_context(open_session())
-        router = build_providers(
-            {name: _provider_config(name, settings) for name in settings.providers},
-            routing=RoutingConfig(
-                settings.routing.default_provider, settings.routing.default_model, settings.routing.fallbacks
-            ),
-            session=session,
-            clock=time.monotonic,
-            sleep=asyncio.sleep,
-            random=random.random,
-            observer=metrics.provider_request,
-            catalogue=PricedModels(book, now_us),
-        )
+        router = _router(settings, session, metrics, PricedModels(book, now_us))
         callers = Callers.of(
             settings.auth,
             session=lambda: session,
@@ -119,7 +106,7 @@ async def compose(settings: Settings, instruments: Instruments) -> AsyncIterator
             on_failure=metrics.auth_failed,
         )
         stack.push_async_callback(callers.aclose)
-        running = RunningCalls()
+        calls = RunningCalls()
         quotes = Quotes(
             lambda: tiers, lambda: book, rules_of(settings), lambda _model, _at_us: None, now_us, settings.urls.upgrade
         )
@@ -130,7 +117,7 @@ async def compose(settings: Settings, instruments: Instruments) -> AsyncIterator
             router=router,
             prompts=PromptRegistry(settings.prompts.directory, clock=time.monotonic, on_problem=_prompt_problem(logs)),
             catalog=catalog,
-            running=running,
+            running=calls,
             clock=time.time,
             health=lambda: {
                 "status": "draining" if instruments.drain.is_draining else "healthy",
@@ -144,7 +131,7 @@ async def compose(settings: Settings, instruments: Instruments) -> AsyncIterator
         gateway = Gateway(
             callers=callers,
             catalog=catalog,
-            running=running,
+            running=calls,
             admission=Admission(calls_max=settings.server.calls_max),
             entitlements=Entitlements(lambda: tiers, settings.auth.anonymous, settings.urls.upgrade),
             quotes=quotes,
@@ -152,7 +139,31 @@ async def compose(settings: Settings, instruments: Instruments) -> AsyncIterator
             services=services,
             journal=Journal(logs, metrics, instruments.drain, now=time.time, monotonic=time.monotonic),
         )
+        await stack.enter_async_context(running(_jobs(store), on_failure=_job_failed(logs)))
         yield Parts(gateway, lambda: document, {"storage": store.ping})
+
+
+def _router(settings: Settings, session: "ClientSession", metrics: Metrics, models: PricedModels) -> Router:
+    return build_providers(
+        {name: provider_config_of(name, settings) for name in settings.providers},
+        routing=routing_of(settings),
+        session=session,
+        clock=time.monotonic,
+        sleep=asyncio.sleep,
+        random=random.random,
+        observer=metrics.provider_request,
+        catalogue=models,
+    )
+
+
+def _jobs(store: Store) -> list[Job]:
+    """What happens without being asked for."""
+    return [Job("expire holds and lots", SWEEP_SECONDS, store.sweep)]
+
+
+def _job_failed(logs: Logs) -> Callable[[str, Exception], None]:
+    problems = logs.logger("jobs")
+    return lambda name, problem: problems.warning("job_failed", job=name, problem=type(problem).__name__)
 
 
 def _tabs(store: Store, settings: Settings) -> HoldingTabs:
@@ -168,80 +179,6 @@ def _tabs(store: Store, settings: Settings) -> HoldingTabs:
     )
 
 
-def rules_of(settings: Settings) -> Rules:
-    """How the operator charges."""
-    said = settings.charging
-    return Rules(
-        platform_fee=Fee(_ppm(said.platform_fee_percent)),
-        purchase_fee_ppm=_ppm(said.purchase_fee_percent),
-        usage_fee_ppm=_ppm(said.usage_fee_percent),
-        credit_value_nano=int(said.credit_value_usd * NANO_PER_DOLLAR),
-    )
-
-
-def _ppm(percent: Decimal) -> int:
-    return ppm_from_percent(_plain(percent))
-
-
-def tiers_of(settings: Settings) -> Tiers:
-    """The tiers that a configuration comes to. Raises: ConfigError."""
-    said = {name: tier.said() for name, tier in settings.tiers.items()}
-    try:
-        return Tiers(merged(said, policy=settings.charging.policy), default=settings.charging.default_tier)
-    except ValueError as wrong:
-        key, _, problem = str(wrong).partition(": ")
-        raise ConfigError("settings", key, problem) from None
-
-
-def price_book_of(settings: Settings) -> PriceBook:
-    """The operator's prices over the built-in ones. Raises: ConfigError."""
-    written = {
-        name: {bucket: _plain(value) for bucket, value in price.model_dump(exclude_none=True).items()}
-        for name, price in settings.prices.items()
-    }
-    try:
-        overrides = from_configuration(written)
-    except ValueError as wrong:
-        raise ConfigError("settings", "prices", str(wrong)) from None
-    return PriceBook([overrides, Catalogue({name: p.base_url for name, p in settings.providers.items()})])
-
-
-def secrets_of(settings: Settings) -> list[str]:
-    """Every secret of a configuration, for the net under the logs."""
-
-    def found(value: object) -> list[str]:
-        if isinstance(value, SecretStr):
-            return [value.get_secret_value()]
-        if isinstance(value, dict):
-            return [secret for member in value.values() for secret in found(member)]
-        return []
-
-    return found(settings.model_dump())
-
-
-def _provider_config(name: str, settings: Settings) -> ProviderConfig:
-    said = settings.providers[name]
-    return ProviderConfig(
-        name,
-        said.kind,
-        api_key=None if said.api_key is None else Secret(said.api_key.get_secret_value()),
-        base_url=said.base_url,
-        models=said.models,
-        timeout_seconds=said.timeout_seconds,
-        connect_timeout_seconds=said.connect_timeout_seconds,
-        first_byte_timeout_seconds=said.first_byte_timeout_seconds,
-        retries=said.retries,
-        max_concurrency=said.max_concurrency,
-        headers={header: Secret(value.get_secret_value()) for header, value in said.headers.items()},
-        breaker_failures=said.breaker_failures,
-        breaker_seconds=said.breaker_seconds,
-    )
-
-
 def _prompt_problem(logs: Logs) -> Callable[[str], None]:
     problems = logs.logger("prompts")
     return lambda what: problems.warning("prompt_problem", problem=what)
-
-
-def _plain(value: object) -> str:
-    return format(value, "f") if isinstance(value, Decimal) else str(value)

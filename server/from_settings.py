@@ -1,0 +1,98 @@
+"""What the operator said, in the words of the floors below: pure, and the only place that knows both."""
+
+from decimal import Decimal
+
+from pydantic import SecretStr
+
+from methods.providers.building import ProviderConfig
+from methods.providers.routing import RoutingConfig
+from monetization.callers import Secret
+from monetization.charging.policies import Fee, Rules
+from monetization.charging.rounding import ppm_from_percent
+from monetization.prices.book import PriceBook
+from monetization.prices.catalogue import Catalogue
+from monetization.prices.overrides import from_configuration
+from monetization.prices.rates import NANO_PER_DOLLAR
+from monetization.tiers import Tiers, merged
+from server.config import ConfigError, Settings
+
+
+def routing_of(settings: Settings) -> RoutingConfig:
+    """Default provider and model, and what is asked when a model fails."""
+    said = settings.routing
+    return RoutingConfig(said.default_provider, said.default_model, said.fallbacks)
+
+
+def rules_of(settings: Settings) -> Rules:
+    """How the operator charges."""
+    said = settings.charging
+    return Rules(
+        platform_fee=Fee(_ppm(said.platform_fee_percent)),
+        purchase_fee_ppm=_ppm(said.purchase_fee_percent),
+        usage_fee_ppm=_ppm(said.usage_fee_percent),
+        credit_value_nano=int(said.credit_value_usd * NANO_PER_DOLLAR),
+    )
+
+
+def _ppm(percent: Decimal) -> int:
+    return ppm_from_percent(_plain(percent))
+
+
+def tiers_of(settings: Settings) -> Tiers:
+    """The tiers that a configuration comes to. Raises: ConfigError."""
+    said = {name: tier.said() for name, tier in settings.tiers.items()}
+    try:
+        return Tiers(merged(said, policy=settings.charging.policy), default=settings.charging.default_tier)
+    except ValueError as wrong:
+        key, _, problem = str(wrong).partition(": ")
+        raise ConfigError("settings", key, problem) from None
+
+
+def price_book_of(settings: Settings) -> PriceBook:
+    """The operator's prices over the built-in ones. Raises: ConfigError."""
+    written = {
+        name: {bucket: _plain(value) for bucket, value in price.model_dump(exclude_none=True).items()}
+        for name, price in settings.prices.items()
+    }
+    try:
+        overrides = from_configuration(written)
+    except ValueError as wrong:
+        raise ConfigError("settings", "prices", str(wrong)) from None
+    return PriceBook([overrides, Catalogue({name: p.base_url for name, p in settings.providers.items()})])
+
+
+def secrets_of(settings: Settings) -> list[str]:
+    """Every secret of a configuration, for the net under the logs."""
+
+    def found(value: object) -> list[str]:
+        if isinstance(value, SecretStr):
+            return [value.get_secret_value()]
+        if isinstance(value, dict):
+            return [secret for member in value.values() for secret in found(member)]
+        return []
+
+    return found(settings.model_dump())
+
+
+def provider_config_of(name: str, settings: Settings) -> ProviderConfig:
+    """One configured provider."""
+    said = settings.providers[name]
+    return ProviderConfig(
+        name,
+        said.kind,
+        api_key=None if said.api_key is None else Secret(said.api_key.get_secret_value()),
+        base_url=said.base_url,
+        models=said.models,
+        timeout_seconds=said.timeout_seconds,
+        connect_timeout_seconds=said.connect_timeout_seconds,
+        first_byte_timeout_seconds=said.first_byte_timeout_seconds,
+        retries=said.retries,
+        max_concurrency=said.max_concurrency,
+        headers={header: Secret(value.get_secret_value()) for header, value in said.headers.items()},
+        breaker_failures=said.breaker_failures,
+        breaker_seconds=said.breaker_seconds,
+    )
+
+
+def _plain(value: object) -> str:
+    return format(value, "f") if isinstance(value, Decimal) else str(value)
