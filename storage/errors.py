@@ -2,6 +2,7 @@
 
 Fault
 ├── NotFound              there is no such row for this caller
+├── InvalidCursor         the page's cursor is not one of ours
 ├── IdempotencyConflict   the key was used before with another body, or its first call still runs
 └── StorageUnavailable    the store could not keep its promise now; nothing was written
 
@@ -43,6 +44,13 @@ class NotFound(Fault):
 
     reason = "not_found"
     message = "Not found"
+
+
+class InvalidCursor(Fault):
+    """The cursor is not one that a page of ours gave; begin with the first page."""
+
+    reason = "invalid_cursor"
+    message = "Invalid cursor"
 
 
 class IdempotencyConflict(Fault):

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from storage.errors import InvalidCursor
 from storage.records.commands import (
     Adjust,
     Charge,
@@ -280,3 +281,9 @@ async def test_accounts_are_listed_with_their_balances_and_never_the_system_s(st
     rest = await store.accounts("t", limit=10, cursor=page.next_cursor)
     assert [(key.owner_id, balance.posted) for key, balance in (*page.rows, *rest.rows)] == [("ada", 1), ("bob", 2)]
     assert len(SYSTEM_KINDS) == 8
+
+
+@pytest.mark.parametrize("cursor", ["", "x", "1", "1.2.3", "1.-2", "9" * 30 + ".1", "\u0661.1"])
+async def test_a_cursor_that_is_not_ours_is_refused(store: Store, cursor: str) -> None:
+    with pytest.raises(InvalidCursor):
+        await store.transfers(ADA, cursor=cursor)

@@ -162,3 +162,15 @@ async def test_units_moved_to_a_team_keep_their_expiry_and_cost(store: Store, cl
 async def test_a_lot_cannot_be_granted_after_its_expiry(store: Store, clock: Clock) -> None:
     assert (await refused(store, grant(ADA, 1, expires_us=clock()))).reason == "invalid"
     assert (await done(store, grant(ADA, 1))).expires_us == NEVER_US
+
+
+async def test_work_begun_after_a_lot_expired_never_spends_it(store: Store, clock: Clock) -> None:
+    await done(store, grant(ADA, 100, "old", priority=1, expires_us=clock.later(10)))
+    held = await done(store, hold(clock, 100))
+    clock.forward(11)
+    await done(store, grant(ADA, 50, "new", priority=2))
+    younger = await done(store, hold(clock, 50))
+    await done(store, settle(younger, 50))
+    assert {lot.source_ref: lot.remaining for lot in await store.lots(ADA)} == {"old": 100}
+    await done(store, settle(held, 100))
+    assert (await store.balance(ADA)).posted == 0

@@ -19,7 +19,9 @@ def writer(path: Path, *, is_durable: bool = True) -> sqlite3.Connection:
         connection.execute(f"PRAGMA synchronous={'FULL' if is_durable else 'OFF'}")
         connection.execute("PRAGMA temp_store=MEMORY")
         connection.execute("PRAGMA cache_size=-16000")  # KiB: the right-hand edges of all indexes stay in memory
-        connection.execute("PRAGMA wal_autocheckpoint=4000")  # pages: the same few are rewritten often, so copy them seldom
+        connection.execute(
+            "PRAGMA wal_autocheckpoint=4000"
+        )  # pages: the same few are rewritten often, so copy them seldom
         connection.execute("PRAGMA journal_size_limit=67108864")  # bytes, after a long read held the log back
     except sqlite3.Error:
         connection.close()

@@ -5,6 +5,7 @@ import sqlite3
 from collections.abc import Callable
 from typing import Any
 
+from storage.errors import InvalidCursor
 from storage.ledger.lots import expirable
 from storage.ledger.rows import Account
 from storage.records.kept import KeptRow
@@ -106,7 +107,7 @@ class Readers:
     def transfers(self, key: AccountKey, limit: int, cursor: str | None) -> Page[TransferView]:
         """The account's movements, newest first."""
         account_id = self._id(key)
-        batch, last = (int(part) for part in cursor.split(".")) if cursor else (LAST, LAST)
+        batch, last = _numbers(cursor, (LAST, LAST))
         asked = {"account": account_id, "batch": batch, "id": last, "limit": limit + 1}
         found = self._all(_TRANSFERS, asked)
         page = found[:limit]
@@ -130,7 +131,7 @@ class Readers:
 
     def accounts(self, tenant: str, limit: int, cursor: str | None) -> Page[tuple[AccountKey, Balance]]:
         """The customers' accounts, oldest first."""
-        found = self._all(_ACCOUNTS, (tenant, int(cursor or 0), limit + 1))
+        found = self._all(_ACCOUNTS, (tenant, *_numbers(cursor, (0,)), limit + 1))
         page = found[:limit]
         views = tuple((AccountKey(*values[1:6]), self._balance(values)) for values in page)
         return Page(views, str(page[-1][0]) if len(found) > limit else None)
@@ -147,7 +148,7 @@ class Readers:
         asked = {
             "tenant": tenant,
             "user": user_id,
-            "seq": int(cursor or LAST),
+            "seq": _numbers(cursor, (LAST,))[0],
             "since": since_us,
             "until": until_us,
             "limit": limit + 1,
@@ -176,3 +177,13 @@ class Readers:
             (now, limit),
         )
         return [(tenant, hold_id) for tenant, hold_id in holds], [AccountKey(*values) for values in accounts]
+
+
+def _numbers(cursor: str | None, first: tuple[int, ...]) -> tuple[int, ...]:
+    """The numbers of a cursor; those of the first page without one. Raises: InvalidCursor."""
+    if cursor is None:
+        return first
+    parts = cursor.split(".")
+    if len(parts) != len(first) or not all(part.isascii() and part.isdigit() and len(part) < 19 for part in parts):  # noqa: PLR2004  # what fits 64 bits
+        raise InvalidCursor
+    return tuple(int(part) for part in parts)

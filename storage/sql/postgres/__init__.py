@@ -1,0 +1,1 @@
+"""PostgreSQL: many processes, rows locked in one order, the same evaluation as everywhere."""

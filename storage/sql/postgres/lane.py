@@ -1,0 +1,52 @@
+"""The writer lane on PostgreSQL: commands collected while the last commit ran share the next one. No SQL, no meaning."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from storage.errors import StorageUnavailable
+from storage.sql.waiting import BATCH_MAX, resolve
+
+WAITING_MAX = 50_000
+"""Commands that may wait; more are refused at once, because they would time out in the queue."""
+
+Run = Callable[[Sequence[Any]], Awaitable[Sequence[object]]]
+"""Takes the commands and returns one outcome for each; an exception among them is one waiter's own. It never raises."""
+
+
+class Lane:
+    """One task that commits batch after batch. It belongs to the loop that made it."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._waiting: list[tuple[Any, asyncio.Future[Any]]] = []
+        self._wake = asyncio.Event()
+        self._is_open = True
+        self._task = asyncio.create_task(self._work(), name="ledger-lane")
+
+    def submit(self, command: object) -> "asyncio.Future[Any]":
+        """Queue a command; the future has its outcome once the commit is durable. Raises: StorageUnavailable."""
+        if not self._is_open:
+            raise StorageUnavailable("the store is closed")
+        if len(self._waiting) >= WAITING_MAX:
+            raise StorageUnavailable("too many commands wait for the database; try again", retry_after_seconds=1)
+        future = asyncio.get_running_loop().create_future()
+        self._waiting.append((command, future))
+        self._wake.set()
+        return future
+
+    async def close(self) -> None:
+        """Commit what is queued, then end."""
+        self._is_open = False
+        self._wake.set()
+        await self._task
+
+    async def _work(self) -> None:
+        while self._is_open or self._waiting:
+            batch, self._waiting = self._waiting[:BATCH_MAX], self._waiting[BATCH_MAX:]
+            if batch:
+                outcomes = await self._run([command for command, _ in batch])
+                resolve([future for _, future in batch], outcomes)
+            else:
+                self._wake.clear()
+                await self._wake.wait()
