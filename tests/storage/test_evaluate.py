@@ -3,7 +3,7 @@
 from storage.ledger.evaluate import Group, evaluate
 from storage.ledger.needs import missing
 from storage.ledger.state import State
-from storage.records.commands import Charge, Configure, Done, Hold, Idempotency, Refusal
+from storage.records.commands import Charge, Command, Configure, Done, Hold, Idempotency, Refusal
 from storage.records.ledger import SYSTEM_KINDS
 from tests.storage.ledger_cases import ADA, BOB, MONTH, grant
 
@@ -11,7 +11,7 @@ NOW = 1_000_000
 
 
 def test_the_same_commands_over_the_same_rows_give_the_same_answers_and_changes() -> None:
-    commands = [
+    commands: list[Command | Group] = [
         grant(ADA, 10),
         Hold(account=ADA, amount=4, expires_us=NOW + 1),
         Hold(account=BOB, amount=1, expires_us=NOW + 1),
