@@ -4,7 +4,6 @@
 asked, because a key of one vendor must never reach another.
 """
 
-import time
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -69,7 +68,7 @@ def _draft(services: Services, params: ExecuteParams) -> Draft:
 async def _whole(context: Context, most: Most, ask: Ask, answer: Answer) -> None:
     meter = context.meter
     reply = await context.services.router.complete(most.targets, ask, _Serving(meter))
-    meter.first_byte = time.monotonic()
+    meter.first_byte = context.services.router.clock()
     answer.take_reply(reply)
 
 
@@ -80,7 +79,7 @@ async def _streamed(context: Context, most: Most, ask: Ask, answer: Answer, sink
         async for events in batches:
             progress = answer.take(events)
             if meter.first_byte is None:
-                meter.first_byte = time.monotonic()
+                meter.first_byte = context.services.router.clock()
                 progress = [*serving.begin(answer.model), *progress]
             if progress:
                 await sink(progress)

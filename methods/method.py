@@ -29,6 +29,10 @@ class Params(BaseModel):
         return None
 
 
+class NoParams(Params):
+    """No parameters."""
+
+
 class Result(BaseModel):
     """What a method gives back. Members that are None are left out on the wire."""
 

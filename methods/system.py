@@ -9,14 +9,10 @@ from pydantic import ConfigDict, Field, SecretStr, field_validator
 from methods.ai_params import KEY_CHARACTERS_MAX, Name, checked_key
 from methods.context import Context
 from methods.errors import ProviderFailed, ProviderTimedOut, UnknownProvider
-from methods.method import Access, Example, Method, Params, Result
+from methods.method import Access, Example, Method, NoParams, Params, Result
 from monetization.callers import Secret
 
 _SAMPLE_TIME: Final = "2026-01-31T12:00:00Z"
-
-
-class NoParams(Params):
-    """No parameters."""
 
 
 class PingResult(Result):

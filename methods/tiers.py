@@ -5,15 +5,11 @@ from typing import Annotated
 from pydantic import Field
 
 from methods.context import Context
-from methods.method import Access, Example, Method, Params, Result
+from methods.method import Access, Example, Method, NoParams, Params, Result
 from monetization.tiers import Policy, Tier
 from storage.errors import NotFound
 
 _NANO = 1_000_000_000
-
-
-class NoParams(Params):
-    """This method takes nothing."""
 
 
 class TierParams(Params):

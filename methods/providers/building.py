@@ -85,7 +85,7 @@ def build_providers(
             retries=config.retries, total=config.timeout_seconds, retries_first_byte=config.retries_first_byte
         )
         providers[name] = Retrying(provider, patience, clock=clock, sleep=sleep, random=random)
-    return Router(providers, models=models, routing=routing, catalogue=catalogue)
+    return Router(providers, models=models, routing=routing, catalogue=catalogue, clock=clock)
 
 
 def _http(config: ProviderConfig, session: "aiohttp.ClientSession") -> Provider:

@@ -1,6 +1,6 @@
 """From the names in a request to the targets that may serve it, and from a target to its provider. No wire, no price."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -48,7 +48,10 @@ class Router:
         models: Mapping[str, Sequence[str]] | None = None,
         routing: RoutingConfig | None = None,
         catalogue: Catalogue | None = None,
+        clock: Callable[[], float],
     ) -> None:
+        self.clock = clock
+        """Monotonic seconds: the clock that providers are timed with."""
         self.providers = dict(providers)
         """Configured name → provider."""
         self.routing = routing or RoutingConfig()

@@ -1,5 +1,6 @@
 """A provider that says what a test wrote down, behind the real router, and runs of the method as the gateway makes them."""
 
+import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -94,7 +95,9 @@ def services_of(
     tiers = Tiers(BUILT_IN, default="free")
     book = PriceBook([Catalogue({})])
     return Services(
-        router=Router(providers, models=models or dict.fromkeys(providers, ("m", "n")), routing=routing),
+        router=Router(
+            providers, models=models or dict.fromkeys(providers, ("m", "n")), routing=routing, clock=time.monotonic
+        ),
         prompts=PromptRegistry(prompts, clock=lambda: 1.0, on_problem=print),
         catalog=catalog,
         running=Nobody(),

@@ -35,7 +35,7 @@ def router_of(
 ) -> tuple[Router, dict[str, ListProvider]]:
     inner = {name: ListProvider(f"from {name}", name=name, kind=name.partition("-")[0]) for name in models}
     made = RoutingConfig(**routing)  # type: ignore[arg-type]  # as each test wants it
-    return Router(dict(inner), models=models, routing=made, catalogue=catalogue), inner
+    return Router(dict(inner), models=models, routing=made, catalogue=catalogue, clock=lambda: 0.0), inner
 
 
 BOTH = {"openai": ["gpt-4o", "gpt-4-turbo"], "anthropic": ["claude"]}
