@@ -42,7 +42,8 @@ usage = Table(
     Column("fee_nano", I8),
     Column("charge_amount", I8),
     Column("charge_asset", Text),
-    Index("usage_by_user", "tenant", "user_id", "occurred_us"),
+    Index("usage_by_user", "tenant", "user_id", "occurred_us", "seq"),
+    Index("usage_by_time", "tenant", "occurred_us", "seq"),
     sqlite_strict=True,
 )
 

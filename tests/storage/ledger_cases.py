@@ -16,6 +16,7 @@ from storage.records.ledger import (
     WindowKey,
 )
 from storage.records.money import TOKEN
+from storage.records.usage import Usage, UsageRow
 from storage.store import Store
 from tests.storage.conftest import Clock
 
@@ -50,3 +51,21 @@ def hold(clock: Clock, amount: int, account: AccountKey = ADA, seconds: float = 
 
 def settle(held: Done, amount: int, **more: Any) -> Settle:
     return Settle(tenant="t", hold_id=held.id, amount=amount, **more)
+
+
+def usage_row(row_id: str, user_id: str, occurred_us: int) -> UsageRow:
+    return UsageRow(
+        id=row_id,
+        request_id=f"req_{row_id}",
+        occurred_us=occurred_us,
+        user_id=user_id,
+        caller_kind="subscription",
+        tier="starter",
+        tenant="t",
+        method="executeAIRequest",
+        door="rpc",
+        provider="openai",
+        model="gpt-4o",
+        outcome="done",
+        usage=Usage(input=3, output=4),
+    )

@@ -31,10 +31,9 @@ from storage.records.ledger import (
     Balance,
 )
 from storage.records.money import AMOUNT_MAX, CREDIT, TOKEN
-from storage.records.usage import Usage, UsageRow
 from storage.store import Store
 from tests.storage.conftest import Clock
-from tests.storage.ledger_cases import ADA, BOB, MONTH, done, grant, hold, refused, settle
+from tests.storage.ledger_cases import ADA, BOB, MONTH, done, grant, hold, refused, settle, usage_row
 
 
 async def test_a_balance_of_an_unknown_customer_is_zero(store: Store) -> None:
@@ -202,10 +201,7 @@ async def test_a_group_is_applied_whole_or_not_at_all(store: Store, clock: Clock
 async def test_a_settle_keeps_its_usage_row_in_the_same_commit_and_a_refused_one_keeps_none(
     store: Store, clock: Clock
 ) -> None:
-    row = UsageRow(
-        id="use_1", request_id="req_1", occurred_us=clock(), user_id="ada", caller_kind="subscription", tier="free", tenant="t",
-        method="executeAIRequest", door="rpc", provider="openai", model="gpt-4o", outcome="done", usage=Usage(input=3, output=4),
-    )  # fmt: skip
+    row = usage_row("use_1", "ada", clock())
     await done(store, grant(ADA, 100))
     held = await done(store, hold(clock, 10))
     await done(store, settle(held, 7, usage=row, events=(Event("usage.recorded", "{}"),)))
@@ -287,3 +283,22 @@ async def test_accounts_are_listed_with_their_balances_and_never_the_system_s(st
 async def test_a_cursor_that_is_not_ours_is_refused(store: Store, cursor: str) -> None:
     with pytest.raises(InvalidCursor):
         await store.transfers(ADA, cursor=cursor)
+
+
+async def test_usage_is_paged_by_time_for_one_user_and_for_all(store: Store) -> None:
+    for second, user in ((5, "ada"), (3, "bob"), (9, "ada"), (7, "ada"), (7, "bob")):
+        await store.record_usage(usage_row(f"{user}-{second}", user, second))
+
+    async def ids(user: str | None, **more: int) -> list[str]:
+        found: list[str] = []
+        cursor = None
+        while True:
+            page = await store.usage("t", user, limit=2, cursor=cursor, **more)
+            found += [row.id for row in page.rows]
+            cursor = page.next_cursor
+            if cursor is None:
+                return found
+
+    assert await ids("ada") == ["ada-9", "ada-7", "ada-5"]
+    assert await ids(None) == ["ada-9", "bob-7", "ada-7", "ada-5", "bob-3"]
+    assert await ids(None, since_us=5, until_us=9) == ["bob-7", "ada-7", "ada-5"]

@@ -43,9 +43,11 @@ _WINDOW = (
 )
 _ACCOUNTS = f"SELECT {rows.ACCOUNT} FROM account WHERE tenant=? AND kind<100 AND id>? ORDER BY id LIMIT ?"
 _USAGE = (
-    f"SELECT seq, {', '.join(COLUMNS)} FROM usage WHERE tenant=:tenant AND (:user IS NULL OR user_id=:user) AND seq<:seq "
-    "AND occurred_us>=:since AND occurred_us<:until ORDER BY seq DESC LIMIT :limit"
+    f"SELECT seq, {', '.join(COLUMNS)} FROM usage INDEXED BY {{}} AND occurred_us>=:since AND occurred_us<:until "
+    "AND (occurred_us, seq) < (:last, :seq) ORDER BY occurred_us DESC, seq DESC LIMIT :limit"
 )
+_USAGE_OF_USER = _USAGE.format("usage_by_user WHERE tenant=:tenant AND user_id=:user")
+_USAGE_OF_ALL = _USAGE.format("usage_by_time WHERE tenant=:tenant")
 _SYSTEM = (
     "SELECT coalesce(sum(s*(amount/1000000000)),0), coalesce(sum(s*(amount%1000000000)),0) FROM "
     "(SELECT 1 AS s, amount FROM transfer WHERE credit_account=:id AND kind IN (0,2,4) "
@@ -145,17 +147,15 @@ class Readers:
         self, tenant: str, user_id: str | None, limit: int, cursor: str | None, since_us: int, until_us: int
     ) -> Page[UsageRow]:
         """Usage rows, newest first."""
-        asked = {
-            "tenant": tenant,
-            "user": user_id,
-            "seq": _numbers(cursor, (LAST,))[0],
-            "since": since_us,
-            "until": until_us,
-            "limit": limit + 1,
-        }
-        found = self._all(_USAGE, asked)
+        last, seq = _numbers(cursor, (LAST, LAST))
+        asked = {"tenant": tenant, "user": user_id, "since": since_us, "until": until_us, "limit": limit + 1}
+        found = self._all(_USAGE_OF_ALL if user_id is None else _USAGE_OF_USER, asked | {"last": last, "seq": seq})
         page = found[:limit]
-        return Page(tuple(from_columns(row[1:]) for row in page), str(page[-1][0]) if len(found) > limit else None)
+        cut = 1 + COLUMNS.index("occurred_us")
+        return Page(
+            tuple(from_columns(row[1:]) for row in page),
+            f"{page[-1][cut]}.{page[-1][0]}" if len(found) > limit else None,
+        )
 
     def kept(self, tenant: str, kind: str, key: str | None) -> tuple[KeptRow, ...]:
         """Kept rows, the oldest first."""

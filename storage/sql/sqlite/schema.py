@@ -4,8 +4,8 @@ import sqlite3
 
 from storage.errors import StoreRefused
 
-VERSION = 2
-"""1: usage rows only. 2: the ledger."""
+VERSION = 3
+"""1: usage rows only. 2: the ledger. 3: kept rows, usage by time."""
 
 
 def ensure(connection: sqlite3.Connection) -> None:
