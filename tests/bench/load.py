@@ -1,10 +1,12 @@
 """A load tool: keeps N connections busy with one prepared request each and prints what came back as one JSON line.
 
-Bounded in time and count; it only ever talks to a loopback address. Runs as a process of its own, on a core of its own.
+Bounded in time and count; it only ever talks to a loopback address. Runs as a process of its own, on a core of its own, and does
+as little as it can per reply, so that the server is what is measured.
 """
 
 import argparse
 import asyncio
+import re
 import sys
 import time
 from dataclasses import dataclass, field
@@ -14,7 +16,9 @@ import orjson
 import uvloop
 
 _HEAD_END = b"\r\n\r\n"
-_CHUNKED_END = b"0\r\n\r\n"
+_CHUNKED_END = b"\r\n0\r\n\r\n"
+_LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
+_UNKNOWN = -1
 
 
 @dataclass(slots=True)
@@ -24,9 +28,17 @@ class Tally:
     deadline: float
     remaining: int
     latencies: list[float] = field(default_factory=list)
+    """Seconds from the request to the last byte."""
+    first_bytes: list[float] = field(default_factory=list)
+    """Seconds from the request to the first byte."""
     bytes_read: int = 0
     failures: int = 0
     first_failure: str = ""
+
+    def fail(self, what: str) -> None:
+        """Count a failure and keep the first one's words."""
+        self.failures += 1
+        self.first_failure = self.first_failure or what
 
 
 class Connection(asyncio.Protocol):
@@ -36,8 +48,11 @@ class Connection(asyncio.Protocol):
         self._request = request
         self._must_hold = must_hold
         self._tally = tally
-        self._buffer = bytearray()
+        self._pieces: list[bytes] = []
+        self._missing: int | None = _UNKNOWN
+        """Bytes of the reply still to come; None: it is chunked; `_UNKNOWN`: its head has not come."""
         self._sent = 0.0
+        self._is_waiting = False
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._transport: asyncio.Transport | None = None
 
@@ -53,35 +68,48 @@ class Connection(asyncio.Protocol):
             return
         self._tally.remaining -= 1
         self._sent = now
+        self._is_waiting = True
         self._transport.write(self._request)
 
     def data_received(self, data: bytes) -> None:
-        self._buffer += data
-        if not self._is_complete():
+        if not self._pieces:
+            self._tally.first_bytes.append(time.perf_counter() - self._sent)
+        self._pieces.append(data)
+        if self._missing == _UNKNOWN:
+            self._read_head()
+        elif self._missing is not None:
+            self._missing -= len(data)
+        if self._ends_chunked(data) if self._missing is None else self._missing == 0:
+            self._finish()
+
+    def _read_head(self) -> None:
+        start = b"".join(self._pieces)
+        end = start.find(_HEAD_END)
+        if end < 0:
             return
+        length = _LENGTH.search(start, 0, end)
+        self._missing = None if length is None else end + len(_HEAD_END) + int(length.group(1)) - len(start)
+
+    def _ends_chunked(self, data: bytes) -> bool:
+        if len(data) < len(_CHUNKED_END):
+            data = b"".join(self._pieces[-len(_CHUNKED_END) :])
+        return data.endswith(_CHUNKED_END)
+
+    def _finish(self) -> None:
         tally = self._tally
         tally.latencies.append(time.perf_counter() - self._sent)
-        tally.bytes_read += len(self._buffer)
-        if not self._buffer.startswith(b"HTTP/1.1 200") or self._must_hold not in self._buffer:
-            tally.failures += 1
-            tally.first_failure = tally.first_failure or bytes(self._buffer[:2000]).decode("utf-8", "replace")
-        self._buffer.clear()
+        reply = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
+        tally.bytes_read += len(reply)
+        if not reply.startswith(b"HTTP/1.1 200") or self._must_hold not in reply:
+            tally.fail(reply[:2000].decode("utf-8", "replace"))
+        self._pieces.clear()
+        self._missing = _UNKNOWN
+        self._is_waiting = False
         self._send()
 
-    def _is_complete(self) -> bool:
-        head = self._buffer.find(_HEAD_END)
-        if head < 0:
-            return False
-        start = self._buffer.lower().find(b"content-length:", 0, head)
-        if start < 0:
-            return self._buffer.endswith(_CHUNKED_END)
-        end = self._buffer.find(b"\r\n", start)
-        return len(self._buffer) >= head + len(_HEAD_END) + int(self._buffer[start + 15 : end])
-
     def connection_lost(self, exc: Exception | None) -> None:
-        if exc is not None or (self._buffer and not self.done.done()):
-            self._tally.failures += 1
-            self._tally.first_failure = self._tally.first_failure or f"connection lost: {exc!r}"
+        if exc is not None or self._is_waiting:
+            self._tally.fail(f"connection lost: {exc!r}")
         if not self.done.done():
             self.done.set_result(None)
 
@@ -89,7 +117,7 @@ class Connection(asyncio.Protocol):
 async def drive(
     port: int, request: bytes, must_hold: bytes, *, connections: int, seconds: float, count: int
 ) -> dict[str, object]:
-    """Run the load against 127.0.0.1 and sum it up. Latencies are in milliseconds."""
+    """Run the load against 127.0.0.1 and sum it up. Latencies are in milliseconds. Raises: OSError, TimeoutError."""
     loop = asyncio.get_running_loop()
     started = time.perf_counter()
     tally = Tally(started + seconds, count)
@@ -105,6 +133,7 @@ async def drive(
         "per_second": round(len(ordered) / elapsed, 1),
         "p50_ms": round(_at(ordered, 50), 3),
         "p99_ms": round(_at(ordered, 99), 3),
+        "first_byte_p50_ms": round(_at(sorted(tally.first_bytes), 50), 3),
         "bytes": tally.bytes_read,
         "failures": tally.failures,
         "first_failure": tally.first_failure,

@@ -1,0 +1,81 @@
+"""`make bench`: our server beside a bare forwarder on one core, then the other benchmarks. Exit 1 when something failed.
+
+Missing an aim is no failure: the aims are printed beside the figures, for people to judge on their machine.
+"""
+
+import argparse
+import signal
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import orjson
+
+from tests.bench import ledger_bench
+from tests.bench.machine import memory_of, this_machine
+from tests.bench.measuring import Effort, Outcome, check_all, measure
+from tests.bench.processes import BenchFailed
+from tests.bench.report import Report, show
+from tests.bench.scenarios import SCENARIOS, Scenario
+from tests.bench.stand import standing
+
+DEFAULT = Effort(rounds=3, seconds=3.0, ceiling_seconds=1.5, warm_seconds=0.7, starts=3)
+QUICK = Effort(rounds=1, seconds=0.8, ceiling_seconds=0.4, warm_seconds=0.2, starts=1)
+SMOKE = Effort(rounds=1, seconds=0.1, ceiling_seconds=0.1, warm_seconds=0.05, starts=1)
+EFFORTS = {"default": DEFAULT, "quick": QUICK, "smoke": SMOKE}
+OTHERS: dict[str, Callable[[float], None]] = {"ledger operations": ledger_bench.run}
+"""Benchmarks without a door: each prints its own table and takes the seconds of one of its rows."""
+
+
+def compare(effort: Effort, scenarios: tuple[Scenario, ...], say: Callable[[str], object]) -> Report:
+    """Every scenario on one stand. Raises: BenchFailed."""
+    outcomes: list[Outcome] = []
+    with tempfile.TemporaryDirectory() as folder, standing(Path(folder), starts=effort.starts) as stand:
+        check_all(stand, scenarios)
+        for scenario in scenarios:
+            say(f"measuring: {scenario.name}, {scenario.connections} connections")
+            outcomes.append(measure(stand, scenario, effort))
+        memory = memory_of(stand.pids["tollgate"])
+        return Report(this_machine(), effort, outcomes, memory, stand.start_seconds)
+
+
+def main() -> int:
+    """`python -m tests.bench [--quick] [--only WORD] [--json FILE]`."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser.add_argument("--effort", choices=EFFORTS, default="default", help="smoke only shows that it works")
+    parser.add_argument("--quick", dest="effort", action="store_const", const="quick", help="a rough look, 20 s")
+    parser.add_argument("--only", default="", metavar="WORD", help="only the benchmarks whose name holds this")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here too")
+    given = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that every `with` block ends its process
+    chosen = tuple(scenario for scenario in SCENARIOS if given.only in scenario.name)
+    try:
+        report = compare(EFFORTS[given.effort], chosen, _say)
+    except BenchFailed as why:
+        _say(f"bench: {why}")
+        return 1
+    except KeyboardInterrupt:
+        _say("bench: interrupted")
+        return 130
+    show(report, lambda line: sys.stdout.write(f"{line}\n"))
+    if given.json is not None:
+        given.json.write_bytes(orjson.dumps(report.as_json(), option=orjson.OPT_INDENT_2))
+    _run_others(given.only, EFFORTS[given.effort])
+    return 1 if report.failures else 0
+
+
+def _run_others(wanted: str, effort: Effort) -> None:
+    for name, run in OTHERS.items():
+        if wanted in name:
+            sys.stdout.write(f"\n{name}\n")
+            sys.stdout.flush()
+            run(min(effort.seconds, 2.0))
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,51 @@
+"""The benchmark works end to end. How fast anything is, no test asks: that depends on the machine and on who else uses it."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import orjson
+
+from tests.bench.processes import ROOT
+from tests.bench.scenarios import SCENARIOS
+
+COMMAND = [sys.executable, "-m", "tests.bench", "--effort", "smoke"]
+
+
+def test_every_scenario_is_measured_without_a_wrong_reply(tmp_path: Path) -> None:
+    told = tmp_path / "bench.json"
+    ran = subprocess.run(
+        [*COMMAND, "--json", str(told)], cwd=ROOT, capture_output=True, text=True, timeout=100, check=False
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    report = orjson.loads(told.read_bytes())
+    assert report["failures"] == 0
+    assert [(row["name"], row["connections"]) for row in report["scenarios"]] == [
+        (scenario.name, scenario.connections) for scenario in SCENARIOS
+    ]
+    assert all(row[side]["calls"] > 0 for row in report["scenarios"] for side in ("floor", "ours", "ceiling"))
+    assert {"cpu", "cores", "python", "date"} <= report["machine"].keys()
+    assert all(row["name"] in ran.stdout for row in report["scenarios"])
+
+
+def test_an_ended_benchmark_leaves_no_process_behind() -> None:
+    bench = subprocess.Popen(COMMAND, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert bench.stderr is not None
+    with bench:
+        bench.stderr.readline()  # the first scenario begins: everything runs
+        children = Path(f"/proc/{bench.pid}/task/{bench.pid}/children")
+        started = [int(pid) for pid in children.read_text(encoding="ascii").split()] if children.exists() else []
+        bench.send_signal(signal.SIGINT)
+        bench.communicate(timeout=60)
+    assert bench.returncode == 130
+    assert [pid for pid in started if is_running(pid)] == []
+
+
+def is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
