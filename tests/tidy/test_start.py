@@ -42,12 +42,14 @@ def loaded(code: str) -> set[str]:
 
 
 def test_the_start_path_imports_no_heavy_package_that_it_does_not_use() -> None:
-    heavy = [name for name in HEAVY if name in loaded("import server.serving, server.app")]
+    start = loaded("import server.serving, server.app")
+    heavy = [name for name in HEAVY if name in start]
     assert not heavy, told(
         "import heavy packages inside the function that needs them: a start takes under 1.5 s", heavy
     )
 
 
 def test_the_help_of_the_command_line_imports_none_of_the_core() -> None:
-    core = [name for name in CORE if name in loaded("import server.cli")]
+    start = loaded("import server.cli")
+    core = [name for name in CORE if name in start]
     assert not core, told("each command imports what it needs, so that --help answers at once", core)

@@ -4,14 +4,14 @@ import ast
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 FLOORS = ("server", "methods", "monetization", "billing", "storage")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Module:
     """One Python file."""
 
@@ -20,9 +20,14 @@ class Module:
     text: str
     tree: ast.Module
 
-    @property
+    @cached_property
     def lines(self) -> list[str]:
         return self.text.splitlines()
+
+    @cached_property
+    def nodes(self) -> tuple[ast.AST, ...]:
+        """Every node of its syntax; many laws look at all of them."""
+        return tuple(ast.walk(self.tree))
 
     def is_in(self, *places: str) -> bool:
         """Whether it lies in one of these folders or is one of these files; a trailing `*` stands for any ending."""
@@ -35,7 +40,7 @@ class Module:
 
     def imports(self) -> Iterator[tuple[str, int]]:
         """Every module imported anywhere in it, with the line."""
-        for node in ast.walk(self.tree):
+        for node in self.nodes:
             if isinstance(node, ast.Import):
                 yield from ((alias.name, node.lineno) for alias in node.names)
             elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
