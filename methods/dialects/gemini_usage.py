@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from methods.dialects.canonical import Json, JsonObject
 from methods.dialects.gemini_names import members_of
-from methods.dialects.shared import tokens_of
+from methods.dialects.shared import split_tokens, tokens_of
 from storage.records.usage import Usage
 
 
@@ -31,8 +31,8 @@ def parse_usage(value: Json) -> Usage | None:
         heard_cached, seen_cached = _modalities(counters, "cacheTokensDetails")
         heard, seen = max(0, heard - heard_cached), max(0, seen - seen_cached)
     spoken, drawn = _modalities(counters, "candidatesTokensDetails")
-    fresh, cached, heard, seen = _split(prompt or 0, cached, heard, seen)
-    text, spoken, drawn = _split(said or 0, spoken, drawn)
+    fresh, cached, heard, seen = split_tokens(prompt or 0, cached, heard, seen)
+    text, spoken, drawn = split_tokens(said or 0, spoken, drawn)
     known = fresh + cached + heard + seen + used + text + spoken + drawn + thought
     return Usage(
         input=fresh + used,
@@ -64,18 +64,6 @@ def _modalities(counters: Mapping[str, Json], name: str) -> tuple[int, int]:
             elif modality == "IMAGE":
                 image += _count(members_of(item), "tokenCount")
     return sound, image
-
-
-def _split(whole: int, *parts: int) -> list[int]:
-    """The rest, then the parts, summing to the whole; a part above the whole raises the whole."""
-    if not any(parts):
-        return [whole, *parts]
-    left = max(whole, *parts)
-    taken: list[int] = []
-    for part in parts:
-        taken.append(min(part, left))
-        left -= taken[-1]
-    return [left, *taken]
 
 
 def render_usage(usage: Usage) -> JsonObject:

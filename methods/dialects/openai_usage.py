@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from methods.dialects.canonical import Json, JsonObject
-from methods.dialects.shared import tokens_of
+from methods.dialects.shared import split_tokens, tokens_of
 from storage.records.usage import Usage
 
 
@@ -24,11 +24,11 @@ def parse_usage(value: Json) -> Usage | None:
     inward, outward = _details(value, "prompt_tokens_details"), _details(value, "completion_tokens_details")
     cached = max(_part(inward, "cached_tokens"), _part(value, "prompt_cache_hit_tokens"), _part(value, "cached_tokens"))
     written, heard, seen = (_part(inward, name) for name in ("cache_write_tokens", "audio_tokens", "image_tokens"))
-    fresh, read, written, heard, seen = _split(prompt or 0, cached, written, heard, seen)
+    fresh, read, written, heard, seen = split_tokens(prompt or 0, cached, written, heard, seen)
     thought = _part(outward, "reasoning_tokens")
     total = tokens_of(value, "total_tokens") or 0
     beside = max(0, total - max(prompt or 0, cached) - (completion or 0))
-    said, inside, spoken, drawn = _split(
+    said, inside, spoken, drawn = split_tokens(
         completion or 0,
         0 if beside else thought,
         _part(outward, "audio_tokens"),
@@ -54,16 +54,6 @@ def _details(usage: Mapping[str, Json], name: str) -> Mapping[str, Json]:
 
 def _part(counters: Mapping[str, Json], name: str) -> int:
     return tokens_of(counters, name) or 0
-
-
-def _split(whole: int, *parts: int) -> list[int]:
-    """The rest, then the parts, summing to the whole; a single part above the whole raises the whole."""
-    left = max(whole, *parts)
-    taken: list[int] = []
-    for part in parts:
-        taken.append(min(part, left))
-        left -= taken[-1]
-    return [left, *taken]
 
 
 def render_usage(usage: Usage) -> JsonObject:

@@ -87,6 +87,18 @@ def tokens_of(counters: Mapping[str, Json], name: str) -> int | None:
     return None
 
 
+def split_tokens(whole: int, *parts: int) -> list[int]:
+    """The rest, then the parts, summing to the whole; a single part above the whole raises the whole."""
+    if not any(parts):
+        return [whole, *parts]
+    left = max(whole, *parts)
+    taken: list[int] = []
+    for part in parts:
+        taken.append(min(part, left))
+        left -= taken[-1]
+    return [left, *taken]
+
+
 def from_data_url(url: str, field: str) -> tuple[str, str] | None:
     """Media type and base64 data of a `data:` URL (RFC 2397), or None for any other URL. Raises: Untranslatable."""
     if url[:5].lower() != "data:":
