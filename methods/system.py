@@ -90,6 +90,16 @@ class CancelParams(Params):
     model_config = ConfigDict(strict=True)
 
     id: str | int | float = Field(description="The `id` that the request was sent with.")
+    api_key: SecretStr | None = Field(
+        None,
+        max_length=KEY_CHARACTERS_MAX,
+        description="The own provider key of the call to cancel: for a caller without a credential, it proves whose it is.",
+    )
+
+    @property
+    def own_key(self) -> Secret | None:
+        """The key that the call was sent with."""
+        return None if self.api_key is None else Secret(self.api_key.get_secret_value())
 
 
 class CancelResult(Result):

@@ -1,7 +1,9 @@
 """From bytes to JSON values, strictly: RFC 8259 plus limits. What a request means is not known here, and nothing is sent."""
 
 import json
-from typing import Final
+import re
+from collections.abc import Iterable
+from typing import Any, Final, NamedTuple
 
 import orjson
 
@@ -33,11 +35,13 @@ class _TooLarge(_Ambiguous):
     """An integer that does not fit in 64 bits; orjson would silently round it to a float."""
 
 
-def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    members = dict(pairs)
-    if len(members) != len(pairs):
-        raise _Twice
-    return members
+_EXACT: Final = frozenset({str, int, bool, type(None)})
+"""Types of values that are read as they were written and hold nothing."""
+_ROUNDED_FROM: Final = float(2**63)
+"""A float of this size may have been written as an integer beyond 64 bits."""
+_BLANKS: Final = b" \t\r\n"
+_STRING: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"(?:[ \t\r\n]*+(:))?', re.DOTALL)
+"""A string of a valid JSON text, with the colon that makes it a name."""
 
 
 def _integer(digits: str) -> int:
@@ -49,7 +53,7 @@ def _integer(digits: str) -> int:
 
 
 # Built once: building a decoder costs more than using it.
-_SCAN: Final = json.JSONDecoder(object_pairs_hook=_once, parse_int=_integer).decode
+_READ_INTEGERS: Final = json.JSONDecoder(parse_int=_integer).decode
 
 
 def parse(body: bytes, *, depth_max: int, batch_max: int) -> object:
@@ -69,17 +73,67 @@ def parse(body: bytes, *, depth_max: int, batch_max: int) -> object:
         ) from None
     if type(tree) is list:
         _check_size(len(tree), batch_max)
-    # No text nests deeper than it has brackets, so most texts need no look at the tree.
-    if body.count(b"{") + body.count(b"[") > depth_max and _is_deeper(tree, depth_max):
+    weight = _weigh(tree)
+    # Each level but the last holds something, so most values need no second look.
+    if weight.holders >= depth_max and _is_deeper(tree, depth_max):
         raise Malformed(-32700, "too_deep", f"The body may be nested at most {depth_max} deep.")
-    text = body.decode()
     try:
-        _SCAN(text)
+        _judge(body, weight)
     except _Ambiguous as wrong:
         if type(tree) is list:
-            return _apart(text, tree)
+            return _apart(body.decode(), tree)
         raise _malformed(wrong) from None
     return tree
+
+
+def _judge(body: bytes, weight: "_Weight") -> None:
+    """Compare a value with its text. Raises: _Twice, _TooLarge.
+
+    A parser that keeps one of two members of the same name yields fewer members than the text has names, so the two counts
+    decide, and nothing is parsed again. Every name ends in a quote and a colon, with blanks at most between them; strings may
+    hold such pairs too, so counting these can only give too many: where that cheap count equals the members, no name was lost.
+    Otherwise the names are counted exactly.
+    """
+    if body.translate(None, _BLANKS).count(b'":') != weight.members:
+        named = sum(1 for colon in _STRING.findall(body) if colon)
+        if named != weight.members:
+            raise _Twice
+    if weight.may_be_rounded:
+        _READ_INTEGERS(body.decode())
+
+
+class _Weight(NamedTuple):
+    """What a value holds."""
+
+    members: int
+    """Of all objects together."""
+    holders: int
+    """Objects and arrays that are not empty."""
+    may_be_rounded: bool
+    """Whether a float is so large that it may have been written as an integer beyond 64 bits."""
+
+
+def _weigh(tree: object) -> _Weight:
+    members = 0
+    may_be_rounded = type(tree) is float and abs(tree) >= _ROUNDED_FROM
+    holders: list[object] = [tree] if type(tree) is dict or type(tree) is list else []
+    for holder in holders:  # it grows as it is read
+        values: Iterable[Any] = ()  # JSON of any kind
+        if type(holder) is dict:
+            members += len(holder)
+            values = holder.values()
+        elif type(holder) is list and not _EXACT.issuperset(map(type, holder)):
+            values = holder
+        for value in values:
+            kind = type(value)
+            if kind is str:
+                continue
+            if kind is dict or kind is list:
+                if value:
+                    holders.append(value)
+            elif kind is float and abs(value) >= _ROUNDED_FROM:
+                may_be_rounded = True
+    return _Weight(members, len(holders), may_be_rounded)
 
 
 def _check_size(size: int, batch_max: int) -> None:
@@ -100,7 +154,7 @@ def _apart(text: str, tree: list[object]) -> list[object]:
     elements: list[object] = []
     for element, raw in zip(tree, _raw_elements(text), strict=True):
         try:
-            _SCAN(raw)
+            _judge(raw.encode(), _weigh(element))
         except _Ambiguous as wrong:
             elements.append(_malformed(wrong))
         else:

@@ -23,8 +23,9 @@ from server.rpc_calls import (
     wants_stream,
 )
 from server.rpc_reading import Departure, Left, Refused, Sender, accepts, check_headers, credential_from, read_body
-from server.rpc_stream import EventStream
+from server.rpc_stream import AFTER, BEFORE, EventStream
 from server.rpc_websocket import RpcSocket
+from server.rpc_wire import ProgressWire
 
 
 class RpcDoor:
@@ -67,7 +68,7 @@ class RpcDoor:
                 raise Refused.draining(self._limits.retry_after_seconds)
             body = await read_body(receive, self._limits)
         except Refused as refused:
-            await out.json(refused.reply(request_id), refused.status, [*refused.headers, (b"connection", b"close")])
+            await out.refuse(refused, request_id, receive)
             return
         except Left:
             return
@@ -125,9 +126,11 @@ class RpcDoor:
         events: EventStream | None = None
         try:
             meta = take_meta(request)
-            token = progress_token(meta, request)
-            events = EventStream(out.send, token, request_id, ping_seconds=self._limits.ping_seconds)
-            answer = await self._runner.run_stream(request, meta, arrival, request_id, events.sink)
+            events = self._events(progress_token(meta, request), request_id, out, departure)
+            try:
+                answer = await self._runner.run_stream(request, meta, arrival, request_id, events.sink)
+            finally:
+                await events.close()
             outcome = self._runner.finished(request, answer, request_id)
         except Exception as error:  # noqa: BLE001  # the door's net, for streams
             has_begun = events is not None and events.has_begun
@@ -135,11 +138,18 @@ class RpcDoor:
             if events is None or not has_begun:
                 await self._single(request, outcome, out, departure)
                 return
-        finally:
-            if events is not None:
-                events.close()
         departure.stop()
         await events.finish(outcome.reply)
+
+    def _events(self, token: RpcId, request_id: str, out: Sender, departure: Departure) -> EventStream:
+        limits = self._limits
+        return EventStream(
+            out.send,
+            ProgressWire(token, request_id, before=BEFORE, after=AFTER),
+            ping_seconds=limits.ping_seconds,
+            write_timeout_seconds=limits.write_timeout_seconds,
+            stalled=departure.leave,
+        )
 
     async def _batch(self, elements: list[object], arrival: Arrival) -> bytes | None:
         replies: list[tuple[RpcId, bytes] | None] = [None] * len(elements)

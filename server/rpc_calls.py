@@ -35,6 +35,8 @@ class RpcLimits:
     response_bytes_max: int = 16 * 1024 * 1024
     socket_calls_max: int = 32
     """Calls in flight on one WebSocket."""
+    write_timeout_seconds: float = 60.0
+    """For a client to take something of what is written; then it counts as gone."""
     retry_after_seconds: int = 5
     """Told to callers who come while this process is leaving."""
 
@@ -135,7 +137,10 @@ def call_from_wire(
 
 
 def _cancel_params(params: object) -> object:
-    return {"id": params["id"]} if type(params) is dict and "id" in params else params
+    """Without the members that clients may add, but with the key by which an anonymous caller proves who it is."""
+    if type(params) is not dict or "id" not in params:
+        return params
+    return {name: params[name] for name in ("id", "apiKey") if name in params}
 
 
 def _forbid_stream(request: Request) -> None:

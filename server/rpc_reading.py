@@ -11,6 +11,9 @@ from server.rpc_calls import RpcLimits
 
 WATCH_AFTER_SECONDS: Final = 0.03
 """A call must run this long before its client is watched: most end sooner, and a watcher costs a task."""
+LINGER_SECONDS: Final = 1.0
+"""For a refused body to arrive, so that the answer is read before the connection is closed."""
+LINGER_BYTES_MAX: Final = 16 * 1024 * 1024
 
 _JSON_TYPES: Final = frozenset({b"application/json", b"application/json-rpc"})
 _HEADERS: Final = ((b"content-type", b"application/json"), (b"cache-control", b"no-store"))
@@ -58,6 +61,28 @@ class Sender:
         await self.send({"type": "http.response.start", "status": status, "headers": said})
         await self.send({"type": "http.response.body", "body": body})
 
+    async def refuse(self, refused: Refused, request_id: str, receive: Receive) -> None:
+        """Send a refusal and close the connection.
+
+        What the client still sends is read for a moment and thrown away: a connection that is closed over unread bytes is reset,
+        and a reset may destroy the answer before the client has read it (RFC 9112, section 9.6).
+        """
+        body = refused.reply(request_id)
+        said = [*_HEADERS, *refused.headers, (b"content-length", b"%d" % len(body)), (b"connection", b"close")]
+        await self.send({"type": "http.response.start", "status": refused.status, "headers": said})
+        await self.send({"type": "http.response.body", "body": body, "more_body": True})
+        left = LINGER_BYTES_MAX
+        try:
+            async with asyncio.timeout(LINGER_SECONDS):
+                while left > 0:
+                    message = await receive()
+                    left -= len(message.get("body", b""))
+                    if not message.get("more_body", False):
+                        break
+        except TimeoutError:
+            pass
+        await self.send({"type": "http.response.body", "body": b""})
+
     async def reply(self, body: bytes | None, departure: "Departure") -> None:
         """Send a reply, or 204 when there is nothing to say."""
         departure.stop()
@@ -85,6 +110,12 @@ class Departure:
             self._watching.cancel()
             self._watching = None
 
+    def leave(self) -> None:
+        """The client is gone, or as good as gone: cancel the call."""
+        if not self._has_left and self._task is not None:
+            self._has_left = True
+            self._task.cancel()
+
     def is_over(self) -> bool:
         """After a CancelledError: True if only the client's leaving caused it, which is then taken back."""
         if not self._has_left or self._task is None:
@@ -97,9 +128,7 @@ class Departure:
     async def _watch(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
             pass
-        self._has_left = True
-        if self._task is not None:
-            self._task.cancel()
+        self.leave()
 
 
 def check_headers(scope: Scope, limits: RpcLimits) -> dict[bytes, bytes]:

@@ -1,7 +1,7 @@
 """Progress and the final reply of one call as Server-Sent Events on the answer to its POST. No parsing, no serving."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from starlette.types import Send
@@ -11,6 +11,8 @@ from server.rpc_wire import ProgressWire
 
 BEFORE: Final = b"event: message\ndata: "
 AFTER: Final = b"\n\n"
+_LOOK_SECONDS_MIN: Final = 0.05
+"""Between two looks at a stream whose client takes nothing."""
 _HEADERS: Final = (
     (b"content-type", b"text/event-stream"),
     (b"cache-control", b"no-store, no-cache, no-transform"),
@@ -19,52 +21,76 @@ _HEADERS: Final = (
 
 
 class EventStream:
-    """An event stream that begins with the first item, so that an earlier refusal is an ordinary answer with a status."""
+    """An event stream that begins with the first item, so that an earlier refusal is an ordinary answer with a status.
 
-    def __init__(self, send: Send, token: str | float | None, request_id: str, *, ping_seconds: float) -> None:
+    A first item that takes longer than `ping_seconds` is not waited for: the stream begins, since proxies end what is silent.
+    `stalled` is told when the client has taken nothing for `write_timeout_seconds`. There is one writer at a time.
+    """
+
+    def __init__(
+        self,
+        send: Send,
+        wire: ProgressWire,
+        *,
+        ping_seconds: float,
+        write_timeout_seconds: float,
+        stalled: Callable[[], None],
+    ) -> None:
         self._send = send
-        self._wire = ProgressWire(token, request_id, before=BEFORE, after=AFTER)
+        self._wire = wire
         self._ping_seconds = ping_seconds
-        self._spoke = 0.0
+        self._write_timeout_seconds = write_timeout_seconds
+        self._stalled = stalled
+        self._loop = asyncio.get_running_loop()
+        self._wrote = self._loop.time()
+        self._is_writing = False
         self._pinging: asyncio.Task[None] | None = None
+        self._timer = self._loop.call_later(ping_seconds, self._look)
         self.has_begun = False
 
     async def sink(self, items: Sequence[Progress]) -> None:
         """Send what has arrived in one write; a slow client holds this back."""
         if not items:
             return
-        if not self.has_begun:
-            await self._begin()
-        self._spoke = asyncio.get_running_loop().time()
-        await self._send({"type": "http.response.body", "body": b"".join(self._wire.render(items)), "more_body": True})
+        if self._pinging is not None:
+            await self._pinging
+        await self._write(b"".join(self._wire.render(items)), more=True)
 
     async def finish(self, reply: bytes) -> None:
         """Send the one final reply and end the stream."""
-        self.close()
-        if not self.has_begun:
-            await self._start()
-        await self._send({"type": "http.response.body", "body": BEFORE + reply + AFTER})
+        await self.close()
+        await self._write(BEFORE + reply + AFTER, more=False)
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Stop keeping the stream open. Nothing is sent after it but the final reply."""
+        self._timer.cancel()
         if self._pinging is not None:
             self._pinging.cancel()
-            self._pinging = None
+            await asyncio.gather(self._pinging, return_exceptions=True)
 
-    async def _begin(self) -> None:
-        await self._start()
-        self._pinging = asyncio.get_running_loop().create_task(self._ping())
+    async def _write(self, body: bytes, *, more: bool) -> None:
+        self._wrote = self._loop.time()
+        self._is_writing = True
+        try:
+            if not self.has_begun:
+                await self._send({"type": "http.response.start", "status": 200, "headers": list(_HEADERS)})
+                self.has_begun = True
+            await self._send({"type": "http.response.body", "body": body, "more_body": more})
+        finally:
+            self._is_writing = False
 
-    async def _start(self) -> None:
-        self.has_begun = True
-        await self._send({"type": "http.response.start", "status": 200, "headers": list(_HEADERS)})
+    def _look(self) -> None:
+        silence = self._loop.time() - self._wrote
+        if self._is_writing and silence > self._write_timeout_seconds:
+            self._stalled()
+            return
+        if silence >= self._ping_seconds and not self._is_writing:
+            self._pinging = self._loop.create_task(self._ping())
+            silence = 0.0
+        self._timer = self._loop.call_later(max(self._ping_seconds - silence, _LOOK_SECONDS_MIN), self._look)
 
     async def _ping(self) -> None:
-        clock = asyncio.get_running_loop().time
-        while True:
-            silence = clock() - self._spoke
-            if silence < self._ping_seconds:
-                await asyncio.sleep(self._ping_seconds - silence)
-                continue
-            self._spoke = clock()
-            await self._send({"type": "http.response.body", "body": b": ping\n\n", "more_body": True})
+        try:
+            await self._write(b": ping\n\n", more=True)
+        finally:
+            self._pinging = None
