@@ -122,7 +122,7 @@ def test_the_shape_of_the_document_is_stable() -> None:
         "listProviders": ("optional", False, False, []),
         "listAllowedModels": ("optional", False, False, ["provider"]),
         "validateProvider": ("required", False, False, ["provider", "apiKey"]),
-        "cancelRequest": ("optional", False, False, ["id"]),
+        "cancelRequest": ("optional", False, False, ["id", "apiKey"]),
     }
     assert document() == document()
     assert document()["servers"][0]["url"] == "http://127.0.0.1:8000/rpc"
