@@ -161,6 +161,7 @@ class State:
             self._journal.append((account, None, account.save()))
         if account.status == CLEAN:
             account.status = CHANGED
+            account.version += 1
             self.changes.accounts.append(account)
         elif account.status == UNBORN:
             account.status = NEW

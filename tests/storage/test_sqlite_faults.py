@@ -13,13 +13,14 @@ from pathlib import Path
 import pytest
 
 from storage.errors import StorageUnavailable, StoreRefused
-from storage.records.commands import Done, Settle
+from storage.records.commands import Charge, Claim, Done, Idempotency, Settle
 from storage.records.ledger import CREDITS, AccountKey
 from storage.records.money import TOKEN
+from storage.sql.sqlite import connections
 from storage.sql.sqlite.store import open_sqlite
 from storage.store import open_store
 from tests.storage.conftest import Clock
-from tests.storage.ledger_cases import ADA, done, grant, hold, settle
+from tests.storage.ledger_cases import ADA, MONTH, done, grant, hold, settle
 
 LOAD = """
 import asyncio, itertools, sys, time
@@ -141,9 +142,6 @@ TAMPERING = {
 
 @pytest.mark.parametrize("name", list(TAMPERING))
 async def test_verify_names_the_invariant_that_an_edited_row_breaks(name: str, tmp_path: Path, clock: Clock) -> None:
-    from storage.records.commands import Claim, Idempotency  # noqa: PLC0415  # only here
-    from tests.storage.ledger_cases import MONTH  # noqa: PLC0415  # only here
-
     async with open_store(f"sqlite:///{tmp_path / 'ledger.db'}", clock_us=clock) as store:
         await done(store, grant(ADA, 100, paid_nano=1000))
         key = Idempotency("call", "k", "h")
@@ -168,3 +166,34 @@ async def test_the_database_itself_refuses_to_resolve_a_hold_twice(tmp_path: Pat
             again += "pending_id, related_id, ref, note, occurred_us, booked_us, batch_id FROM transfer WHERE kind=2"
             with pytest.raises(sqlite3.IntegrityError):
                 forger.execute(again)
+
+
+async def test_counting_goes_on_where_it_ended_even_after_a_charge_that_wrote_no_transfer(
+    tmp_path: Path, clock: Clock
+) -> None:
+    url = f"sqlite:///{tmp_path / 'ledger.db'}"
+    claims = (Claim(MONTH, 3),)
+    async with open_store(url, clock_us=clock) as store:
+        await done(store, Charge(account=ADA, amount=5, claims=claims, on_short="write_off"))
+    async with open_store(url, clock_us=clock) as store:
+        await done(store, hold(clock, 0, claims=claims))
+        await done(store, hold(clock, 0, claims=claims))
+        assert (await store.window(MONTH))[1:] == (3, 6)
+        assert [check for check in await store.verify() if not check.is_ok] == []
+
+
+def test_every_commit_of_a_real_file_reaches_the_disk_before_it_returns(tmp_path: Path) -> None:
+    with closing(connections.writer(tmp_path / "ledger.db")) as writing:
+        full = 2
+        assert writing.execute("PRAGMA synchronous").fetchone() == (full,)
+        assert writing.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+def test_a_reader_cannot_write(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    with (
+        closing(connections.writer(path)),
+        closing(connections.reader(path)) as reading,
+        pytest.raises(sqlite3.OperationalError, match="readonly"),
+    ):
+        reading.execute("CREATE TABLE forbidden (id INTEGER)")
