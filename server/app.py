@@ -43,10 +43,15 @@ class Late:
 
 def create_app(settings: Settings, drain: Drain, *, shared_metrics: Path | None = None) -> Starlette:
     """The whole app for one process. Entering its lifespan builds everything; a configuration that cannot work fails there."""
+    metrics = Metrics(shared_metrics)
     logs = Logs(
-        LineWriter(STDOUT), now=time.time, level=settings.logging.level, redactor=Redactor(secrets_of(settings))
+        LineWriter(STDOUT, on_dropped=metrics.log_lines_dropped),
+        now=time.time,
+        level=settings.logging.level,
+        style=settings.logging.format,
+        redactor=Redactor(secrets_of(settings)),
     )
-    instruments = Instruments(logs, Metrics(shared_metrics), drain)
+    instruments = Instruments(logs, metrics, drain)
     rpc, document = Late(), Late()
     problems = logs.logger("health")
 

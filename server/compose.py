@@ -104,6 +104,8 @@ async def compose(settings: Settings, instruments: Instruments) -> AsyncIterator
             tier_of=tiers.key_of,
             on_unknown_tier=metrics.unknown_tier,
             on_failure=metrics.auth_failed,
+            clock=time.time,
+            monotonic=time.monotonic,
         )
         stack.push_async_callback(callers.aclose)
         calls = RunningCalls()

@@ -1,4 +1,4 @@
-"""The built-in, dated price book: genai-prices compiled to integers, once per model.
+"""The built-in, dated price book: genai-prices compiled to integers, once per model. Any: the source is untyped at run time.
 
 Its updater is never used: a price changes only as a versioned row.
 """
@@ -39,7 +39,7 @@ class Catalogue:
     def __init__(self, base_urls: Mapping[str, str]) -> None:
         """`base_urls` maps a configured provider's name to its base URL."""
         # Imported here: 2,300 models are read only where calls are priced.
-        from genai_prices.data_snapshot import get_snapshot  # noqa: PLC0415
+        from genai_prices.data_snapshot import get_snapshot  # noqa: PLC0415 - see above
 
         self._vendors = {vendor.id: vendor for vendor in get_snapshot().providers}
         self._by_name = {name: vendor for name, url in base_urls.items() if (vendor := self._by_url(url)) is not None}

@@ -1,7 +1,6 @@
 """From credential to Caller. It says who calls; what they may do is decided by the method and by entitlements."""
 
 import hashlib
-import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, assert_never  # Any: claims come from an issuer and hold any JSON
 
@@ -38,7 +37,7 @@ class Callers:
         tier_of: Callable[[str], str | None],
         on_unknown_tier: Callable[[str], None],
         on_failure: Callable[[str], None],
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float],
     ) -> None:
         self._keys = keys
         self._rules = _rules(auth) if keys is not None else None
@@ -65,12 +64,16 @@ class Callers:
         on_unknown_tier: Callable[[str], None],
         on_failure: Callable[[str], None],
         on_key_fetch: Callable[[bool], None] = lambda _: None,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float],
+        monotonic: Callable[[], float],
     ) -> "Callers":
-        """The callers of a configuration that was checked. `session` is asked only where keys come from a URL."""
+        """The callers of a configuration that was checked. `session` is asked only where keys come from a URL.
+
+        `clock` gives unix seconds and judges tokens; `monotonic` gives seconds and ages key sets.
+        """
         return cls(
             auth,
-            keys=_keys(auth, session, on_key_fetch),
+            keys=_keys(auth, session, on_key_fetch, monotonic),
             default_tier=default_tier,
             tier_of=tier_of,
             on_unknown_tier=on_unknown_tier,
@@ -149,7 +152,10 @@ def _rules(auth: "AuthSettings") -> "TokenRules":
 
 
 def _keys(
-    auth: "AuthSettings", session: "Callable[[], ClientSession]", on_fetch: Callable[[bool], None]
+    auth: "AuthSettings",
+    session: "Callable[[], ClientSession]",
+    on_fetch: Callable[[bool], None],
+    monotonic: Callable[[], float],
 ) -> "Keys | None":
     if not auth.has_key:
         return None
@@ -165,7 +171,7 @@ def _keys(
         refetch_seconds=auth.jwks_refetch_seconds,
         stale_seconds=auth.jwks_stale_seconds,
     )
-    return JwksKeys(auth.jwks_url, session=session(), monotonic=time.monotonic, limits=limits, on_fetch=on_fetch)
+    return JwksKeys(auth.jwks_url, session=session(), monotonic=monotonic, limits=limits, on_fetch=on_fetch)
 
 
 class ClaimReader:

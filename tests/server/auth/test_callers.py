@@ -104,6 +104,8 @@ async def test_a_server_without_keys_refuses_tokens_and_says_what_to_do(world: W
         tier_of=lambda name: name,
         on_unknown_tier=world.unknown_tiers.append,
         on_failure=world.failures.append,
+        clock=lambda: NOW,
+        monotonic=lambda: 0.0,
     )
     assert (await refused(callers, world.token())).slug == "tokens_off"
     assert world.failures == ["tokens_off"]
@@ -311,6 +313,8 @@ def test_no_two_tokens_and_no_two_configurations_share_a_place(one: str, other: 
             tier_of=lambda name: name,
             on_unknown_tier=lambda _: None,
             on_failure=lambda _: None,
+            clock=lambda: NOW,
+            monotonic=lambda: 0.0,
         )
 
     first, second = callers("one"), callers("two")
