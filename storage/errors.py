@@ -69,3 +69,7 @@ class StorageUnavailable(Fault):
 
 class StoreRefused(Exception):
     """The store cannot be opened as configured. Raised at start only; the message is one line that names the key."""
+
+
+class StoreInUse(StoreRefused):
+    """Another process has the store for itself: a server runs on it."""

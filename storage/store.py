@@ -1,6 +1,6 @@
 """The store as every floor above sees it: what can be kept and asked, whatever database is below. No SQL here."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Protocol
 
@@ -22,27 +22,11 @@ from storage.records.money import AMOUNT_MAX
 from storage.records.usage import UsageRow
 
 
-class Store(Protocol):
-    """What is kept, and the promises kept with it. Every method may raise StorageUnavailable; then nothing was written.
+class Reader(Protocol):
+    """What can be asked. Every method may raise StorageUnavailable.
 
     Reads see the last commit. Pages run from the newest row, on cursors that other commits do not shift.
     """
-
-    async def submit(self, command: Command) -> Outcome:
-        """Apply one command; it is durable when this returns. A refusal is an answer, not an exception."""
-        ...
-
-    async def submit_together(self, commands: Sequence[Command]) -> tuple[Done, ...] | Refusal:
-        """Apply all commands or none, in one commit. `Refusal.index` says which one was refused."""
-        ...
-
-    async def record_usage(self, row: UsageRow) -> None:
-        """Keep one usage row; it is durable when this returns. The same id again changes nothing."""
-        ...
-
-    async def sweep(self) -> int:
-        """Expire every hold and lot whose time has come; returns how many holds and accounts it went through."""
-        ...
 
     async def ping(self) -> None:
         """Return if the database answers."""
@@ -54,6 +38,13 @@ class Store(Protocol):
 
     async def system_balance(self, key: AccountKey) -> int:
         """What a system account received less what it gave."""
+        ...
+
+    async def totals(self, key: AccountKey) -> Mapping[str, int]:
+        """What ever moved on the account, by the code of the movement, signed; their sum is what is posted.
+
+        It walks all movements of the account: for a balance page, not for every call.
+        """
         ...
 
     async def lots(self, key: AccountKey, *, with_empty: bool = False) -> tuple[LotView, ...]:
@@ -99,8 +90,32 @@ class Store(Protocol):
         """Kept rows of a kind, the oldest first; of one key, or of all."""
         ...
 
+    async def kept_count(self, tenant: str, kinds: Sequence[str]) -> int:
+        """How many kept rows of these kinds there are: it grows with every one that becomes visible."""
+        ...
+
     async def verify(self) -> list[Check]:
         """Prove the ledger's invariants on one snapshot while traffic goes on."""
+        ...
+
+
+class Store(Reader, Protocol):
+    """What is kept, and the promises kept with it. Every method may raise StorageUnavailable; then nothing was written."""
+
+    async def submit(self, command: Command) -> Outcome:
+        """Apply one command; it is durable when this returns. A refusal is an answer, not an exception."""
+        ...
+
+    async def submit_together(self, commands: Sequence[Command]) -> tuple[Done, ...] | Refusal:
+        """Apply all commands or none, in one commit. `Refusal.index` says which one was refused."""
+        ...
+
+    async def record_usage(self, row: UsageRow) -> None:
+        """Keep one usage row; it is durable when this returns. The same id again changes nothing."""
+        ...
+
+    async def sweep(self) -> int:
+        """Expire every hold and lot whose time has come; returns how many holds and accounts it went through."""
         ...
 
 
@@ -123,3 +138,19 @@ async def open_store(url: str, *, clock_us: Callable[[], int]) -> AsyncIterator[
         raise StoreRefused("storage.url: PostgreSQL is not served by this build yet; use sqlite:///tollgate.db")
     else:
         raise StoreRefused(f"storage.url: {scheme!r} is not a known database; use sqlite:///path or postgresql://...")
+
+
+@asynccontextmanager
+async def open_reader(url: str, *, clock_us: Callable[[], int]) -> AsyncIterator[Reader]:
+    """Look into the store at `url` while a server may be running on it; nothing can be written and nothing is expired.
+
+    Raises: StoreRefused, one line naming `storage.url`, when there is nothing to read there.
+    """
+    scheme, separator, rest = url.partition("://")
+    if separator and scheme == "sqlite":
+        from storage.sql.sqlite.reading import open_sqlite_reader  # noqa: PLC0415  # only the backend that is named
+
+        with open_sqlite_reader(rest.removeprefix("/"), clock_us=clock_us) as reader:
+            yield reader
+    else:
+        raise StoreRefused(f"storage.url: {scheme!r} cannot be read by this build yet; use sqlite:///tollgate.db")

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from storage.errors import StoreRefused
+from storage.errors import StoreInUse, StoreRefused
 
 
 @contextmanager
@@ -21,7 +21,7 @@ def only_process(database: Path) -> Iterator[None]:
         ) from failed
     try:
         if not _take(handle):
-            raise StoreRefused(
+            raise StoreInUse(
                 f"storage.url: {database.name!r} is in use by another process; SQLite serves one, use PostgreSQL for more"
             )
         yield

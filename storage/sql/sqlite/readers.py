@@ -2,7 +2,7 @@
 # ruff: noqa: S608  # statements are built from our own column names, never from values
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from storage.errors import InvalidCursor
@@ -23,6 +23,8 @@ from storage.records.usage import UsageRow
 from storage.sql import ledger_rows as rows
 from storage.sql.sqlite.lane import unavailable
 from storage.sql.usage_rows import COLUMNS, from_columns
+
+# Any: columns come from the driver; the table gives their types.
 
 _KEY = "tenant=? AND owner_type=? AND owner_id=? AND kind=? AND asset=?"
 _ACCOUNT = f"SELECT {rows.ACCOUNT} FROM account WHERE {_KEY}"
@@ -52,6 +54,11 @@ _SYSTEM = (
     "SELECT coalesce(sum(s*(amount/1000000000)),0), coalesce(sum(s*(amount%1000000000)),0) FROM "
     "(SELECT 1 AS s, amount FROM transfer WHERE credit_account=:id AND kind IN (0,2,4) "
     "UNION ALL SELECT -1, amount FROM transfer WHERE debit_account=:id AND kind IN (0,2,4))"
+)
+_TOTALS = (
+    "SELECT code, sum(s*(amount/1000000000)), sum(s*(amount%1000000000)) FROM "
+    "(SELECT 1 AS s, code, amount FROM transfer WHERE credit_account=:id AND kind IN (0,2,4) "
+    "UNION ALL SELECT -1, code, amount FROM transfer WHERE debit_account=:id AND kind IN (0,2,4)) GROUP BY code"
 )
 _KEPT = f"SELECT id, {rows.KEPT} FROM kept WHERE tenant=:tenant AND kind=:kind"
 LAST = 2**63 - 1
@@ -96,6 +103,11 @@ class Readers:
         account.lots = [rows.lot_of(found) for found in self._all(_OPEN, (account.id,))]
         account.holds = {found[0]: rows.hold_of(found, account) for found in self._all(_HOLDS, (account.id,))}
         return account
+
+    def totals(self, key: AccountKey) -> dict[str, int]:
+        """What ever moved on the account, signed, by code."""
+        found = self._all(_TOTALS, {"id": self._id(key)})
+        return {code: int(whole) * 1_000_000_000 + int(part) for code, whole, part in found}
 
     def lots(self, key: AccountKey, *, with_empty: bool) -> tuple[LotView, ...]:
         """The account's lots in the order of spending."""
@@ -162,6 +174,12 @@ class Readers:
         asked = {"tenant": tenant, "kind": kind, "key": key}
         only = "" if key is None else " AND key=:key"
         return tuple(rows.kept_of(row) for row in self._all(f"{_KEPT}{only} ORDER BY id", asked))
+
+    def kept_count(self, tenant: str, kinds: Sequence[str]) -> int:
+        """How many kept rows of these kinds there are."""
+        places = ", ".join("?" * len(kinds))
+        ((count,),) = self._all(f"SELECT count(*) FROM kept WHERE tenant=? AND kind IN ({places})", (tenant, *kinds))
+        return int(count)
 
     def due(self, limit: int) -> tuple[list[tuple[str, int]], list[AccountKey]]:
         """Holds whose time has come (tenant, id) and accounts with lots past their expiry."""

@@ -1,0 +1,138 @@
+"""The reading half of the store on SQLite: over read-only connections, so that it also serves beside a running server."""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from storage.errors import StoreRefused
+from storage.records.kept import KeptRow
+from storage.records.ledger import (
+    AccountKey,
+    Balance,
+    Check,
+    HoldView,
+    LotView,
+    Page,
+    TransferView,
+    WindowKey,
+    WindowView,
+)
+from storage.records.usage import UsageRow
+from storage.sql.sqlite import connections, schema
+from storage.sql.sqlite.lane import unavailable
+from storage.sql.sqlite.readers import LAST, Readers
+from storage.sql.verify import verify
+
+
+class SqliteReader:
+    """Reads of one file. See `storage.store.Reader` for the promises."""
+
+    def __init__(self, path: Path, readers: Readers, clock_us: Callable[[], int]) -> None:
+        self._path = path
+        self._readers = readers
+        self._clock_us = clock_us
+
+    async def ping(self) -> None:
+        """Return if the file answers."""
+        self._readers.ping()
+
+    async def balance(self, key: AccountKey) -> Balance:
+        """The balance after the last commit."""
+        return self._readers.balance(key)
+
+    async def system_balance(self, key: AccountKey) -> int:
+        """What a system account received less what it gave."""
+        return self._readers.system_balance(key)
+
+    async def totals(self, key: AccountKey) -> Mapping[str, int]:
+        """What ever moved on the account, by code; in a thread of its own, because it may be long."""
+        return await asyncio.to_thread(_totals, self._path, self._clock_us, key)
+
+    async def lots(self, key: AccountKey, *, with_empty: bool = False) -> tuple[LotView, ...]:
+        """The account's lots in the order of spending."""
+        return self._readers.lots(key, with_empty=with_empty)
+
+    async def holds(self, key: AccountKey) -> tuple[HoldView, ...]:
+        """The account's open holds, oldest first."""
+        return self._readers.holds(key)
+
+    async def transfers(self, key: AccountKey, *, limit: int = 50, cursor: str | None = None) -> Page[TransferView]:
+        """The account's movements, newest first."""
+        return self._readers.transfers(key, limit, cursor)
+
+    async def windows(self, tenant: str, subject: str) -> tuple[WindowView, ...]:
+        """Every quota window of a subject, the newest period first."""
+        return self._readers.windows(tenant, subject)
+
+    async def window(self, key: WindowKey) -> WindowView:
+        """One quota window's counters."""
+        return self._readers.window(key)
+
+    async def accounts(
+        self, tenant: str, *, limit: int = 50, cursor: str | None = None
+    ) -> Page[tuple[AccountKey, Balance]]:
+        """The customers' accounts, oldest first."""
+        return self._readers.accounts(tenant, limit, cursor)
+
+    async def usage(
+        self,
+        tenant: str,
+        user_id: str | None,
+        *,
+        limit: int = 50,
+        cursor: str | None = None,
+        since_us: int = 0,
+        until_us: int = LAST,
+    ) -> Page[UsageRow]:
+        """Usage rows, newest first."""
+        return self._readers.usage(tenant, user_id, limit, cursor, since_us, until_us)
+
+    async def kept(self, tenant: str, kind: str, key: str | None = None) -> tuple[KeptRow, ...]:
+        """Kept rows of a kind, the oldest first; of one key, or of all."""
+        return self._readers.kept(tenant, kind, key)
+
+    async def kept_count(self, tenant: str, kinds: Sequence[str]) -> int:
+        """How many kept rows of these kinds there are."""
+        return self._readers.kept_count(tenant, kinds)
+
+    async def verify(self) -> list[Check]:
+        """Prove the ledger's invariants on one snapshot, in a thread of its own, while traffic goes on."""
+        return await asyncio.to_thread(_verify, self._path)
+
+
+def _verify(path: Path) -> list[Check]:
+    try:
+        with closing(connections.reader(path)) as connection:
+            connection.execute("BEGIN")
+            return verify(connection.execute)
+    except sqlite3.Error as failed:
+        raise unavailable(failed) from failed
+
+
+def _totals(path: Path, clock_us: Callable[[], int], key: AccountKey) -> Mapping[str, int]:
+    try:
+        with closing(connections.reader(path)) as connection:
+            return Readers(connection, clock_us).totals(key)
+    except sqlite3.Error as failed:
+        raise unavailable(failed) from failed
+
+
+@contextmanager
+def open_sqlite_reader(path: str, *, clock_us: Callable[[], int]) -> Iterator[SqliteReader]:
+    """Look into the file at `path`. Raises: StoreRefused when there is none, or its schema is not this program's."""
+    file = Path(path)
+    if not file.is_file():
+        raise StoreRefused(f"storage.url: there is no database {file.name!r} yet; start the server once")
+    try:
+        with closing(connections.reader(file)) as connection:
+            (found,) = connection.execute("PRAGMA user_version").fetchone()
+            if found != schema.VERSION:
+                raise StoreRefused(
+                    f"storage.url: the file has schema {found}, this program reads {schema.VERSION}; "
+                    "start the server of this version once"
+                )
+            yield SqliteReader(file, Readers(connection, clock_us), clock_us)
+    except sqlite3.Error as failed:
+        raise StoreRefused(f"storage.url: {file.name!r} cannot be read ({failed})") from failed
