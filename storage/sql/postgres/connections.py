@@ -84,7 +84,9 @@ async def connect_first(address: Address) -> Connection:
     try:
         return await connect(address)
     except (OSError, TimeoutError, ssl.SSLError) as failed:
-        raise StoreRefused(f"storage.url: PostgreSQL cannot be reached ({type(failed).__name__}); is it running there?") from failed
+        raise StoreRefused(
+            f"storage.url: PostgreSQL cannot be reached ({type(failed).__name__}); is it running there?"
+        ) from failed
     except Exception as failed:
         if is_driver_error(failed):
             (line, *_) = str(failed).splitlines() or [type(failed).__name__]

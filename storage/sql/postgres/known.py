@@ -21,6 +21,11 @@ _WINDOWS = select_by("quota_window", _WINDOW_KEY, f"id, {_WINDOW_KEY}")
 _WINDOW_NEW = insert("quota_window", rows.WINDOW, "ON CONFLICT DO NOTHING")
 
 
+def system_keys(tenant: str, asset: str) -> list[AccountKey]:
+    """The keys of the system accounts of a tenant and asset."""
+    return [AccountKey(tenant, "system", "", kind, asset) for kind in SYSTEM_KINDS]
+
+
 class Block:
     """Ids that no other process gives."""
 
@@ -72,12 +77,27 @@ class Known:
         if state.next_transfer_id > self._transfers.end or state.next_lot_id > self._lots.end:
             raise OverflowError("a batch wrote more rows than half a block of ids")
 
+    def remember(self, state: State) -> None:
+        """After the commit: whose the new holds are."""
+        changes = state.changes
+        for hold in changes.holds_new:
+            self.hold_accounts[hold.id] = hold.account.id
+        for hold_id in changes.holds_closed:
+            self.hold_accounts.pop(hold_id, None)
+
+    async def learn_systems(self, connection: Connection, places: Iterable[tuple[str, str]]) -> None:
+        """Know the ids of the system accounts of these tenants and assets."""
+        await self._make_known(connection, {key for place in places for key in system_keys(*place)})
+
     async def _learn_accounts(self, connection: Connection, keys: Iterable[AccountKey]) -> None:
+        new = {key for key in keys if key not in self.accounts}
+        for place in {(key.tenant, key.asset) for key in new}:
+            new.update(system_keys(*place))  # first or together: where an account is, its system accounts are
+        await self._make_known(connection, new)
+
+    async def _make_known(self, connection: Connection, keys: Iterable[AccountKey]) -> None:
         known = self.accounts
-        new = {key for key in keys if key not in known}
-        for tenant, asset in {(key.tenant, key.asset) for key in new}:
-            system = (AccountKey(tenant, "system", "", kind, asset) for kind in SYSTEM_KINDS)
-            new.update(key for key in system if key not in known)
+        new = [key for key in keys if key not in known]
         if not new:
             return
         await self._find_accounts(connection, new)

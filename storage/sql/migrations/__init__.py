@@ -1,0 +1,1 @@
+"""The schema's history: one revision per change, up and down, for both databases."""

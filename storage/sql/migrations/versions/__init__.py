@@ -1,0 +1,1 @@
+"""Revisions, oldest first. A revision that was released is never edited."""

