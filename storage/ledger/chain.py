@@ -7,6 +7,8 @@ from typing import Any
 
 import orjson
 
+# Any: a transfer is hashed as its columns, whose types the table gives.
+
 GENESIS = "0" * 64
 
 

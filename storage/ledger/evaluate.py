@@ -14,6 +14,8 @@ from storage.ledger.lots import expire_lots
 from storage.ledger.state import State
 from storage.records import commands as c
 
+# Any: each handler takes its own command; the table pairs them, and a test sends every kind.
+
 
 @dataclass(frozen=True, slots=True)
 class Group:

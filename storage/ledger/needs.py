@@ -9,6 +9,8 @@ from storage.ledger.state import IdempotencyKey, LotKey, State
 from storage.records import commands as c
 from storage.records.ledger import AccountKey, WindowKey
 
+# Any: each function takes its own command; the table pairs them.
+
 
 @dataclass(slots=True)
 class Needs:

@@ -22,6 +22,8 @@ from storage.records.kept import KeptRow
 from storage.records.ledger import AccountKey, WindowKey
 from storage.records.usage import UsageRow
 
+# Any: the journal keeps rows of every kind with what their own `save` gave.
+
 IdempotencyKey: TypeAlias = tuple[str, str, str]
 """Tenant, scope, key."""
 LotKey: TypeAlias = tuple[str, str, str]

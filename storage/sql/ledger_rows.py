@@ -19,6 +19,8 @@ from storage.records.ledger import (
     WindowView,
 )
 
+# Any: columns come from a driver; the table gives their types.
+
 ACCOUNT = "id, tenant, owner_type, owner_id, kind, asset, posted, held, overdraft, state, version"
 TRANSFER = (
     "id, tenant, group_id, debit_account, credit_account, amount, kind, code, pending_id, related_id, ref, note, "

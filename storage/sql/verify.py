@@ -13,6 +13,8 @@ from storage.ledger.chain import GENESIS, link
 from storage.records.ledger import Check
 from storage.sql.ledger_rows import TRANSFER
 
+# Any: columns come from a driver; the table gives their types.
+
 Rows: TypeAlias = Iterable[tuple[Any, ...]]
 Select: TypeAlias = Callable[[str], Rows]
 """Runs one statement in the snapshot that all checks share."""

@@ -9,6 +9,8 @@ from typing import Any, TypeVar
 
 from storage.errors import StorageUnavailable
 
+# Any: the lane carries commands and outcomes of every kind and looks into none.
+
 BATCH_MAX = 512
 T = TypeVar("T")
 

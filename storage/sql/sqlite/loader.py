@@ -10,6 +10,8 @@ from storage.ledger.state import State
 from storage.records.ledger import SYSTEM_KINDS, AccountKey, WindowKey
 from storage.sql import ledger_rows as rows
 
+# Any: columns come from the driver; the table gives their types.
+
 CHARGE_CODES = ("usage", "late_usage", "expire")
 _ACCOUNT = f"SELECT {rows.ACCOUNT} FROM account WHERE tenant=? AND owner_type=? AND owner_id=? AND kind=? AND asset=?"
 _ACCOUNT_BY_ID = f"SELECT {rows.ACCOUNT} FROM account WHERE id=?"
