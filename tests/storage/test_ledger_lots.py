@@ -174,3 +174,12 @@ async def test_work_begun_after_a_lot_expired_never_spends_it(store: Store, cloc
     assert {lot.source_ref: lot.remaining for lot in await store.lots(ADA)} == {"old": 100}
     await done(store, settle(held, 100))
     assert (await store.balance(ADA)).posted == 0
+
+
+async def test_an_overdraft_in_use_is_not_taken_away_by_a_smaller_one(store: Store, clock: Clock) -> None:
+    held = await done(store, hold(clock, 10, overdraft=20))
+    await done(store, settle(held, 10))
+    assert (await done(store, hold(clock, 0, overdraft=0))).overdraft == 10
+    assert (await refused(store, hold(clock, 1, overdraft=0))).reason == "insufficient"
+    await done(store, grant(ADA, 15))
+    assert (await done(store, hold(clock, 0, overdraft=0))).overdraft == 0
