@@ -10,9 +10,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from server.config_errors import OperatorError
 from server.drain import Drain
+from storage.errors import StoreRefused
 
 CLOSING_SECONDS: Final = 10.0
 """For cancelled calls to close their tabs before the stores close."""
+
+_CORRECTABLE: Final = (OperatorError, StoreRefused)
 
 
 class Leaving:
@@ -27,6 +30,8 @@ class Leaving:
         self._drain_seconds = drain_seconds
         self._is_worker = is_worker
         self._departure: asyncio.Task[None] | None = None
+        self.refusal: str | None = None
+        """Why the start failed, where the operator can correct it: one line."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve; around the lifespan, listen for signals."""
@@ -45,8 +50,9 @@ class Leaving:
         async def send_noted(message: Message) -> None:
             if message["type"] == "lifespan.startup.complete":
                 self._take_signals()
-            elif message["type"] == "lifespan.startup.failed" and isinstance(wrong := sys.exception(), OperatorError):
-                message = {**message, "message": str(wrong)}  # whoever starts it needs the line, not the traceback
+            elif message["type"] == "lifespan.startup.failed" and isinstance(wrong := sys.exception(), _CORRECTABLE):
+                self.refusal = str(wrong)
+                message = {**message, "message": self.refusal}  # whoever starts it needs the line, not the traceback
             await send(message)
 
         await self._app(scope, receive_late, send_noted)

@@ -5,11 +5,13 @@ finish within `drain_seconds`; then the listener closes, what still runs is canc
 call has closed its tab. A second signal skips all of it.
 """
 
+import logging
 import os
 import socket
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from signal import SIGINT, SIGTERM, getsignal, signal
 from typing import Final
@@ -24,6 +26,7 @@ from server.config_sections import ServerSettings
 from server.drain import Drain
 from server.leaving import Leaving
 from server.metrics import SHARED_DIRECTORY_VARIABLE, forget_process
+from server.slow_heads import BoundedHeads
 
 CONFIG_FILE_VARIABLE: Final = "TOLLGATE_CONFIG_FILE"
 """Tells a worker which file to load. Only `serve` sets it."""
@@ -37,6 +40,10 @@ MakeApp = Callable[[Settings, Drain], ASGIApp]
 
 class CannotListen(OperatorError):
     """The address cannot be opened. The message names it and says what to do."""
+
+
+class CannotStart(OperatorError):
+    """What the app needs cannot be had as configured. The message names the setting and says what to do."""
 
 
 def config_file(environ: Mapping[str, str]) -> Path | None:
@@ -53,7 +60,7 @@ def serve(
     worker_factory: str = WORKER_FACTORY,
     on_listen: Callable[[str, int], None] | None = None,
 ) -> None:
-    """Serve until a signal says leave. Raises: CannotListen.
+    """Serve until a signal says leave. Raises: CannotListen, CannotStart.
 
     `file`: where the settings came from; with several workers each one loads it again. `make_app` builds the app of a single
     process (None: `server.app.create_app`); `worker_factory` names the zero-argument function that builds each worker's.
@@ -69,7 +76,25 @@ def serve(
         if server.workers > 1:
             _serve_workers(server, listener, str(file), worker_factory)
         else:
-            uvicorn.Server(_config(_leaving(settings, make_app or _default_app()), server)).run(sockets=[listener])
+            _serve_alone(_leaving(settings, make_app or _default_app()), server, listener)
+
+
+def _serve_alone(app: Leaving, server: ServerSettings, listener: socket.socket) -> None:
+    def says_more(record: logging.LogRecord) -> bool:
+        del record
+        return app.refusal is None
+
+    # What uvicorn says of a start that was refused is said better, once, by whoever catches CannotStart.
+    logger = logging.getLogger("uvicorn.error")
+    logger.addFilter(says_more)
+    try:
+        uvicorn.Server(_config(app, server)).run(sockets=[listener])
+    except SystemExit:
+        if app.refusal is None:
+            raise
+        raise CannotStart(app.refusal) from None
+    finally:
+        logger.removeFilter(says_more)
 
 
 def worker_app(environ: Mapping[str, str], make_app: MakeApp) -> ASGIApp:
@@ -83,7 +108,7 @@ def _default_app() -> MakeApp:
     return create_app
 
 
-def _leaving(settings: Settings, make_app: MakeApp, *, is_worker: bool = False) -> ASGIApp:
+def _leaving(settings: Settings, make_app: MakeApp, *, is_worker: bool = False) -> Leaving:
     drain = Drain()
     return Leaving(
         make_app(settings, drain),
@@ -126,7 +151,7 @@ def _config(app: ASGIApp | str, server: ServerSettings) -> uvicorn.Config:
         factory=isinstance(app, str),
         workers=server.workers,
         loop="uvloop",
-        http="httptools",
+        http=partial(BoundedHeads, head_seconds=server.read_timeout_seconds),  # type: ignore[arg-type]  # it only calls it
         ws="websockets-sansio",
         ws_max_size=server.body_bytes_max,
         ws_ping_interval=server.ping_seconds,
