@@ -26,6 +26,17 @@ Filled = Annotated[SecretStr, AfterValidator(_filled)]
 """A secret that is not empty. It never prints."""
 
 
+def _header_value(value: SecretStr) -> SecretStr:
+    said = SecretStr(value.get_secret_value().strip())
+    if not (said.get_secret_value().isascii() and said.get_secret_value().isprintable()):
+        raise ValueError("is sent as a header, so it must be one line of printable ASCII characters")
+    return said
+
+
+HeaderValue = Annotated[SecretStr, AfterValidator(_header_value)]
+"""A secret that is sent in a header. Space around it, such as the line end of its file, is no part of it."""
+
+
 class Section(BaseModel):
     """What all sections share: unknown keys are refused, nothing changes later, no error repeats a value."""
 
@@ -176,7 +187,7 @@ class ProviderSettings(Section):
 
     kind: Kind
     """May be left out where the name itself is a kind."""
-    api_key: Filled | None = None
+    api_key: Annotated[Filled, AfterValidator(_header_value)] | None = None
     """None: only callers with an own key are served by it (or a server that asks for none)."""
     base_url: Annotated[str, AfterValidator(lambda url: url.rstrip("/"))] = ""
     """Empty in the file: the vendor's own."""
@@ -189,7 +200,7 @@ class ProviderSettings(Section):
     retries_first_byte: bool = False
     """Also repeat a stream whose first byte did not come in time; the vendor may charge for both."""
     max_concurrency: Annotated[int, Field(ge=1, le=100_000)] = 256
-    headers: dict[str, SecretStr] = Field(default_factory=dict)
+    headers: dict[str, HeaderValue] = Field(default_factory=dict)
     """Sent with every request; values count as secrets."""
     breaker_failures: Annotated[int, Field(ge=1, le=10_000)] = 5
     """Failures in a row after which the provider is left alone."""
