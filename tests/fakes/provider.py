@@ -245,7 +245,7 @@ class _Connection(asyncio.Protocol):
         self._done()
 
     async def _send(self, script: Script, data: bytes) -> None:
-        size = script.pieces or len(data)
+        size = script.pieces or max(1, len(data))
         for start in range(0, len(data), size):
             self._transport.write(chunk_of(data[start : start + size]))
             if script.pieces:

@@ -1,0 +1,115 @@
+"""What surrounds JSON-RPC: statuses, headers, CORS, operations, the description of the methods."""
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.journeys.sockets import exchanged
+from tests.journeys.world import Client
+
+PING = b'{"jsonrpc":"2.0","id":1,"method":"ping"}'
+JSON = {"content-type": "application/json"}
+
+
+@pytest.mark.parametrize(
+    ("method", "headers", "status"),
+    [
+        ("GET", {}, 405),
+        ("PUT", JSON, 405),
+        ("DELETE", JSON, 405),
+        ("POST", {"content-type": "text/plain"}, 415),
+        ("POST", {"content-type": "application/json; charset=utf-16"}, 415),
+        ("POST", {**JSON, "content-encoding": "gzip"}, 415),
+        ("POST", {**JSON, "accept": "image/png"}, 406),
+        ("POST", {**JSON, "accept": "application/json;q=0"}, 406),
+        ("POST", JSON, 200),
+    ],
+)
+async def test_statuses_around_the_rpc(client: Client, method: str, headers: dict[str, str], status: int) -> None:
+    async with client.http.request(method, f"{client.server.url}/rpc", data=PING, headers=headers) as reply:
+        assert reply.status == status
+        body = json.loads(await reply.read())
+        assert body["jsonrpc"] == "2.0"
+        if status == 405:
+            assert "POST" in reply.headers["allow"]
+        for name in ("x-request-id", "x-content-type-options", "cache-control", "content-security-policy"):
+            assert name in reply.headers
+
+
+async def test_a_body_above_the_limit_is_refused_by_its_length_alone(client: Client) -> None:
+    head = b"POST /rpc HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 5000000\r\n\r\n["
+    status, _, body = await exchanged(client.server.port, head)
+    assert status == 413
+    assert json.loads(body)["error"]["data"]["reason"] == "body_too_large"
+
+
+async def test_a_caller_may_name_its_exchange_but_only_with_a_plain_word(client: Client) -> None:
+    for sent, is_taken in (("my-id.1", True), ("a" * 128, True), ("a" * 129, False), ("a b", False), ("\u00fc", False)):
+        async with client.http.post(
+            f"{client.server.url}/rpc", data=PING, headers={**JSON, "x-request-id": sent}
+        ) as reply:
+            assert (reply.headers["x-request-id"] == sent) is is_taken
+
+
+async def test_cors_is_for_the_configured_origins(client: Client) -> None:
+    ask = {"access-control-request-method": "POST", "access-control-request-headers": "authorization,content-type"}
+    for origin, is_allowed in (("https://app.example.com", True), ("https://evil.example", False)):
+        async with client.http.options(f"{client.server.url}/rpc", headers={"origin": origin, **ask}) as reply:
+            assert (reply.headers.get("access-control-allow-origin") == origin) is is_allowed
+            assert reply.ok is is_allowed
+        async with client.http.post(f"{client.server.url}/rpc", data=PING, headers={**JSON, "origin": origin}) as reply:
+            assert (reply.headers.get("access-control-allow-origin") == origin) is is_allowed
+            if is_allowed:
+                exposed = reply.headers["access-control-expose-headers"].lower()
+                assert "x-request-id" in exposed
+                assert "retry-after" in exposed
+
+
+@pytest.mark.parametrize("path", ["/livez", "/health", "/readyz", "/ready"])
+async def test_a_balancer_may_ask(client: Client, path: str) -> None:
+    async with client.http.get(f"{client.server.url}{path}") as reply:
+        assert reply.status == 200
+        assert reply.headers["cache-control"] == "no-store"
+
+
+async def test_metrics_count_calls_by_method(client: Client) -> None:
+    await client.result("ping")
+    await client.error("not.a\nmethod")
+    async with client.http.get(f"{client.server.url}/metrics") as reply:
+        text = await reply.text()
+    assert 'tollgate_calls_total{door="rpc",method="ping",outcome="ok",reason=""}' in text
+    assert "not.a" not in text
+
+
+async def test_the_description_is_the_same_in_both_places(client: Client) -> None:
+    async with client.http.get(f"{client.server.url}/openrpc.json") as reply:
+        assert await reply.json() == await client.result("rpc.discover", token="")
+
+
+async def test_every_method_answers_sanely_to_whatever_it_gets(client: Client) -> None:
+    described = await client.result("rpc.discover")
+    names = [method["name"] for method in described["methods"]]
+    assert {"executeAIRequest", "listProviders", "listAllowedModels", "validateProvider", "health", "ping"} <= set(
+        names
+    )
+    odd: list[Any] = [{}, [], [None] * 3, [[]], {"": 1}, {"id": []}, {"content": None, "provider": 7}, {"userId": "x"}]
+    for name in names:
+        for params in odd:
+            for token in (None, ""):
+                reply = await client.call(name, params, token=token)
+                assert (
+                    ("result" in reply)
+                    or reply["error"]["code"] in range(-32602, -32600)
+                    or (-32020 < reply["error"]["code"] <= -32001)
+                ), (name, params, reply)
+
+
+async def test_the_list_of_providers_and_models_is_the_configured_one(client: Client) -> None:
+    providers = await client.result("listProviders")
+    assert {p["name"] for p in providers["providers"]} >= {"openai", "anthropic", "google", "compatible"}
+    models = await client.result("listAllowedModels", {"provider": "anthropic"})
+    assert "fake" in models["models"]
+    said = await client.result("validateProvider", {"provider": "google", "apiKey": "bad-key"})
+    assert said["isValid"] is False
+    assert (await client.result("validateProvider", {"provider": "google", "apiKey": "good"}))["isValid"] is True
