@@ -14,6 +14,7 @@ WATCH_AFTER_SECONDS: Final = 0.03
 LINGER_SECONDS: Final = 1.0
 """For a refused body to arrive, so that the answer is read before the connection is closed."""
 LINGER_BYTES_MAX: Final = 16 * 1024 * 1024
+_TOO_SLOW: Final = 408
 
 _JSON_TYPES: Final = frozenset({b"application/json", b"application/json-rpc"})
 _HEADERS: Final = ((b"content-type", b"application/json"), (b"cache-control", b"no-store"))
@@ -71,7 +72,7 @@ class Sender:
         said = [*_HEADERS, *refused.headers, (b"content-length", b"%d" % len(body)), (b"connection", b"close")]
         await self.send({"type": "http.response.start", "status": refused.status, "headers": said})
         await self.send({"type": "http.response.body", "body": body, "more_body": True})
-        left = LINGER_BYTES_MAX
+        left = 0 if refused.status == _TOO_SLOW else LINGER_BYTES_MAX
         try:
             async with asyncio.timeout(LINGER_SECONDS):
                 while left > 0:
@@ -181,15 +182,16 @@ async def read_body(receive: Receive, limits: RpcLimits) -> bytes:
             message = await _part(receive)
             if not message.get("more_body", False):
                 return _bounded(message.get("body", b""), limits)
-            body = bytearray(message.get("body", b""))
-            while message.get("more_body", False):
-                message = await _part(receive)
+            body = bytearray()
+            while True:
                 body += message.get("body", b"")
                 _bounded(body, limits)
-            return bytes(body)
+                if not message.get("more_body", False):
+                    return bytes(body)
+                message = await _part(receive)
     except TimeoutError:
         detail = f"The body did not arrive within {limits.read_timeout_seconds:g} seconds."
-        raise Refused(408, "request_timeout", detail) from None
+        raise Refused(_TOO_SLOW, "request_timeout", detail) from None
 
 
 async def _part(receive: Receive) -> Message:

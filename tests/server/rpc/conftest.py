@@ -16,7 +16,7 @@ from methods.progress import ProgressSink, RunStarted
 from monetization.callers import Caller
 from monetization.calls import Call
 from server.rpc import RpcDoor
-from server.rpc_calls import RpcLimits
+from server.rpc_calls import RpcLimits, Serve
 from server.running import RunningCalls
 
 
@@ -51,18 +51,25 @@ class World:
 
     calls: list[Call] = field(default_factory=list)
     crashed: list[str] = field(default_factory=list)
+    called: asyncio.Event = field(default_factory=asyncio.Event)
     started: asyncio.Event = field(default_factory=asyncio.Event)
     left: asyncio.Event = field(default_factory=asyncio.Event)
+    left_at: float = 0.0
+    """Of the loop's clock: when a waiting call was cancelled."""
     running: RunningCalls = field(default_factory=RunningCalls)
     is_draining: bool = False
+    handlers: dict[str, Serve] = field(default_factory=dict)
     catalog: Catalog = field(
         default_factory=lambda: Catalog([Method(f.__name__, f, Access.PUBLIC) for f in (ping, subtract, crash)])
     )
 
     async def serve(self, call: Call, sink: ProgressSink | None) -> Answer:
         self.calls.append(call)
+        self.called.set()
         caller = Caller("subscription", user_id=call.credential.value or "nobody")
         with self.running.track(caller, call):
+            if call.method in self.handlers:
+                return await self.handlers[call.method](call, sink)
             match call.method:
                 case "wait" | "partial":
                     if sink is not None:
@@ -73,6 +80,7 @@ class World:
                     try:
                         await asyncio.Event().wait()
                     finally:
+                        self.left_at = asyncio.get_running_loop().time()
                         self.left.set()
                 case "talk":
                     assert sink is not None
