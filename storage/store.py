@@ -121,7 +121,7 @@ class Store(Reader, Protocol):
 
 @asynccontextmanager
 async def open_store(url: str, *, clock_us: Callable[[], int]) -> AsyncIterator[Store]:
-    """Open the store at `url`: `sqlite:///path`, `sqlite://` (private, gone at the end).
+    """Open the store at `url`: `sqlite:///path`, `sqlite://` (private, gone at the end) or `postgresql://...`.
 
     `clock_us` gives microseconds since 1970 UTC; the store knows no other clock. Holds whose time has come are
     expired before this yields.
@@ -135,7 +135,10 @@ async def open_store(url: str, *, clock_us: Callable[[], int]) -> AsyncIterator[
         async with open_sqlite(rest.removeprefix("/"), clock_us=clock_us) as store:
             yield store
     elif separator and scheme in {"postgresql", "postgres"}:
-        raise StoreRefused("storage.url: PostgreSQL is not served by this build yet; use sqlite:///tollgate.db")
+        from storage.sql.postgres.store import open_postgres  # noqa: PLC0415  # only the backend that is named
+
+        async with open_postgres(url, clock_us=clock_us) as shared:
+            yield shared
     else:
         raise StoreRefused(f"storage.url: {scheme!r} is not a known database; use sqlite:///path or postgresql://...")
 
@@ -152,5 +155,10 @@ async def open_reader(url: str, *, clock_us: Callable[[], int]) -> AsyncIterator
 
         with open_sqlite_reader(rest.removeprefix("/"), clock_us=clock_us) as reader:
             yield reader
+    elif separator and scheme in {"postgresql", "postgres"}:
+        from storage.sql.postgres.store import open_postgres_reader  # noqa: PLC0415  # only the backend that is named
+
+        async with open_postgres_reader(url, clock_us=clock_us) as shared:
+            yield shared
     else:
-        raise StoreRefused(f"storage.url: {scheme!r} cannot be read by this build yet; use sqlite:///tollgate.db")
+        raise StoreRefused(f"storage.url: {scheme!r} is not a known database; use sqlite:///path or postgresql://...")

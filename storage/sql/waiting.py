@@ -1,4 +1,4 @@
-"""What a writer lane tells those who wait: outcomes, errors, and the fault of a database that cannot write. Common to all lanes."""
+"""What a writer lane tells those who wait: outcomes, and the faults of a database that cannot write. Common to all lanes."""
 
 import asyncio
 from collections.abc import Sequence

@@ -28,6 +28,10 @@ TUNED = (
 )  # fmt: skip
 
 
+_TRUNCATE = """DO $$ BEGIN EXECUTE (SELECT 'TRUNCATE ' || string_agg(quote_ident(tablename), ', ') || ' RESTART IDENTITY'
+FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'alembic_version'); END $$"""
+
+
 class NoPostgres(Exception):
     """This machine cannot run one; the message says why."""
 
@@ -45,24 +49,25 @@ class Server:
         self._options = options
         self._numbers = count(1)
         self._process: subprocess.Popen[bytes] | None = None
-        self._templates: set[str] = set()
+        self._has_template = False
+        self._cleaned: str | None = None
 
     def _command(self, name: str, *arguments: str) -> list[str]:
         return [*self._before, str(self._binaries / name), *arguments]
 
-    def _run(self, name: str, *arguments: str) -> str:
+    def _run(self, *command: str) -> str:
         done = subprocess.run(
-            self._command(name, *arguments), user=self._user, group=self._user, capture_output=True, text=True,
+            command, user=self._user, group=self._user, capture_output=True, text=True,
             check=False, cwd=self.folder,
         )  # fmt: skip
         if done.returncode:
-            raise NoPostgres(f"{name}: {done.stderr.strip()[-300:]}")
+            raise NoPostgres(f"{command[-1]}: {done.stderr.strip()[-300:]}")
         return done.stdout
 
     def create(self) -> None:
         """Make the cluster."""
-        self._run("initdb", "-D", str(self.folder / "data"), "-U", "tollgate", "-A", "trust", "-E", "UTF8", "--no-sync",
-                  "--locale=C")  # fmt: skip
+        self._run(*self._command("initdb", "-D", str(self.folder / "data"), "-U", "tollgate", "-A", "trust", "-E", "UTF8",
+                                 "--no-sync", "--locale=C"))  # fmt: skip
 
     def start(self) -> None:
         """Start, and return when it answers."""
@@ -79,20 +84,15 @@ class Server:
 
     def _answers(self) -> bool:
         return not subprocess.run(
-            self._command("pg_isready", "-q", "-t", "1", "-h", str(self.folder)), user=self._user, group=self._user,
+            [str(self._binaries / "pg_isready"), "-q", "-t", "1", "-h", str(self.folder)], user=self._user, group=self._user,
             capture_output=True, check=False, cwd=self.folder,
         ).returncode  # fmt: skip
-
-    def _postmaster(self) -> int:
-        """The server's own id; under `unshare` it is a child of the process that was started."""
-        assert self._process is not None
-        return self._process.pid
 
     def kill(self) -> None:
         """End it at once, as a crash does, with all its processes."""
         if self._process is None:
             return
-        os.kill(self._postmaster(), signal.SIGKILL)
+        self._process.kill()
         self._process.wait(START_SECONDS_MAX)
         self._process = None
 
@@ -112,7 +112,7 @@ class Server:
         """End it without waiting for clients."""
         if self._process is None:
             return
-        os.kill(self._postmaster(), signal.SIGQUIT)
+        self._process.send_signal(signal.SIGQUIT)
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(START_SECONDS_MAX)
         self._process = None
@@ -125,8 +125,8 @@ class Server:
 
     def query(self, statement: str, database: str = "postgres") -> list[list[str]]:
         """Run one statement and return its rows as texts."""
-        found = self._run("psql", "-h", str(self.folder), "-U", "tollgate", "-d", database, "-v", "ON_ERROR_STOP=1", "-q",
-                          "-AtF", "\t", "-c", statement)  # fmt: skip
+        found = self._run(str(self._binaries / "psql"), "-h", str(self.folder), "-U", "tollgate", "-d", database, "-v",
+                          "ON_ERROR_STOP=1", "-q", "-AtF", "\t", "-c", statement)  # fmt: skip
         return [line.split("\t") for line in found.splitlines()]
 
     def empty(self) -> str:
@@ -137,19 +137,27 @@ class Server:
 
     def fresh(self) -> str:
         """The address of a new database with the schema of today."""
-        if "migrated" not in self._templates:
+        if not self._has_template:
             from storage.sql.migrating import migrate  # noqa: PLC0415  # heavy
 
             self.query("CREATE DATABASE migrated")
             migrate(self.url("migrated"))
-            self._templates.add("migrated")
+            self._has_template = True
         name = f"test_{next(self._numbers)}"
         self.query(f"CREATE DATABASE {name} TEMPLATE migrated")
         return self.url(name)
 
+    def cleaned(self) -> str:
+        """The address of a database with the schema of today and without a row: the same one each time, so only for one user."""
+        if self._cleaned is None:
+            self._cleaned = self.fresh()
+        else:
+            self.query(_TRUNCATE, self.database(self._cleaned))
+        return self._cleaned
+
     def database(self, url: str) -> str:
         """The name of the database of an address that this server gave."""
-        return url.split("?")[0].rsplit("/", 1)[1]
+        return url.partition("?")[0].rpartition("/")[2]
 
 
 def _folders() -> tuple[Path, Path]:

@@ -1,11 +1,15 @@
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from storage.store import Store, open_store
+from tests.fakes.postgres import Server, postgres
 
-BACKENDS = ["sqlite"]
+__all__ = ["postgres"]  # a fixture
+
+BACKENDS = ["sqlite", "postgres"]
 """Every promise of the ledger is tested on each of these."""
 
 
@@ -34,7 +38,11 @@ def clock() -> Clock:
 @pytest.fixture(params=BACKENDS)
 async def store(request: pytest.FixtureRequest, clock: Clock, tmp_path: Path) -> AsyncIterator[Store]:
     """A fresh store; whatever a test did, the nine invariants hold afterwards."""
-    urls = {"sqlite": f"sqlite:///{tmp_path / 'ledger.db'}"}
-    async with open_store(urls[request.param], clock_us=clock) as opened:
+    if request.param == "postgres":
+        server: Server = request.getfixturevalue("postgres")
+        url = await asyncio.to_thread(server.cleaned)
+    else:
+        url = f"sqlite:///{tmp_path / 'ledger.db'}"
+    async with open_store(url, clock_us=clock) as opened:
         yield opened
         assert [check for check in await opened.verify() if not check.is_ok] == []

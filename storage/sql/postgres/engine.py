@@ -12,7 +12,7 @@ from storage.errors import StorageUnavailable
 from storage.ledger.evaluate import Group, evaluate
 from storage.ledger.needs import missing
 from storage.ledger.state import State
-from storage.records.commands import Command, Refusal
+from storage.records.commands import Command
 from storage.sql.postgres.connections import Connection, sqlstate
 from storage.sql.postgres.known import Known
 from storage.sql.postgres.loader import Loader
@@ -30,8 +30,8 @@ BEGIN = (
     "set_config('idle_in_transaction_session_timeout','15s',true), "
     "CASE current_setting('synchronous_commit') WHEN 'off' THEN set_config('synchronous_commit','on',true) END"
 )
-"""Settings of this transaction alone, so that they pass a transaction pooler: every statement is answered by an index whatever the
-planner last learned of a young table, a stopped process cannot keep its locks, and a commit is durable."""
+"""Settings of this transaction alone, so that they pass a transaction pooler: every statement is answered by an index, whatever
+the planner last learned of a young table; a stopped process cannot keep its locks; and a commit is durable."""
 _UNSTORABLE = ("22021", "22P05")
 """A text holds a character that the database cannot store. Source: PostgreSQL, appendix A."""
 
@@ -63,11 +63,7 @@ class Engine:
         try:
             return (await self._apply([command], is_cleaned=True))[0]
         except Exception as again:  # noqa: BLE001  # it belongs to the one who waits for this command
-            return (
-                Refusal("invalid", {"detail": "a name holds a NUL or half a character"})
-                if _is_unstorable(again)
-                else again
-            )
+            return ValueError("a name holds a NUL or half a character") if _is_unstorable(again) else again
 
     async def _apply(self, commands: Sequence[Command | Group], *, is_cleaned: bool) -> list[object]:
         for attempt in range(1, ATTEMPTS + 1):
@@ -76,7 +72,7 @@ class Engine:
                 return await self._transaction(connection, commands, is_cleaned=is_cleaned)
             except StorageUnavailable:
                 raise
-            except Exception as failed:
+            except Exception as failed:  # noqa: BLE001  # sorted by what it means for the batch, and raised again where it must
                 await self._undo(failure_of(failed, connection), failed, is_last=attempt == ATTEMPTS)
         raise AssertionError("the last attempt returns or raises")
 

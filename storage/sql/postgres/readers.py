@@ -1,7 +1,7 @@
-"""Reads and pages on PostgreSQL: each sees the last commit and waits for no writer."""
+"""The reading half of the store on PostgreSQL: each read sees the last commit and waits for no writer."""
 # ruff: noqa: S608  # statements are built from our own column names, never from values
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from storage.ledger.lots import expirable
@@ -9,6 +9,7 @@ from storage.records.kept import KeptRow
 from storage.records.ledger import (
     AccountKey,
     Balance,
+    Check,
     HoldView,
     LotView,
     Page,
@@ -21,6 +22,7 @@ from storage.sql import ledger_rows as rows
 from storage.sql.paging import LAST, numbers
 from storage.sql.postgres.connections import Connection
 from storage.sql.postgres.pool import Pool
+from storage.sql.postgres.verifying import verify_over
 from storage.sql.usage_rows import COLUMNS, from_columns
 
 
@@ -66,6 +68,12 @@ _SYSTEM = (
     f"(SELECT 1 AS s, amount FROM transfer WHERE credit_account={_ID} AND kind IN (0,2,4) "
     f"UNION ALL SELECT -1, amount FROM transfer WHERE debit_account={_ID} AND kind IN (0,2,4)) t"
 )
+_TOTALS = (
+    "SELECT code, sum(s*(amount/1000000000)), sum(s*(amount%1000000000)) FROM "
+    f"(SELECT 1 AS s, code, amount FROM transfer WHERE credit_account={_ID} AND kind IN (0,2,4) "
+    f"UNION ALL SELECT -1, code, amount FROM transfer WHERE debit_account={_ID} AND kind IN (0,2,4)) t GROUP BY code"
+)
+_KEPT_COUNT = "SELECT count(*) FROM kept WHERE tenant=$1 AND kind=ANY($2::text[])"
 _KEPT = f"SELECT id, {rows.KEPT} FROM kept WHERE tenant=$1 AND kind=$2 ORDER BY id"
 _KEPT_OF_KEY = f"SELECT id, {rows.KEPT} FROM kept WHERE tenant=$1 AND kind=$2 AND key=$3 ORDER BY id"
 _DUE_HOLDS = (
@@ -78,8 +86,8 @@ _DUE_ACCOUNTS = (
 )
 
 
-class Readers:
-    """Point reads and pages over the reading connections. Every method may raise StorageUnavailable."""
+class PostgresReader:
+    """Reads of one database. See `storage.store.Reader` for the promises."""
 
     def __init__(self, pool: Pool, clock_us: Callable[[], int]) -> None:
         self._pool = pool
@@ -109,7 +117,12 @@ class Readers:
         account.holds = {found[0]: rows.hold_of(found, account) for found in holds}
         return rows.balance_of(values, sum(amount for _, amount in expirable(account, self._clock_us())))
 
-    async def lots(self, key: AccountKey, *, with_empty: bool) -> tuple[LotView, ...]:
+    async def totals(self, key: AccountKey) -> Mapping[str, int]:
+        """What ever moved on the account, signed, by code."""
+        found = await self._pool.fetch(_TOTALS, *key)
+        return {code: int(whole) * 1_000_000_000 + int(part) for code, whole, part in found}
+
+    async def lots(self, key: AccountKey, *, with_empty: bool = False) -> tuple[LotView, ...]:
         """The account's lots in the order of spending."""
         found = await self._pool.fetch(_ALL_LOTS if with_empty else _LOTS, *key)
         return tuple(rows.lot_view(values, key) for values in found)
@@ -118,7 +131,7 @@ class Readers:
         """The account's open holds, oldest first."""
         return tuple(rows.hold_view(values, key) for values in await self._pool.fetch(_HOLDS, *key))
 
-    async def transfers(self, key: AccountKey, limit: int, cursor: str | None) -> Page[TransferView]:
+    async def transfers(self, key: AccountKey, *, limit: int = 50, cursor: str | None = None) -> Page[TransferView]:
         """The account's movements, newest first."""
         found = await self._pool.fetch(_TRANSFERS, *key, *numbers(cursor, (LAST, LAST)), limit + 1)
         page = [tuple(row) for row in found[:limit]]
@@ -134,7 +147,9 @@ class Readers:
         found = await self._pool.fetch(_WINDOW, *key)
         return rows.window_view(found[0]) if found else WindowView(key, 0, 0)
 
-    async def accounts(self, tenant: str, limit: int, cursor: str | None) -> Page[tuple[AccountKey, Balance]]:
+    async def accounts(
+        self, tenant: str, *, limit: int = 50, cursor: str | None = None
+    ) -> Page[tuple[AccountKey, Balance]]:
         """The customers' accounts, oldest first."""
         found = await self._pool.fetch(_ACCOUNTS, self._clock_us(), tenant, *numbers(cursor, (0,)), limit + 1)
         page = found[:limit]
@@ -147,7 +162,14 @@ class Readers:
         return int(whole) * 1_000_000_000 + int(part)
 
     async def usage(
-        self, tenant: str, user_id: str | None, limit: int, cursor: str | None, since_us: int, until_us: int
+        self,
+        tenant: str,
+        user_id: str | None,
+        *,
+        limit: int = 50,
+        cursor: str | None = None,
+        since_us: int = 0,
+        until_us: int = LAST,
     ) -> Page[UsageRow]:
         """Usage rows, newest first."""
         asked = (tenant, since_us, until_us, *numbers(cursor, (LAST, LAST)), limit + 1)
@@ -160,13 +182,22 @@ class Readers:
         next_cursor = f"{last[1 + COLUMNS.index('occurred_us')]}.{last[0]}" if last else None
         return Page(tuple(from_columns(row[1:]) for row in page), next_cursor)
 
-    async def kept(self, tenant: str, kind: str, key: str | None) -> tuple[KeptRow, ...]:
+    async def kept(self, tenant: str, kind: str, key: str | None = None) -> tuple[KeptRow, ...]:
         """Kept rows, the oldest first."""
         if key is None:
             found = await self._pool.fetch(_KEPT, tenant, kind)
         else:
             found = await self._pool.fetch(_KEPT_OF_KEY, tenant, kind, key)
         return tuple(rows.kept_of(row) for row in found)
+
+    async def kept_count(self, tenant: str, kinds: Sequence[str]) -> int:
+        """How many kept rows of these kinds there are."""
+        ((count,),) = await self._pool.fetch(_KEPT_COUNT, tenant, list(kinds))
+        return int(count)
+
+    async def verify(self) -> list[Check]:
+        """Prove the ledger's invariants on one snapshot while traffic goes on."""
+        return await self._pool.snapshot(verify_over)
 
     async def due(self, limit: int) -> tuple[list[tuple[str, int]], list[AccountKey]]:
         """Holds whose time has come (tenant, id) and accounts with lots past their expiry."""
