@@ -1,22 +1,15 @@
 """A real server process for the examples: the demo, on a free port, with its state in a temporary folder."""
 
-import http.client
 import os
 import shutil
-import socket
 import subprocess
-import sys
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
-TOLLGATE = str(Path(sys.executable).parent / "tollgate")
-START_SECONDS = 20
+from tests.fakes.server import ROOT, demo_token, started
 
 
 @dataclass(frozen=True)
@@ -32,71 +25,13 @@ class Server:
         return {**os.environ, "TOLLGATE_URL": self.url, "TOLLGATE_TOKEN": self.token, "NO_PROXY": "127.0.0.1"}
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def is_ready(url: str) -> bool:
-    try:
-        connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=1)
-        connection.request("GET", "/readyz", headers={"connection": "close"})
-        return connection.getresponse().status == 200
-    except OSError:
-        return False
-
-
-def wait_until_ready(url: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
-    """Ask /readyz until it says yes; fail with what the process printed."""
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline:
-        if is_ready(url):
-            return
-        try:
-            process.wait(timeout=0.05)
-        except subprocess.TimeoutExpired:
-            continue
-        break
-    process.kill()
-    pytest.fail(f"the server did not get ready:\n{log.read_text()[-3000:]}")
-
-
-@contextmanager
-def started(command: list[str], url: str, log: Path, environment: dict[str, str] | None = None) -> Iterator[None]:
-    """A server process for as long as it is needed."""
-    with log.open("wb") as output:
-        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=output)
-    try:
-        wait_until_ready(url, process, log)
-        yield
-    finally:
-        process.terminate()
-        try:
-            process.wait(timeout=30)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait(timeout=5)
-
-
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """The demo."""
     folder = tmp_path_factory.mktemp("demo")
-    port = free_port()
-    url = f"http://127.0.0.1:{port}"
-    demo = ["--demo", "--state", str(folder)]
-    token = subprocess.run(
-        [TOLLGATE, "token", *demo, "--user", "example", "--tier", "professional"],
-        cwd=ROOT,
-        check=True,
-        capture_output=True,
-        text=True,
-        timeout=30,
-    ).stdout.strip()
-    with started([TOLLGATE, "serve", *demo, "--port", str(port)], url, folder / "log"):
-        yield Server(url, token)
+    token = demo_token(folder, "example", "professional")
+    with started(["--demo", "--state", str(folder)], folder) as running:
+        yield Server(running.url, token)
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,8 @@ from joserfc import jwt
 from joserfc.jwk import OctKey
 
 from server.config import Settings
-from tests.examples.conftest import ROOT, TOLLGATE, Server, free_port, started
+from tests.examples.conftest import Server
+from tests.fakes.server import ROOT, started
 
 EXAMPLES = ROOT / "examples"
 
@@ -67,14 +68,11 @@ def test_every_example_configuration_is_accepted(config: Path) -> None:
 
 def test_the_smallest_configuration_serves_a_caller_of_its_issuer(tmp_path: Path) -> None:
     secret = "a-secret-of-at-least-thirty-two-characters"
-    port = free_port()
-    url = f"http://127.0.0.1:{port}"
     environment = {
-        "PATH": str(Path(TOLLGATE).parent),
         "TOLLGATE_SECRET": secret,
         "TOLLGATE__STORAGE__URL": f"sqlite:///{tmp_path / 'tollgate.db'}",
     }
-    command = [TOLLGATE, "serve", "--config", str(EXAMPLES / "config" / "minimal.toml"), "--port", str(port)]
+    config = str(EXAMPLES / "config" / "minimal.toml")
     claims = {
         "userId": "u1",
         "iss": "https://auth.example.com",
@@ -83,8 +81,8 @@ def test_the_smallest_configuration_serves_a_caller_of_its_issuer(tmp_path: Path
         "iat": 1700000000,
     }
     token = jwt.encode({"alg": "HS256"}, claims, OctKey.import_key(secret))
-    with started(command, url, tmp_path / "log", environment):
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    with started(["--config", config], tmp_path, environment=environment) as running:
+        connection = http.client.HTTPConnection("127.0.0.1", running.port, timeout=30)
         connection.request(
             "POST",
             "/rpc",

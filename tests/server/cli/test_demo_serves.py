@@ -1,46 +1,22 @@
 """The demo as a visitor meets it: started by the command, used by the very line that it prints."""
 
 import json
-import os
 import shlex
-import subprocess
-import sys
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[3]
+from tests.fakes.server import started
 
 
 @contextmanager
 def demo(state: Path) -> Iterator[str]:
     """The line to copy, while the demo runs on a free port."""
-    process = subprocess.Popen(
-        [
-            sys.executable,
-            "-c",
-            "from server.cli import main; main()",
-            "serve",
-            "--demo",
-            "--state",
-            state,
-            "--port",
-            "0",
-        ],
-        cwd=ROOT,
-        env={"PATH": os.environ["PATH"]},
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        assert process.stdout is not None
-        yield next(line for line in process.stdout if line.startswith("curl "))
-    finally:
-        process.terminate()
-        process.communicate(timeout=30)
-    assert process.returncode == 0, "leaving when told is no failure"
+    with started(["--demo", "--state", str(state)], state) as running:
+        yield [line["raw"] for line in running.lines() if line.get("raw", "").startswith("curl ")][-1]
+        assert running.end() == 0, "leaving when told is no failure"
 
 
 def copied(line: str) -> Any:
