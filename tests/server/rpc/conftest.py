@@ -41,6 +41,20 @@ async def subtract(context: Any, params: Pair) -> Answer:
     return {"value": int(params.minuend - params.subtrahend)}
 
 
+class Three(Params):
+    a: int
+    b: int
+    c: int
+
+
+async def add(context: Any, params: Three) -> Answer:
+    return {"value": params.a + params.b + params.c}
+
+
+async def get_data(context: Any, params: Nothing) -> Answer:
+    return {"value": ["hello", 5]}
+
+
 async def crash(context: Any, params: Nothing) -> Answer:
     raise ValueError("secret insides")
 
@@ -60,7 +74,9 @@ class World:
     is_draining: bool = False
     handlers: dict[str, Serve] = field(default_factory=dict)
     catalog: Catalog = field(
-        default_factory=lambda: Catalog([Method(f.__name__, f, Access.PUBLIC) for f in (ping, subtract, crash)])
+        default_factory=lambda: Catalog(
+            [Method(f.__name__.replace("add", "sum"), f, Access.PUBLIC) for f in (ping, subtract, add, get_data, crash)]
+        )
     )
 
     async def serve(self, call: Call, sink: ProgressSink | None) -> Answer:

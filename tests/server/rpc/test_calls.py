@@ -118,7 +118,7 @@ async def test_a_cancel_carries_the_id_and_the_key_that_proves_whose_it_is(world
     assert (await _reply(world, _request("$/cancelRequest", id=1, params={"id": 4})))["error"]["code"] == -32601
 
 
-def _values(*items: Any, token: Any = "t") -> list[Any]:
+def _values(*items: Any, token: Any = 0) -> list[Any]:
     wire = ProgressWire(token, "req_1")
     messages = [orjson.loads(message) for message in wire.render(items)]
     assert all(m["jsonrpc"] == "2.0" and m["method"] == "$/progress" and "id" not in m for m in messages)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.server.rpc.client import JSON, assert_conforming, post
 from tests.server.rpc.conftest import World
 
-VECTORS = json.loads((Path(__file__).parent / "vectors.json").read_text())
+VECTORS = json.loads((Path(__file__).parent / "vectors.json").read_text())["vectors"]
 PING = b'{"jsonrpc":"2.0","method":"ping","id":1}'
 SSE = (JSON, (b"accept", b"application/json, text/event-stream"))
 
