@@ -16,10 +16,7 @@ WEAK = RSAKey.generate_key(2048).as_pem(private=False).decode()
 AUTH = {"issuer": "https://i.example", "audience": "a"}
 
 MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
-    "unknown section": ({"sever": {}}, "sever"),
     "unknown key": ({"server": {"prot": 1}}, "server.prot"),
-    "wrong type": ({"server": {"batch_max": "many"}}, "server.batch_max"),
-    "out of range": ({"server": {"batch_max": 0}}, "server.batch_max"),
     "workers on sqlite": ({"server": {"workers": 2}}, "server.workers"),
     "database of an unknown kind": ({"storage": {"url": f"mysql://u:{SECRET}@h/d"}}, "storage.url"),
     "database in a folder that is not there": ({"storage": {"url": "sqlite:////nowhere/at/all.db"}}, "storage.url"),
@@ -28,25 +25,11 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
         "providers.openai.api_key",
     ),
     "missing file": ({"auth": {**AUTH, "public_key": "file:nowhere.pem"}}, "auth.public_key"),
-    "empty key": ({"providers": {"openai": {"api_key": " "}}}, "providers.openai.api_key"),
-    "no pem": ({"auth": {**AUTH, "public_key": SECRET}}, "auth.public_key"),
-    "private as public": ({"auth": {**AUTH, "algorithms": ["ES256"], "public_key": PEM}}, "auth.public_key"),
     "wrong algorithm": ({"auth": {**AUTH, "algorithms": ["ES256"], "public_key": WEAK}}, "auth.algorithms"),
-    "two keys": ({"auth": {**AUTH, "public_key": WEAK, "secret": SECRET * 2, "algorithms": ["RS256"]}}, "auth."),
-    "short secret": ({"auth": {**AUTH, "secret": "short", "algorithms": ["HS256"]}}, "auth.secret"),
-    "no issuer": ({"auth": {"algorithms": ["ES256"], "private_key": PEM}}, "auth.issuer"),
-    "unknown algorithm": ({"auth": {**AUTH, "algorithms": ["none"], "private_key": PEM}}, "auth.algorithms"),
-    "jwks in the open": ({"auth": {**AUTH, "jwks_url": "http://example.com/jwks"}}, "auth.jwks_url"),
     "unknown kind": ({"providers": {"x": {"kind": "mystery", "api_key": SECRET}}}, "providers.x.kind"),
-    "no kind": ({"providers": {"x": {"api_key": SECRET}}}, "providers.x"),
-    "provider nowhere": (
-        {"providers": {"openai": {"base_url": "ftp://h", "api_key": SECRET}}},
-        "providers.openai.base_url",
-    ),
     "unknown default": ({"routing": {"default_provider": "nobody"}, **SIMULATOR}, "routing.default_provider"),
     "unknown tier": ({"charging": {"default_tier": "nobody"}, **SIMULATOR}, "charging.default_tier"),
     "float price": ({"prices": {"openai/x": {"input": 1.5, "output": "2"}}}, "prices"),
-    "negative price": ({"prices": {"openai/x": {"input": "-1", "output": "2"}}}, "prices"),
     "same alias twice": ({"tiers": {"a": {"aliases": ["z"]}, "b": {"aliases": ["z"]}}, **SIMULATOR}, "tiers.b.aliases"),
     "provider header with a line end": (
         {"providers": {"openai": {"headers": {"x-team": f"{SECRET}\nx: y"}, "base_url": "http://127.0.0.1:9"}}},

@@ -30,7 +30,7 @@ def settings_for(fake: FakeProvider, private_key: str, *, keys: Mapping[str, str
     said = keys or {}
 
     def provider(kind: str, base_url: str, **more: object) -> dict[str, object]:
-        bounds = {"first_byte_timeout_seconds": 1.5, "timeout_seconds": 20, "retries": 1, "breaker_failures": 10_000}
+        bounds = {"first_byte_timeout_seconds": 0.8, "timeout_seconds": 20, "retries": 1, "breaker_failures": 10_000}
         return {"kind": kind, "base_url": base_url, "models": MODELS, **bounds, **more}
 
     providers = {
@@ -47,7 +47,7 @@ def settings_for(fake: FakeProvider, private_key: str, *, keys: Mapping[str, str
     }
     prices = {f"{name}/{model}": {"input": "1", "output": "2"} for name in providers for model in MODELS}
     return {
-        "server": {"read_timeout_seconds": 2, "drain_seconds": 10},
+        "server": {"read_timeout_seconds": 1, "drain_seconds": 10},
         "auth": {
             "issuer": "https://issuer.example",
             "audience": "tollgate",
