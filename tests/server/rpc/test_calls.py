@@ -65,7 +65,9 @@ async def test_the_headers_of_a_batch_name_no_key_and_no_trace_for_its_elements(
 async def test_a_stream_inside_a_batch_is_refused_alone(world: World) -> None:
     for params in ({"stream": True}, {"options": {"stream": True}}):
         replies = await _reply(world, [_request(id=1, params=params), _request(id=2)])
-        assert [one.get("error", {}).get("code") for one in replies] == [-32602, None]
+        assert replies[0]["error"]["data"]["reason"] == "stream_in_batch"
+        assert replies[0]["error"]["code"] == -32602
+        assert "result" in replies[1]
 
 
 async def test_a_notification_runs_and_says_nothing_whatever_happens(world: World) -> None:

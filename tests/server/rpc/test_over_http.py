@@ -31,7 +31,7 @@ async def _until(holds: Callable[[], bool]) -> None:
     ("body", "accept"), [(WAIT, "accept: */*"), (STREAM, SSE), (b"[" + WAIT + b"," + WAIT + b"]", "accept: */*")]
 )
 async def test_a_client_that_leaves_ends_its_call_within_100_ms(
-    world: World, body: bytes, accept: str, moment: str
+    world: World, caplog: pytest.LogCaptureFixture, body: bytes, accept: str, moment: str
 ) -> None:
     async with served(world.door()) as at:
         _, writer = await at.raw()
@@ -44,7 +44,8 @@ async def test_a_client_that_leaves_ends_its_call_within_100_ms(
         await asyncio.wait_for(world.left.wait(), 5)
         assert world.left_at - left < 0.1
         await _until(lambda: not world.running._running)
-        assert world.crashed == []
+    assert world.crashed == []
+    assert "Exception in ASGI application" not in caplog.text
 
 
 async def test_a_client_that_leaves_a_connection_it_has_used_before_ends_its_call(world: World) -> None:

@@ -99,6 +99,9 @@ async def test_cancel_is_answered_and_the_id_keeps_its_type(world: World) -> Non
             await _say(socket, method="$/cancelRequest", params={"id": other})
         await _say(socket, id=9, method="ping")
         assert (await _hear(socket))["id"] == 9
+        await _say(socket, id=10, method="ping")
+        assert (await _hear(socket))["id"] == 10
+        assert not world.left.is_set()
         await _say(socket, method="$/cancelRequest", params={"id": 1})
         said = await _hear(socket)
         assert (said["id"], said["error"]["code"], said["error"]["data"]["reason"]) == (1, -32800, "cancelled")
@@ -291,3 +294,25 @@ async def test_the_server_pings_an_idle_socket_and_drops_one_that_is_dead(world:
         dead.transport.pause_reading()
         await asyncio.wait_for(world.left.wait(), 5)
         dead.transport.abort()
+
+
+async def test_a_client_that_is_gone_while_we_speak_is_no_mistake_of_ours(world: World) -> None:
+    inbox = [{"type": "websocket.connect"}]
+    inbox.append(
+        {"type": "websocket.receive", "text": '{"jsonrpc":"2.0","id":1,"method":"wait","params":{"stream":true}}'}
+    )
+
+    async def receive() -> Any:
+        if not inbox:
+            await asyncio.wait_for(world.started.wait(), 5)
+            return {"type": "websocket.disconnect", "code": 1006}
+        return inbox.pop(0)
+
+    async def send(message: Any) -> None:
+        if message["type"] == "websocket.send":
+            raise OSError("the client is gone")
+
+    scope: Any = {"type": "websocket", "path": "/rpc", "headers": [], "client": ("127.0.0.9", 1)}
+    await asyncio.wait_for(world.door()(scope, receive, send), 5)
+    assert world.left.is_set()
+    assert world.crashed == []
