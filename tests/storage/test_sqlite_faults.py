@@ -92,7 +92,7 @@ async def test_a_full_disk_refuses_whole_commands_and_serves_again_when_there_is
     async with open_sqlite(str(path), clock_us=clock) as store:
         await done(store, grant(ADA, 10**9))
         held = await done(store, hold(clock, 100))
-        writing = store._lane._run.__self__._connection  # type: ignore[attr-defined]  # the engine's own connection
+        writing = store._lane._transaction._connection  # type: ignore[attr-defined]  # the engine's own connection
         (pages,) = writing.execute("PRAGMA page_count").fetchone()
         writing.execute(f"PRAGMA max_page_count={pages + 5}")
         refusals = granted = 0
@@ -112,7 +112,7 @@ async def test_a_full_disk_refuses_whole_commands_and_serves_again_when_there_is
 async def test_a_file_that_became_read_only_refuses_and_keeps_what_it_has(tmp_path: Path, clock: Clock) -> None:
     async with open_sqlite(str(tmp_path / "ledger.db"), clock_us=clock) as store:
         await done(store, grant(ADA, 100))
-        writing = store._lane._run.__self__._connection  # type: ignore[attr-defined]  # the engine's own connection
+        writing = store._lane._transaction._connection  # type: ignore[attr-defined]  # the engine's own connection
         writing.execute("PRAGMA query_only=1")
         with pytest.raises(StorageUnavailable):
             await store.submit(hold(clock, 10))

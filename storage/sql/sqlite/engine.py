@@ -1,7 +1,7 @@
 """One batch, one transaction, on the writing connection: load what is missing, evaluate, store what changed.
 
 The engine owns the ledger's state: rows that it has touched stay in memory, so SQL mostly stores. That is safe because one
-process and one thread write the file. After a failed commit everything in memory is forgotten.
+process writes the file, one batch at a time. After a failed commit everything in memory is forgotten.
 """
 
 import sqlite3
@@ -23,7 +23,7 @@ KEYS_MAX = 20_000
 
 
 class Engine:
-    """Owns the writing connection and the ledger's state. Only the lane's thread calls it."""
+    """Owns the writing connection and the ledger's state. Only the lane calls it, one batch at a time."""
 
     def __init__(
         self, connection: sqlite3.Connection, clock_us: Callable[[], int], *, rows_max: int = ROWS_MAX
@@ -33,27 +33,37 @@ class Engine:
         self._rows_max = rows_max
         self._state = State()
         self._loader = Loader(connection, self._state)
-        self._last_hash = GENESIS
+        self._last_hash = self._next_hash = GENESIS
         self._continue()
 
-    def run(self, commands: Sequence[Command | Group]) -> list[object]:
-        """Apply all commands in one durable commit. Raises: sqlite3.Error with nothing written."""
+    def prepare(self, commands: Sequence[Command | Group]) -> list[object]:
+        """Apply all commands in a transaction that stays open. Raises: sqlite3.Error, with everything undone."""
         connection, state = self._connection, self._state
-        connection.execute("BEGIN IMMEDIATE")
         try:
+            connection.execute("BEGIN IMMEDIATE")
             self._loader.load(missing(commands, state))
             outcomes = evaluate(commands, state, self._clock_us())
-            last_hash = store(connection, state, self._last_hash)
-            connection.execute("COMMIT")
+            self._next_hash = store(connection, state, self._last_hash)
         except BaseException:
-            state.forget()
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
+            self.undo()
             raise
-        self._last_hash = last_hash
-        state.end()
-        self._evict()
         return outcomes
+
+    def commit(self) -> None:
+        """Make what was prepared durable. The only statement that waits for the disk. Raises: sqlite3.Error; then `undo`."""
+        self._connection.execute("COMMIT")
+
+    def keep(self) -> None:
+        """What was prepared is on disk."""
+        self._last_hash = self._next_hash
+        self._state.end()
+        self._evict()
+
+    def undo(self) -> None:
+        """Nothing was written: after a failed commit only the database knows what is true."""
+        self._state.forget()
+        if self._connection.in_transaction:
+            self._connection.execute("ROLLBACK")
 
     def _continue(self) -> None:
         """Go on counting where the file ends."""

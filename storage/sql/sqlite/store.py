@@ -83,7 +83,7 @@ async def _open_file(
         closing(_writer(path, is_durable=is_durable)) as connection,
         closing(connections.reader(path)) as reader,
     ):
-        lane = Lane(Engine(connection, clock_us, **options).run, asyncio.get_running_loop())
+        lane = Lane(Engine(connection, clock_us, **options), asyncio.get_running_loop())
         store = SqliteStore(path, lane, Readers(reader, clock_us), clock_us)
         try:
             await store.sweep()  # what a dead process held is settled before anyone is served
