@@ -17,6 +17,11 @@ def pool_of(team_id: str, asset: str, *, tenant: str = TENANT) -> AccountKey:
     return AccountKey(tenant, "team", team_id, CREDITS, asset)
 
 
+def platform_of(asset: str, *, tenant: str = TENANT) -> AccountKey:
+    """Where the platform's share of purchases passes through on its way into revenue."""
+    return AccountKey(tenant, "tenant", "platform", CREDITS, asset)
+
+
 def receivable_of(user_id: str, asset: str, *, tenant: str = TENANT) -> AccountKey:
     """What a user owes."""
     return AccountKey(tenant, "user", user_id, RECEIVABLE, asset)

@@ -57,4 +57,12 @@ def _tokens(charge: Charge, receipt: Receipt) -> TokenUsage:
 
 
 def _credits(receipt: Receipt) -> CreditReport:
-    return {"deducted": receipt.amount / _NANO, "remaining": receipt.balance / _NANO}
+    if not receipt.is_shown_whole:
+        return {"deducted": receipt.amount / _NANO, "remaining": receipt.balance / _NANO}
+    # Whole credits of the running total: 6.5 show 6 and the next 6.5 show 7, so what is shown adds up to what is charged.
+    before, after = _whole_up(receipt.posted + receipt.amount), _whole_up(receipt.posted)
+    return {"deducted": before - after, "remaining": _whole_up(receipt.balance)}
+
+
+def _whole_up(nano: int) -> int:
+    return -(-nano // _NANO)

@@ -2,7 +2,16 @@
 
 from typing import Final
 
-from methods import ai, pricing, system, tiers
+from methods import admin_money, admin_prices, ai, balances, histories, pricing, system, tiers
 from methods.method import Method
 
-METHODS: Final[tuple[Method, ...]] = (*ai.METHODS, *pricing.METHODS, *tiers.METHODS, *system.METHODS)
+METHODS: Final[tuple[Method, ...]] = (
+    *ai.METHODS,
+    *pricing.METHODS,
+    *tiers.METHODS,
+    *balances.METHODS,
+    *histories.METHODS,
+    *admin_money.METHODS,
+    *admin_prices.METHODS,
+    *system.METHODS,
+)

@@ -1,4 +1,4 @@
-"""What a handler may touch while it runs. No ledger, no door, no credential but the caller's own provider key."""
+"""What a handler may touch while it runs. No store, no door, no credential but the caller's own provider key."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -7,7 +7,11 @@ from typing import TYPE_CHECKING, Protocol
 from methods.progress import ProgressSink
 from monetization.callers import Caller
 from monetization.calls import Call
+from monetization.desk import Desk
+from monetization.price_setting import PriceSetting
 from monetization.quoting import Quotes
+from monetization.registers import Registers
+from monetization.statements import Statements
 from monetization.tab import Meter
 from monetization.terms import Most
 from monetization.tiers import Tiers
@@ -24,6 +28,17 @@ class Running(Protocol):
     def cancel(self, caller: Caller, rpc_id: str | float) -> bool:
         """Cancel the caller's own call of that id. False: none runs, or the id is not unique among the caller's calls."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Money:
+    """What methods about money work with: statements to read, and for admins a desk and the registers."""
+
+    statements: Statements
+    desk: Desk
+    registers: Registers
+    setting: PriceSetting
+    clock_us: Callable[[], int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +59,8 @@ class Services:
     """The tiers in force now."""
     quotes: Quotes
     """Prices and rules in force now; the same code quotes, charges and shows previews."""
+    money: Money
+    """Statements, and the admin's desk."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ Fault
 
 from typing import Final
 
+from billing import errors as booked
 from monetization import errors as commerce
 from monetization.errors import Overloaded, Unauthenticated  # who may call, and when, is decided one floor below
 from storage import errors as kept
@@ -124,6 +125,14 @@ CODES: Final[dict[type[Fault], int]] = {
     UnknownModel: -32008,
     UnknownProvider: -32008,
     commerce.PriceUnknown: -32008,
+    commerce.OutOfTime: -32602,
+    booked.InsufficientFunds: -32003,
+    booked.AccountSuspended: -32003,
+    booked.QuotaUsedUp: -32001,
+    booked.NotRefundable: -32602,
+    booked.InvalidAmount: -32602,
+    booked.HoldClosed: -32009,
+    kept.InvalidCursor: -32602,
     kept.IdempotencyConflict: -32009,
     Overloaded: -32010,
     kept.StorageUnavailable: -32010,

@@ -5,6 +5,7 @@ Fault
 ├── RateLimited       too fast, or too many at once
 ├── PaymentRequired   no money, or the subscription does not pay for this now
 ├── NotEntitled       the plan does not include it
+├── OutOfTime         a change for the past
 └── PriceUnknown      nobody can say what the model costs, so it is refused
 """
 
@@ -58,3 +59,10 @@ class PriceUnknown(Fault):
 
     reason = "price_unknown"
     message = "Unknown model or provider"
+
+
+class OutOfTime(Fault):
+    """A price or table may only change from now on: what was charged stays as it was charged."""
+
+    reason = "in_the_past"
+    message = "Invalid params"

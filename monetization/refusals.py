@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass
 
+from billing.errors import InvalidAmount, NotRefundable
 from monetization.errors import PaymentRequired, QuotaExceeded
 from monetization.periods import Period, end_of, iso
-from storage.errors import Fault, IdempotencyConflict, StorageUnavailable
+from storage.errors import Fault, IdempotencyConflict, NotFound, StorageUnavailable
 from storage.records.commands import Refusal
+from storage.records.money import to_text
 
 _PERIODS: dict[str, Period] = {"hourly": "hourly", "daily": "daily", "monthly": "monthly", "lifetime": "lifetime"}
 
@@ -47,6 +49,38 @@ def fault_of(refusal: Refusal, asset: str, links: Links) -> Fault:
             )
 
 
+def movement_fault(refusal: Refusal, asset: str, links: Links) -> Fault:
+    """The fault for a refused movement that an operator ordered: a grant, a refund, an adjustment."""
+    match refusal.reason:
+        case "not_found":
+            return NotFound("there is no such purchase or charge; getTransactions and getTopupHistory show their ids")
+        case "not_refundable":
+            left = to_text(_whole(refusal.data.get("refundable")), asset)
+            return NotRefundable(
+                f"{left} {asset} can be given back and no more; ask for that much or less",
+                data={"refundable": left, "asset": asset},
+            )
+        case "invalid":
+            return InvalidAmount(
+                f"the books refuse this: {refusal.data.get('detail', 'against the rules')}", reason="invalid"
+            )
+        case "out_of_range":
+            return InvalidAmount("the amount must be above zero and fit into an account; correct it")
+        case "insufficient":
+            needed, available = (to_text(_whole(refusal.data.get(key)), asset) for key in ("needed", "available"))
+            return PaymentRequired(
+                f"{needed} {asset} needed and {available} are free; take less, or wait for running calls to end",
+                data={"required": needed, "available": available, "asset": asset},
+            )
+        case _:
+            return fault_of(refusal, asset, links)
+
+
+def _whole(amount: object) -> int:
+    assert isinstance(amount, int), "the ledger says numbers"
+    return amount
+
+
 def _quota(refusal: Refusal, links: Links) -> QuotaExceeded:
     data = refusal.data
     period = _PERIODS.get(str(data.get("period", "")), "monthly")
@@ -72,24 +106,12 @@ def _quota(refusal: Refusal, links: Links) -> QuotaExceeded:
 
 def _short(refusal: Refusal, asset: str, links: Links) -> PaymentRequired:
     unit = {"TOKEN": "tokens", "CREDIT": "credits"}.get(asset, "funds")
-    nano = 1 if asset == "TOKEN" else 1_000_000_000
-    needed, available = (_count(refusal.data.get(key), nano) for key in ("needed", "available"))
+    needed, available = (to_text(_whole(refusal.data.get(key)), asset) for key in ("needed", "available"))
     return PaymentRequired(
         f"this call may cost {needed} {unit} and {available} are free; top up, or ask for fewer tokens",
         reason=f"insufficient_{unit}",
         data={"required": needed, "available": available, "asset": asset, **_with(links.billing, "billingUrl")},
     )
-
-
-def _count(amount: object, nano: int) -> str:
-    """An amount of the ledger as a decimal string."""
-    assert isinstance(amount, int), "the ledger says numbers"
-    if nano == 1:
-        return str(amount)
-    sign, amount = ("-", -amount) if amount < 0 else ("", amount)
-    whole, fraction = divmod(amount, nano)
-    text = f"{fraction:09d}".rstrip("0")
-    return f"{sign}{whole}.{text}" if text else f"{sign}{whole}"
 
 
 def _with(link: str, name: str) -> dict[str, object]:

@@ -33,6 +33,10 @@ class Meter:
     """True once the provider finished its answer."""
     first_byte: float | None = None
     """Monotonic seconds when the provider's first output arrived."""
+    count_input: Callable[[], int] | None = None
+    """Counts the tokens of what was asked, for a provider that never did. Slow: called in a thread, after the call's end."""
+    count_output: Callable[[], int] | None = None
+    """Counts the tokens of what was delivered, likewise."""
     metadata: dict[str, str] = field(default_factory=dict)
     """The caller's own labels for reports (never prompt or answer text)."""
 
@@ -52,6 +56,10 @@ class Receipt:
     """What was taken, in the asset's scale."""
     balance: int = 0
     """What is left in that asset and not held."""
+    posted: int = 0
+    """What is left in that asset, with what other calls hold."""
+    is_shown_whole: bool = False
+    """True: shown in whole units, the rest is carried to the next call (`floor_carry`); the books stay exact."""
     quota_remaining: int | None = None
     """Tokens left in the month; None: no quota counts them."""
     is_cost_known: bool = True

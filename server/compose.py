@@ -10,24 +10,29 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
-from methods.context import Services
+from methods.context import Money, Services
 from methods.prompts import PromptRegistry
 from methods.providers.building import build_providers
 from methods.providers.routing import Router
 from methods.providers.session import open_session
 from monetization.admission import Admission
+from monetization.charging.policies import Rules
+from monetization.desk import Desk
 from monetization.entitlements import Entitlements
 from monetization.holding import HoldingTabs
+from monetization.price_setting import PriceSetting
 from monetization.prices.book import PriceBook
 from monetization.quoting import Quotes
 from monetization.refusals import Links
+from monetization.registers import Registers
 from monetization.replays import Replays
+from monetization.statements import Statements
 from monetization.terms import Target
 from server.auth.callers import Callers
 from server.config import Settings
 from server.describe import catalog_of, openrpc_document
 from server.drain import Drain
-from server.from_settings import price_book_of, provider_config_of, routing_of, rules_of, tiers_of
+from server.from_settings import ceiling_of, price_sources_of, provider_config_of, routing_of, rules_of, tiers_of
 from server.gateway import Gateway
 from server.health import Check
 from server.jobs import Job, running
@@ -66,20 +71,22 @@ class Parts:
 class PricedModels:
     """The price book as the router sees it: which models have a price now."""
 
-    book: PriceBook
+    book: Callable[[], PriceBook]
     now_us: Callable[[], int]
 
     def knows(self, target: Target) -> bool:
         """Whether this model has a price now."""
-        return self.book.knows(target, self.now_us())
+        return self.book().knows(target, self.now_us())
 
     def models(self, provider: str, kind: str) -> Iterable[str]:
         """The models with a price."""
-        return self.book.models(provider, kind)
+        return self.book().models(provider, kind)
 
 
 SWEEP_SECONDS = 1.0
 """Between two looks for holds whose time has come: how much longer than its life a hold may stay."""
+POLL_SECONDS = 1.0
+"""Between two looks for prices and burn tables that another process has set."""
 
 
 def now_us() -> int:
@@ -92,11 +99,13 @@ async def compose(settings: Settings, instruments: Instruments) -> AsyncIterator
     """Build everything, in the order of the floors; leaving closes it in reverse. Raises: ConfigError, StoreRefused."""
     logs, metrics = instruments.logs, instruments.metrics
     tiers = tiers_of(settings)
-    book = price_book_of(settings)
+    sources, rules = price_sources_of(settings), rules_of(settings)
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(open_store(settings.storage.url.get_secret_value(), clock_us=now_us))
+        registers = Registers(store, sources, on_problem=_register_problem(logs), ceiling=ceiling_of(settings))
+        await registers.refresh()
         session = await stack.enter_async_context(open_session())
-        router = _router(settings, session, metrics, PricedModels(book, now_us))
+        router = _router(settings, session, metrics, PricedModels(registers.book, now_us))
         callers = Callers.of(
             settings.auth,
             session=lambda: session,
@@ -109,9 +118,7 @@ async def compose(settings: Settings, instruments: Instruments) -> AsyncIterator
         )
         stack.push_async_callback(callers.aclose)
         calls = RunningCalls()
-        quotes = Quotes(
-            lambda: tiers, lambda: book, rules_of(settings), lambda _model, _at_us: None, now_us, settings.urls.upgrade
-        )
+        quotes = Quotes(lambda: tiers, registers.book, rules, registers.burn_rule, now_us, settings.urls.upgrade)
         document = openrpc_document(settings)
         catalog = catalog_of(settings)
         started = time.monotonic()
@@ -129,6 +136,7 @@ async def compose(settings: Settings, instruments: Instruments) -> AsyncIterator
             openrpc=lambda: document,
             tiers=lambda: tiers,
             quotes=quotes,
+            money=_money(store, settings, rules, registers),
         )
         gateway = Gateway(
             callers=callers,
@@ -141,7 +149,7 @@ async def compose(settings: Settings, instruments: Instruments) -> AsyncIterator
             services=services,
             journal=Journal(logs, metrics, instruments.drain, now=time.time, monotonic=time.monotonic),
         )
-        await stack.enter_async_context(running(_jobs(store), on_failure=_job_failed(logs)))
+        await stack.enter_async_context(running(_jobs(store, registers), on_failure=_job_failed(logs)))
         yield Parts(gateway, lambda: document, {"storage": store.ping})
 
 
@@ -158,9 +166,28 @@ def _router(settings: Settings, session: "ClientSession", metrics: Metrics, mode
     )
 
 
-def _jobs(store: Store) -> list[Job]:
+def _money(store: Store, settings: Settings, rules: Rules, registers: Registers) -> Money:
+    """What methods about money work with."""
+    links = Links(upgrade=settings.urls.upgrade, billing=settings.urls.billing)
+    return Money(
+        statements=Statements(store),
+        desk=Desk(store, rules, links, _new_id),
+        registers=registers,
+        setting=PriceSetting(store, registers, now_us, _new_id),
+        clock_us=now_us,
+    )
+
+
+def _new_id() -> str:
+    return secrets.token_hex(16)
+
+
+def _jobs(store: Store, registers: Registers) -> list[Job]:
     """What happens without being asked for."""
-    return [Job("expire holds and lots", SWEEP_SECONDS, store.sweep)]
+    return [
+        Job("expire holds and lots", SWEEP_SECONDS, store.sweep),
+        Job("read prices and burn tables", POLL_SECONDS, registers.poll),
+    ]
 
 
 def _job_failed(logs: Logs) -> Callable[[str, Exception], None]:
@@ -175,10 +202,15 @@ def _tabs(store: Store, settings: Settings) -> HoldingTabs:
         links=Links(upgrade=settings.urls.upgrade, billing=settings.urls.billing),
         clock_us=now_us,
         monotonic=time.monotonic,
-        new_id=lambda: secrets.token_hex(16),
+        new_id=_new_id,
         hold_seconds=settings.charging.hold_seconds,
         overdraft_tokens=settings.charging.overdraft_tokens,
     )
+
+
+def _register_problem(logs: Logs) -> Callable[[str], None]:
+    problems = logs.logger("prices")
+    return lambda what: problems.error("price_row_problem", problem=what)
 
 
 def _prompt_problem(logs: Logs) -> Callable[[str], None]:

@@ -6,6 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal  # Any: TOML before it is c
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
 
+from monetization.charging.rounding import Rounding
 from monetization.tiers import Policy
 from server.config_values import Exact, Names, Percent, nano
 
@@ -239,18 +240,42 @@ class PriceSettings(Section):
     image_output: Exact | None = None
 
 
+class CeilingSettings(Section):
+    """`[charging] unknown_model_ceiling`: US dollars per million tokens."""
+
+    input: Exact
+    output: Exact
+
+
 class ChargingSettings(Section):
     """`[charging]`: what tiers do that do not say otherwise."""
 
     default_tier: str = "free"
     policy: Policy = "allowance"
+    price_book: Literal["current", "legacy"] = "current"
+    """`legacy`: the price tables of the founding documents, and no other built-in price."""
+    unknown_model_ceiling: CeilingSettings | None = None
+    """None: a model without a price is refused. Else it is held and charged at this."""
     platform_fee_percent: Percent = Decimal(20)
+    platform_fee_min_usd: Exact = Decimal(0)
+    platform_fee_max_usd: Exact | None = None
+    """None: no greatest fee."""
     purchase_fee_percent: Percent = Decimal(20)
     usage_fee_percent: Annotated[Exact, Field(le=1_000)] = Decimal(25)
     credit_value_usd: Annotated[Exact, Field(gt=0)] = Decimal("0.01")
+    credit_margin_percent: Annotated[Exact, Field(le=10_000)] = Decimal(0)
+    """On top of the provider's cost when it is charged in credits."""
+    rounding: Rounding | None = None
+    """None: each policy's own way."""
     overdraft_tokens: Amount = 0
     hold_seconds: Annotated[int, Field(ge=1, le=86_400)] = 600
     """Life of a hold: longer than the longest call. A hold of a process that died ends by itself after it."""
+
+    @model_validator(mode="after")
+    def _fee_bounds(self) -> "ChargingSettings":
+        if self.platform_fee_max_usd is not None and self.platform_fee_max_usd < self.platform_fee_min_usd:
+            raise ValueError("platform_fee_max_usd must not be less than platform_fee_min_usd")
+        return self
 
 
 class Overage(Section):

@@ -3,6 +3,7 @@
 import math
 from typing import Final
 
+from billing import errors as booked
 from methods import errors as calling
 from monetization import errors as commerce
 from storage import errors as kept
@@ -23,6 +24,14 @@ STATUSES: Final[dict[type[Fault], int]] = {
     calling.UnknownModel: 404,
     calling.UnknownProvider: 404,
     commerce.PriceUnknown: 404,
+    commerce.OutOfTime: 400,
+    booked.InsufficientFunds: 402,
+    booked.AccountSuspended: 402,
+    booked.QuotaUsedUp: 402,
+    booked.NotRefundable: 409,
+    booked.InvalidAmount: 400,
+    booked.HoldClosed: 409,
+    kept.InvalidCursor: 400,
     kept.IdempotencyConflict: 409,
     commerce.Overloaded: 503,
     kept.StorageUnavailable: 503,

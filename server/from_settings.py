@@ -9,12 +9,14 @@ from methods.providers.routing import RoutingConfig
 from monetization.callers import Secret
 from monetization.charging.policies import Fee, Rules
 from monetization.charging.rounding import ppm_from_percent
-from monetization.prices.book import PriceBook
-from monetization.prices.catalogue import Catalogue
+from monetization.prices.book import Source
+from monetization.prices.catalogue import Catalogue, SimulatorPrices
+from monetization.prices.legacy import legacy_book
 from monetization.prices.overrides import from_configuration
-from monetization.prices.rates import NANO_PER_DOLLAR
+from monetization.prices.rates import Rates, rates_from
 from monetization.tiers import Tiers, merged
 from server.config import ConfigError, Settings
+from server.config_values import nano
 
 
 def routing_of(settings: Settings) -> RoutingConfig:
@@ -27,10 +29,16 @@ def rules_of(settings: Settings) -> Rules:
     """How the operator charges."""
     said = settings.charging
     return Rules(
-        platform_fee=Fee(_ppm(said.platform_fee_percent)),
+        platform_fee=Fee(
+            _ppm(said.platform_fee_percent),
+            least=nano(said.platform_fee_min_usd),
+            greatest=None if said.platform_fee_max_usd is None else nano(said.platform_fee_max_usd),
+        ),
         purchase_fee_ppm=_ppm(said.purchase_fee_percent),
         usage_fee_ppm=_ppm(said.usage_fee_percent),
-        credit_value_nano=int(said.credit_value_usd * NANO_PER_DOLLAR),
+        credit_value_nano=nano(said.credit_value_usd),
+        credit_margin_ppm=_ppm(said.credit_margin_percent),
+        rounding=said.rounding,
     )
 
 
@@ -48,7 +56,7 @@ def tiers_of(settings: Settings) -> Tiers:
         raise ConfigError("settings", key, problem) from None
 
 
-def price_book_of(settings: Settings) -> PriceBook:
+def price_sources_of(settings: Settings) -> list[Source]:
     """The operator's prices over the built-in ones. Raises: ConfigError."""
     written = {
         name: {bucket: _plain(value) for bucket, value in price.model_dump(exclude_none=True).items()}
@@ -58,7 +66,15 @@ def price_book_of(settings: Settings) -> PriceBook:
         overrides = from_configuration(written)
     except ValueError as wrong:
         raise ConfigError("settings", "prices", str(wrong)) from None
-    return PriceBook([overrides, Catalogue({name: p.base_url for name, p in settings.providers.items()})])
+    if settings.charging.price_book == "legacy":
+        return [overrides, legacy_book(), SimulatorPrices()]
+    return [overrides, Catalogue({name: p.base_url for name, p in settings.providers.items()})]
+
+
+def ceiling_of(settings: Settings) -> Rates | None:
+    """What a model costs that nobody has a price for; None: it is refused."""
+    said = settings.charging.unknown_model_ceiling
+    return None if said is None else rates_from(input=nano(said.input), output=nano(said.output))
 
 
 def secrets_of(settings: Settings) -> list[str]:

@@ -3,11 +3,14 @@
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from monetization.errors import PriceUnknown
-from monetization.prices.rates import Price
+from monetization.prices.rates import Price, Rates
 from monetization.terms import Most, Target
+
+CEILING: Final = "ceiling"
+"""The price version of a model that nobody has a price for, where the operator set a ceiling instead of a refusal."""
 
 
 class Source(Protocol):
@@ -44,8 +47,10 @@ class Table:
 class PriceBook:
     """Sources in order of precedence. Immutable: a price set at run time makes a new book, so a call sees one book only."""
 
-    def __init__(self, sources: Sequence[Source]) -> None:
+    def __init__(self, sources: Sequence[Source], *, ceiling: Rates | None = None) -> None:
+        """`ceiling` is what a model costs that no source knows; None: such a model is refused."""
         self._sources = tuple(sources)
+        self._ceiling = ceiling
         self._timelines: dict[Target, tuple[tuple[int, ...], tuple[Price, ...]]] = {}
 
     def find(self, target: Target, at_us: int) -> Price:
@@ -57,6 +62,8 @@ class PriceBook:
                 self._timelines[target] = timeline
         starts, prices = timeline
         index = bisect_right(starts, at_us) - 1
+        if index < 0 and self._ceiling is not None:
+            return Price(target.model, CEILING, 0, self._ceiling)
         if index < 0:
             raise PriceUnknown(
                 f"no price is known for {target.provider}/{target.model}; add it to [prices] or choose another model",

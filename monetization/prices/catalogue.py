@@ -33,6 +33,19 @@ _KEYS: Final[Mapping[str, str]] = {
 SIMULATOR: Final = rates_from(input=nano_per_million("1"), output=nano_per_million("2"))
 
 
+class SimulatorPrices:
+    """The simulator's price alone, for operators who sell by a book of their own."""
+
+    def find(self, target: Target) -> Sequence[Price]:
+        """See `Source`."""
+        return (Price(target.model, "simulator-1", 0, SIMULATOR),) if target.kind == "simulator" else ()
+
+    def models(self, provider: str, kind: str) -> Iterable[str]:
+        """See `Source`."""
+        del provider, kind  # the simulator serves any name, so there is no list
+        return ()
+
+
 class Catalogue:
     """Prices that ship with the product, by provider kind or, for OpenAI-compatible vendors, by the host of their base URL."""
 
@@ -48,7 +61,7 @@ class Catalogue:
     def find(self, target: Target) -> Sequence[Price]:
         """See `Source`."""
         if target.kind == "simulator":
-            return (Price(target.model, "simulator-1", 0, SIMULATOR),)
+            return SimulatorPrices().find(target)
         vendor = self._by_name.get(target.provider) or self._vendors.get(target.kind)
         model = vendor.find_model(target.model.lower()) if vendor is not None else None
         if vendor is None or model is None:

@@ -4,12 +4,13 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 from methods.all_methods import METHODS
 from methods.catalog import Catalog
-from methods.context import Context, Services
+from methods.context import Context, Money, Services
 from methods.dialects.canonical import ChatReply, StreamEvent, Text
 from methods.openrpc import describe
 from methods.progress import Progress
@@ -18,15 +19,21 @@ from methods.providers.base import Ask, Batches, Provider
 from methods.providers.routing import Router, RoutingConfig
 from monetization.callers import Caller, Secret
 from monetization.calls import Call, Credential
-from monetization.charging.policies import DEFAULT
-from monetization.prices.book import PriceBook
+from monetization.charging.policies import DEFAULT, Rules
+from monetization.desk import Desk
+from monetization.price_setting import PriceSetting
+from monetization.prices.book import PriceBook, Source
 from monetization.prices.catalogue import Catalogue
 from monetization.quoting import Quotes
+from monetization.refusals import Links
+from monetization.registers import Registers
+from monetization.statements import Statements
 from monetization.tab import Meter
 from monetization.terms import Most
 from monetization.tiers import BUILT_IN, Tiers
 from storage.errors import Fault
 from storage.records.usage import Usage
+from storage.store import Store
 
 
 @dataclass
@@ -85,12 +92,36 @@ def said(text: str, **more: Any) -> ChatReply:
     return replace(ChatReply("m-2024", (Text(text),), "stop", Usage(input=3, output=4)), **more)
 
 
+class Nowhere:
+    """A store of tests that need none: whoever asks it learns so."""
+
+    def __getattr__(self, name: str) -> Any:  # stands for any method of a store
+        raise AssertionError(f"this test has no store, and something asked it for {name}")
+
+
+def money_of(
+    store: Any, sources: Sequence[Source], *, rules: Rules = DEFAULT, clock_us: Callable[[], int] = lambda: 1
+) -> Money:
+    """What methods about money work with, over a store (or none)."""
+    registers = Registers(store, sources, on_problem=print)
+    ids = (f"id{number}" for number in count(1))
+    return Money(
+        statements=Statements(store),
+        desk=Desk(store, rules, Links(), lambda: next(ids)),
+        registers=registers,
+        setting=PriceSetting(store, registers, clock_us, lambda: next(ids)),
+        clock_us=clock_us,
+    )
+
+
 def services_of(
     providers: Mapping[str, Provider],
     routing: RoutingConfig,
     prompts: Path | None = None,
     models: Mapping[str, tuple[str, ...]] | None = None,
+    store: Store | None = None,
 ) -> Services:
+    """Without a store, methods that ask for one fail."""
     catalog = Catalog(METHODS)
     tiers = Tiers(BUILT_IN, default="free")
     book = PriceBook([Catalogue({})])
@@ -105,6 +136,7 @@ def services_of(
         health=lambda: {"status": "healthy", "version": "1.2.3", "uptimeSeconds": 5},
         openrpc=lambda: describe(catalog, title="Tollgate", version="1", url="http://127.0.0.1"),
         tiers=lambda: tiers,
+        money=money_of(store or Nowhere(), [Catalogue({})]),
         quotes=Quotes(lambda: tiers, lambda: book, DEFAULT, lambda _model, _at: None, lambda: 1_700_000_000_000_000),
     )
 

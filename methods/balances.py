@@ -1,0 +1,145 @@
+"""What a user has to spend: `getTokenBalance` (S1, virtual tokens) and `getCreditBalance` (S4-24). Reads only."""
+
+from methods.context import Context
+from methods.errors import Forbidden
+from methods.method import Access, Example, Method, Params, Result
+from methods.money_shapes import UserId, number, text, user_of
+from monetization.statements import Standing
+from storage.records.money import CREDIT, TOKEN
+
+
+class BalanceParams(Params):
+    """Whose balance."""
+
+    user_id: UserId | None = None
+    """For admins only. Absent: the caller's own."""
+
+
+class TokenBalanceResult(Result):
+    """Virtual tokens: granted + adjusted + moved - used - expired - refunded is the balance."""
+
+    user_id: str
+    virtual_token_balance: int
+    """What is there, with what running calls hold."""
+    available_tokens: int
+    """What a new call may take."""
+    held_tokens: int
+    overdraft_tokens: int
+    total_tokens_purchased: int
+    """Bought, the platform's share included."""
+    total_tokens_granted: int
+    """Put into the account: the usable part of purchases, promotions, allowances."""
+    total_tokens_used: int
+    """Taken by calls, fees included, less what was given back."""
+    total_tokens_expired: int
+    total_tokens_refunded: int
+    total_tokens_adjusted: int
+    total_tokens_moved: int
+    platform_fee_collected: int
+    """What the platform kept of purchases."""
+
+
+class CreditBalanceResult(Result):
+    """Credits: `totalCredits` less `usedCredits` is `remainingCredits`. The strings are exact."""
+
+    user_id: str
+    total_credits: float
+    """Granted, less what expired or was refunded, with corrections."""
+    used_credits: float
+    remaining_credits: float
+    available_credits: float
+    """What a new call may take."""
+    held_credits: float
+    remaining_exact: str
+    available_exact: str
+    held_exact: str
+    credit_value_usd: str
+    tier: str | None = None
+    """The tier of the caller's credential; absent when an admin looks at somebody else."""
+    monthly_tokens_used: int
+    monthly_requests_used: int
+    percent_used: str
+
+
+async def get_token_balance(context: Context, params: BalanceParams) -> TokenBalanceResult:
+    """The virtual tokens of a user, and where all of them came from and went."""
+    user_id = user_of(context, params.user_id)
+    found = await context.services.money.statements.standing(user_id, TOKEN)
+    return TokenBalanceResult(
+        user_id=user_id,
+        virtual_token_balance=found.balance.posted,
+        available_tokens=found.balance.available,
+        held_tokens=found.balance.held,
+        overdraft_tokens=found.balance.overdraft,
+        total_tokens_purchased=found.bought,
+        total_tokens_granted=found.granted,
+        total_tokens_used=found.used,
+        total_tokens_expired=found.lapsed,
+        total_tokens_refunded=found.refunded,
+        total_tokens_adjusted=found.adjusted,
+        total_tokens_moved=found.moved,
+        platform_fee_collected=found.fees,
+    )
+
+
+async def get_credit_balance(context: Context, params: BalanceParams) -> CreditBalanceResult:
+    """The credits of a user, with what this month's calls counted."""
+    user_id = user_of(context, params.user_id)
+    money = context.services.money
+    found = await money.statements.standing(user_id, CREDIT)
+    month = await money.statements.month(user_id, money.clock_us())
+    balance = found.balance
+    return CreditBalanceResult(
+        user_id=user_id,
+        total_credits=number(balance.posted + found.used, CREDIT),
+        used_credits=number(found.used, CREDIT),
+        remaining_credits=number(balance.posted, CREDIT),
+        available_credits=number(balance.available, CREDIT),
+        held_credits=number(balance.held, CREDIT),
+        remaining_exact=text(balance.posted, CREDIT),
+        available_exact=text(balance.available, CREDIT),
+        held_exact=text(balance.held, CREDIT),
+        credit_value_usd=text(context.services.quotes.rules.credit_value_nano, CREDIT),
+        tier=context.caller.tier if user_id == context.caller.user_id else None,
+        monthly_tokens_used=month.tokens,
+        monthly_requests_used=month.requests,
+        percent_used=_percent(found),
+    )
+
+
+def _percent(found: Standing) -> str:
+    total = found.balance.posted + found.used
+    hundredths = (2 * 10_000 * found.used + total) // (2 * total) if total > 0 else 0
+    return f"{hundredths // 100}.{hundredths % 100:02d}%"
+
+
+METHODS = [
+    Method(
+        "getTokenBalance",
+        get_token_balance,
+        access=Access.REQUIRED,
+        aliases=("billing.getTokenBalance",),
+        faults=(Forbidden,),
+        examples=(
+            Example(
+                "a user without a purchase",
+                {},
+                {"virtualTokenBalance": 0, "availableTokens": 0, "heldTokens": 0, "totalTokensPurchased": 0},
+            ),
+        ),
+    ),
+    Method(
+        "getCreditBalance",
+        get_credit_balance,
+        access=Access.REQUIRED,
+        aliases=("billing.getCreditBalance",),
+        faults=(Forbidden,),
+        examples=(
+            Example(
+                "a user without credits",
+                {},
+                {"totalCredits": 0.0, "usedCredits": 0.0, "remainingCredits": 0.0, "percentUsed": "0.00%"},
+            ),
+        ),
+    ),
+]

@@ -1,0 +1,99 @@
+"""What methods about money share: whose account it is, and amounts and instants between JSON and the books. No method here."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Final, Literal
+
+from pydantic import AwareDatetime, Field, StrictFloat, StrictInt
+
+from methods.context import Context
+from methods.errors import Forbidden, InvalidParams
+from monetization.periods import iso
+from storage.records.money import NEVER_US, from_text, scale_of, to_text
+
+ADMIN: Final = "admin"
+"""The role of those who may move money by hand and look at other users."""
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_DIGITS_MAX: Final = 40
+
+Asset = Literal["TOKEN", "CREDIT", "USD"]
+UserId = Annotated[str, Field(min_length=1, max_length=200)]
+Reason = Annotated[str, Field(min_length=1, max_length=500)]
+Key = Annotated[str, Field(min_length=1, max_length=200)]
+Cursor = Annotated[str, Field(min_length=1, max_length=100)]
+Limit = Annotated[int, Field(ge=1, le=500)]
+Amount = Annotated[
+    StrictInt | StrictFloat | Annotated[str, Field(max_length=_DIGITS_MAX, pattern=r"^-?\d+(\.\d+)?$")],
+    Field(description="A decimal number; as a string it is exact."),
+]
+Instant = AwareDatetime
+
+
+def is_admin(context: Context) -> bool:
+    """Whether the caller may look at other users."""
+    return ADMIN in context.caller.roles or context.caller.kind == "operator"
+
+
+def user_of(context: Context, named: str | None) -> str:
+    """Whose account a call is about: the caller's own, or for an admin the one that is named.
+
+    Raises: Forbidden for anybody else who names another user; InvalidParams where nobody is named or known.
+    """
+    own = context.caller.user_id
+    if named is None or named == own:
+        if own is None:
+            raise InvalidParams("name the user as userId; this credential belongs to none")
+        return own
+    if not is_admin(context):
+        raise Forbidden(
+            f"looking at other users needs the role {ADMIN!r}; leave userId out",
+            reason="role_required",
+            data={"role": ADMIN},
+        )
+    return named
+
+
+def actor_of(context: Context) -> str:
+    """Who did it, for the audit."""
+    return context.caller.user_id or context.caller.kind
+
+
+def amount_of(value: float | str, asset: str, name: str) -> int:
+    """An amount of JSON in the asset's scale. Raises: InvalidParams for what is too fine or too large."""
+    text = str(value)
+    if len(text) > _DIGITS_MAX or "e" in text:
+        raise InvalidParams(f"{name}: write the amount as a plain decimal string")
+    try:
+        return from_text(text, asset)
+    except ValueError:
+        places = scale_of(asset)
+        kind = "a whole number" if not places else f"a decimal of at most {places} places"
+        raise InvalidParams(f"{name}: an amount of {asset} is {kind} and must fit into an account") from None
+
+
+def above_zero(value: float | str, asset: str, name: str) -> int:
+    """An amount that is more than nothing. Raises: InvalidParams."""
+    amount = amount_of(value, asset, name)
+    if amount <= 0:
+        raise InvalidParams(f"{name}: must be above zero")
+    return amount
+
+
+def number(amount: int, asset: str) -> float:
+    """An amount as the JSON number that the documents show; `to_text` gives the exact one."""
+    scale = scale_of(asset)
+    return amount / 10**scale if scale else amount
+
+
+def text(amount: int, asset: str) -> str:
+    """An amount as an exact decimal string."""
+    return to_text(amount, asset)
+
+
+def us_of(instant: datetime) -> int:
+    """An instant in Unix microseconds."""
+    return (instant - _EPOCH) // timedelta(microseconds=1)
+
+
+def iso_or_none(at_us: int) -> str | None:
+    """An instant as ISO 8601; None for never."""
+    return None if at_us >= NEVER_US else iso(at_us)
