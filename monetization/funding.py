@@ -17,6 +17,9 @@ TENANT: Final = "default"
 TOKENS: Final = "tokens"
 REQUESTS: Final = "requests"
 OVERAGE: Final = "overage"
+OWN_TOKENS: Final = "own_tokens"
+"""Tokens and requests on the caller's own provider key are counted apart: they must not eat what a plan has paid for."""
+OWN_REQUESTS: Final = "own_requests"
 ANONYMOUS: Final = "anonymous"
 """Owner of the counters of all callers without a credential; they bring their own key, so no money moves."""
 UNBOUNDED_OVERDRAFT: Final = 10**15
@@ -51,6 +54,11 @@ def overage_nano(tier: Tier, tokens: int) -> int:
     """The price of tokens past the quota, in nano dollars, rounded up."""
     assert tier.overage_nano_per_million is not None, "asked only where the tier sells overage"
     return divide(tokens * tier.overage_nano_per_million, MILLION, "ceil")
+
+
+def quota_of(charge: Charge) -> dict[str, int]:
+    """What a charge counts in the windows that its hold claimed."""
+    return {TOKENS: charge.tokens, REQUESTS: 1, OVERAGE: charge.tokens, OWN_TOKENS: charge.tokens, OWN_REQUESTS: 1}
 
 
 def quota_limit(caller: Caller, tier: Tier) -> int | None:
@@ -99,7 +107,11 @@ def sources(caller: Caller, tier: Tier, quote: Charge, *, now_us: int, overdraft
             # Both gates apply, the tighter one binds (R10).
             return [Source("lots", account("CREDIT"), quote.amount, (tokens(limit), requests))]
         case "byok":
-            return [Source("nothing", account("TOKEN"), 0, (tokens(None), _claim(owner, REQUESTS, 1, None, now_us)))]
+            counters = (
+                _claim(owner, OWN_TOKENS, quote.tokens, None, now_us),
+                _claim(owner, OWN_REQUESTS, 1, None, now_us),
+            )
+            return [Source("nothing", account("TOKEN"), 0, counters)]
 
 
 def _claim(owner: str, resource: str, amount: int, limit: int | None, now_us: int) -> Claim:

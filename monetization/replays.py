@@ -16,9 +16,8 @@ from monetization.calls import Call
 from monetization.charging.policies import Charge
 from monetization.tab import Receipt
 from storage.errors import IdempotencyConflict
-from storage.records.commands import Command, Idempotency, Keep
+from storage.records.commands import Checkpoint, Command, Done, Idempotency, Keep, Outcome
 from storage.records.kept import ANSWER, KeptRow
-from storage.records.ledger import AccountKey, HoldView
 from storage.records.usage import Usage
 
 ANSWER_SECONDS: Final = 24 * 3600
@@ -34,8 +33,8 @@ class Memory(Protocol):
         """Kept rows of a kind and key, the oldest first."""
         ...
 
-    async def holds(self, key: AccountKey) -> Sequence[HoldView]:
-        """The account's open holds."""
+    async def submit(self, command: Command) -> Outcome:
+        """Apply one command."""
         ...
 
 
@@ -62,19 +61,21 @@ class Replays:
         scope = f"{call.method}:{caller.subject}"
         return Idempotency(scope, f"{call.idempotency_key}#{attempt}", _fingerprint(call))
 
-    async def find(self, account: AccountKey, hold_id: int) -> Kept | None:
+    async def find(self, hold_id: int) -> Kept | None:
         """The answer kept with a hold; None when the hold came to nothing. Raises: IdempotencyConflict while it is open."""
-        rows = await self.memory.kept(self.tenant, ANSWER, str(hold_id))
-        if rows:
-            body = orjson.loads(rows[-1].body)
-            return Kept(body["answer"], _receipt(body["receipt"]))
-        if any(hold.id == hold_id for hold in await self.memory.holds(account)):
+        # The ledger itself is asked, by a note that notes nothing: in whatever asset the hold is, and nothing can slip between.
+        outcome = await self.memory.submit(Checkpoint(tenant=self.tenant, hold_id=hold_id, used=0))
+        if isinstance(outcome, Done):
             raise IdempotencyConflict(
                 "the first call with this idempotency key still runs; repeat in a moment to get its answer",
                 reason="in_progress",
                 retry_after_seconds=1,
             )
-        return None
+        rows = await self.memory.kept(self.tenant, ANSWER, str(hold_id))
+        if not rows:
+            return None
+        body = orjson.loads(rows[-1].body)
+        return Kept(body["answer"], _receipt(body["receipt"]))
 
     def keep(self, call: Call, hold_id: int, answer: object, receipt: Receipt) -> list[Command]:
         """What stores the answer beside the settling of its hold; nothing for a call without a key."""

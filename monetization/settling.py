@@ -1,9 +1,10 @@
-"""What a call came to, from what its meter saw: pure, and the one place that says who pays for half an answer.
+"""What a call came to, from what its meter saw: the one place that says who pays for half an answer.
 
 Done → the provider's own count. Cut off after some output → what was delivered, by the provider's count where it came and by
 our own where it did not. No output → nothing.
 """
 
+import asyncio
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -12,7 +13,12 @@ from monetization.terms import Most
 from storage.records.usage import Usage
 
 BYTES_PER_TOKEN: Final = 4
-"""Bytes of an ordinary text per token, where nobody counted (measured: within -15 % and +5 % of the vendors' own counts)."""
+"""Bytes of an ordinary text per token: good enough for a note of a running stream, not for its bill."""
+MARGIN: Final = 2 * BYTES_PER_TOKEN
+"""Bytes per token that hardly any text passes. A provider stops at the length it was told, so an estimate beyond that is our
+own error, unless even this margin is passed: then the provider did not stop."""
+STEP_BYTES: Final = 1024
+"""How much more a stream that has passed the margin may send before it is noted again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,27 +32,40 @@ class Used:
     """True: the answer ended before it was complete."""
 
 
-def used(meter: Meter, most: Most) -> Used | None:
-    """What the call used; None when the provider produced nothing, so nothing is charged."""
-    if meter.is_complete:
-        if meter.usage is not None:
-            return Used(meter.usage)
-        return Used(_estimated(meter, most), is_estimated=True)
-    if meter.bytes_delivered == 0:
+def used(meter: Meter, most: Most, *, tokens_input: int | None = None, tokens_output: int | None = None) -> Used | None:
+    """What the call used; None when the provider produced nothing, so nothing is charged.
+
+    `tokens_input`, `tokens_output`: our own counts of what was asked and delivered. None: lengths stand in for them.
+    """
+    if meter.is_complete and meter.usage is not None:
+        return Used(meter.usage)
+    if not meter.is_complete and meter.bytes_delivered == 0:
         return None
+    delivered = _bounded(meter, most, tokens_output)
     if meter.usage is None:
-        return Used(_estimated(meter, most), is_estimated=True, is_partial=True)
+        asked = min(most.tokens_input, most.tokens_input_likely) if tokens_input is None else tokens_input
+        return Used(Usage(input=asked, output=delivered), is_estimated=True, is_partial=not meter.is_complete)
     # A running count trails what was delivered (Anthropic counts input at the start and output at the end).
-    counted = meter.usage.tokens_output
-    delivered = -(-meter.bytes_delivered // BYTES_PER_TOKEN)
-    if delivered <= counted:
+    told = meter.usage.tokens_output
+    if delivered <= told:
         return Used(meter.usage, is_partial=True)
-    usage = replace(meter.usage, output=meter.usage.output + delivered - counted)
+    usage = replace(meter.usage, output=meter.usage.output + delivered - told)
     return Used(usage, is_estimated=True, is_partial=True)
 
 
-def _estimated(meter: Meter, most: Most) -> Usage:
-    return Usage(
-        input=min(most.tokens_input, most.tokens_input_likely),
-        output=-(-meter.bytes_delivered // BYTES_PER_TOKEN),
-    )
+async def counted(found: Used, meter: Meter, most: Most) -> Used:
+    """The same, with our estimates counted properly: in a thread, because a long text keeps a counter busy for a while."""
+    if not found.is_estimated or meter.count_output is None:
+        return found
+    needs_input = meter.usage is None and meter.count_input is not None
+    tokens_output = await asyncio.to_thread(meter.count_output)
+    tokens_input = await asyncio.to_thread(meter.count_input) if needs_input and meter.count_input else None
+    return used(meter, most, tokens_input=tokens_input, tokens_output=tokens_output) or found
+
+
+def _bounded(meter: Meter, most: Most, tokens_output: int | None) -> int:
+    """What was delivered, in tokens."""
+    delivered = -(-meter.bytes_delivered // BYTES_PER_TOKEN) if tokens_output is None else tokens_output
+    if meter.bytes_delivered <= MARGIN * most.tokens_output:
+        return min(delivered, most.tokens_output)
+    return delivered

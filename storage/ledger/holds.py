@@ -1,6 +1,7 @@
 """Holds from open to close, and charges without one. Checks come first and changes after, so a refusal changes nothing."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from storage.ledger import windows
 from storage.ledger.answers import OUT_OF_RANGE, SUSPENDED, done, insufficient, views
@@ -147,6 +148,7 @@ def settle(state: State, command: c.Settle) -> c.Outcome:
     if not is_amount(command.amount):
         return OUT_OF_RANGE
     found = _open(state, command.tenant, command.hold_id)
+    resolution = None
     if isinstance(found, c.Refusal):
         resolution = state.resolutions.get(command.hold_id)
         is_late = resolution is not None and resolution.kind == EXPIRE and not resolution.is_late_charged
@@ -155,14 +157,16 @@ def settle(state: State, command: c.Settle) -> c.Outcome:
         refusal = windows.refuse_quota(found, command.quota)
         outcome = refusal or _settle_open(state, found, command)
     if isinstance(outcome, c.Done):
-        keep_beside(state, command.tenant, command)
+        before = resolution.charged if resolution is not None and outcome.is_late else 0
+        keep_beside(state, command.tenant, command, paid=before + outcome.amount)
     return outcome
 
 
-def keep_beside(state: State, tenant: str, command: c.Settle | c.Release | c.Charge) -> None:
-    """Keep the usage row and the events of a command that was applied."""
-    if command.usage is not None:
-        state.changes.usage.append(command.usage)
+def keep_beside(state: State, tenant: str, command: c.Settle | c.Release | c.Charge, *, paid: int) -> None:
+    """Keep the usage row and the events of a command that was applied. The row says what was paid, not what was asked for."""
+    row = command.usage
+    if row is not None:
+        state.changes.usage.append(row if row.charge_amount in (None, paid) else replace(row, charge_amount=paid))
     if not isinstance(command, c.Release):
         state.changes.events.extend((tenant, event) for event in command.events)
 
@@ -255,7 +259,7 @@ def release(state: State, command: c.Release) -> c.Outcome:
     released_id = state.changes.transfers[-1][0]
     touched = windows.settle_all(state, found, _Nothing()) if found.windows else ()
     expire_lots(state, found.account)
-    keep_beside(state, command.tenant, command)
+    keep_beside(state, command.tenant, command, paid=0)
     return done(found.account, released_id, windows=views(touched))
 
 
@@ -322,7 +326,7 @@ def _charge(state: State, account: Account, command: c.Charge) -> c.Done:
         _write_off(state, account, revenue, command.amount - charged, transfer_id or None, command.ref)
     counted_under = transfer_id or state.reserve_id()
     touched = windows.use_all(state, counted_under, command.claims) if command.claims else ()
-    keep_beside(state, account.key.tenant, command)
+    keep_beside(state, account.key.tenant, command, paid=charged)
     return done(account, transfer_id, charged, written_off=command.amount - charged, windows=views(touched))
 
 

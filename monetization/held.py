@@ -1,0 +1,293 @@
+"""One held call, from its hold to its close: what it has cost so far, what it came to, and the row that is kept of it."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Final, Protocol
+
+from monetization.calls import Call
+from monetization.charging.policies import Charge
+from monetization.finishing import PATIENCE_SECONDS, insist
+from monetization.funding import TENANT, TOKENS, Source, quota_of
+from monetization.prices.rates import Price
+from monetization.quoting import Quote
+from monetization.refusals import Links, fault_of
+from monetization.replays import Kept, Replays
+from monetization.settling import BYTES_PER_TOKEN, MARGIN, STEP_BYTES, Used, counted, used
+from monetization.tab import Item, Meter, Receipt, Sink
+from storage.errors import Fault, StorageUnavailable
+from storage.records.commands import (
+    Checkpoint,
+    Claim,
+    Command,
+    Done,
+    Extend,
+    Outcome,
+    RecordUsage,
+    Refusal,
+    Release,
+    Settle,
+)
+from storage.records.usage import Outcome as Ending
+from storage.records.usage import Usage, UsageRow
+
+CHECKPOINT_SECONDS: Final = 2.0
+"""Between two notes of what a running stream has cost: what a crash may lose of it."""
+HEADROOM: Final = 8
+"""A stream that has passed its margin holds an eighth more than it has sent, so that it ends before it passes its hold."""
+
+
+class Ledger(Protocol):
+    """What tabs need of the store."""
+
+    async def submit(self, command: Command) -> Outcome:
+        """Apply one command; it is durable when this returns. Raises: StorageUnavailable."""
+        ...
+
+    async def submit_together(self, commands: Sequence[Command]) -> tuple[Done, ...] | Refusal:
+        """Apply all commands or none, in one commit. Raises: StorageUnavailable."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What every tab works with."""
+
+    ledger: Ledger
+    replays: Replays
+    links: Links
+    clock_us: Callable[[], int]
+    monotonic: Callable[[], float]
+    new_id: Callable[[], str]
+    hold_seconds: int
+    """Life of a hold whose process died. A running call extends its own at half of it."""
+    overdraft_tokens: int = 0
+    sleep_seconds: Callable[[float], Awaitable[object]] = asyncio.sleep
+    patience_seconds: Sequence[float] = PATIENCE_SECONDS
+    """Waits between attempts to write what a call came to, while the store is unavailable."""
+
+    def expiry_us(self) -> int:
+        """When a hold made or extended now ends by itself."""
+        return self.clock_us() + self.hold_seconds * 1_000_000
+
+
+class HeldTab:
+    """One call's hold, from open to close."""
+
+    def __init__(
+        self, means: Means, call: Call, quote: Quote, source: Source, held: Done, *, first: Kept | None = None
+    ) -> None:
+        self.meter = Meter()
+        self.answer: object | None = None if first is None else first.answer
+        self.receipt: Receipt | None = None if first is None else first.receipt
+        self.is_replay = first is not None
+        self._means = means
+        self._call = call
+        self._quote = quote
+        self._source = source
+        self._held = held
+        self._amount = held.amount
+        self._claimed = {claim.window.resource: claim.amount for claim in source.claims}
+        self._noted = means.monotonic()
+        self._bytes_next = MARGIN * quote.most.tokens_output
+        self._beat: asyncio.TimerHandle | None = None
+        self._noting: asyncio.Task[None] | None = None
+        self._stopped: Fault | None = None
+
+    def watch(self, sink: Sink[Item] | None) -> Sink[Item] | None:
+        """The sink, with the running cost noted as the stream goes on."""
+        if sink is None:
+            return None
+
+        async def watched(items: Sequence[Item]) -> None:
+            await sink(items)
+            if self._stopped is not None:
+                raise self._stopped
+            if (
+                self.meter.bytes_delivered >= self._bytes_next
+                or self._means.monotonic() - self._noted >= CHECKPOINT_SECONDS
+            ):
+                await self._note()
+
+        return watched
+
+    # While it runs ------------------------------------------------------------------------------------------------
+
+    def keep_alive(self) -> None:
+        """See to it that the hold lives as long as the call, also where nothing is streamed."""
+        self._beat = asyncio.get_running_loop().call_later(self._means.hold_seconds / 2, self._pulse)
+
+    def _pulse(self) -> None:
+        self._noting = asyncio.ensure_future(self._note_quietly())
+        self.keep_alive()
+
+    async def _note_quietly(self) -> None:
+        try:
+            await self._note()
+        except Fault as refused:
+            self._stopped = refused
+
+    async def _note(self) -> None:
+        """Tell the ledger what the call has cost so far; raise the hold before the stream passes it.
+
+        Raises: QuotaExceeded, PaymentRequired when it cannot be raised; StorageUnavailable when nobody can tell.
+        """
+        self._noted = self._means.monotonic()
+        so_far = used(self.meter, self._quote.most)
+        usage = so_far.usage if so_far else Usage()
+        charge, _ = self._quote.charged(self.meter.target, usage)
+        cost, quota = self._source.actual(self._quote.tier, charge), quota_of(charge)
+        most, _ = self._quote.charged(self.meter.target, self._ahead(usage))
+        more = max(0, self._source.actual(self._quote.tier, most) - self._amount)
+        claims = self._unclaimed(quota_of(most))
+        extend = Extend(
+            tenant=TENANT, hold_id=self._held.id, amount=more, expires_us=self._means.expiry_us(), claims=claims
+        )
+        note = Checkpoint(tenant=TENANT, hold_id=self._held.id, used=cost, quota=quota)
+        try:
+            outcome = await self._means.ledger.submit_together([extend, note] if so_far else [extend])
+        except StorageUnavailable:
+            if more or claims:
+                raise
+            return  # what is held covers what was sent; the next note will tell
+        if isinstance(outcome, Refusal):
+            raise fault_of(outcome, self._source.account.asset, self._means.links)
+        self._amount += more
+        for claim in claims:
+            self._claimed[claim.window.resource] += claim.amount
+
+    def _ahead(self, usage: Usage) -> Usage:
+        """What the usage will be at the next note, for a stream that did not stop where it was told to."""
+        delivered = self.meter.bytes_delivered
+        if delivered < self._bytes_next:
+            return usage
+        step = max(STEP_BYTES, delivered // HEADROOM)
+        self._bytes_next = delivered + step
+        return replace(usage, output=usage.output + step // BYTES_PER_TOKEN)
+
+    def _unclaimed(self, quota: dict[str, int]) -> tuple[Claim, ...]:
+        """What a stream has used beyond the part of each window that it holds."""
+        return tuple(
+            Claim(claim.window, quota[resource] - self._claimed[resource], claim.limit, is_hard=claim.is_hard)
+            for claim in self._source.claims
+            if quota[resource := claim.window.resource] > self._claimed[resource]
+        )
+
+    # At its end ---------------------------------------------------------------------------------------------------
+
+    async def close(self, ending: Ending) -> None:
+        """Settle what was used, or release the hold; with the usage row, in one commit. Raises: StorageUnavailable."""
+        if self._beat is not None:
+            self._beat.cancel()
+        if self._noting is not None:
+            await self._noting
+        found = used(self.meter, self._quote.most)
+        if found is None:
+            await self._release(ending)
+        else:
+            await self._settle(ending, await counted(found, self.meter, self._quote.most))
+
+    async def _release(self, ending: Ending) -> None:
+        row = self._row(ending, Used(Usage()), None, None, 0)
+        outcome = await self._insist([Release(tenant=TENANT, hold_id=self._held.id, usage=row)])
+        if isinstance(outcome, Refusal):  # it has expired: nothing was charged for it, and the call is still told of
+            await self._insist([RecordUsage(row)])
+
+    async def _settle(self, ending: Ending, found: Used) -> None:
+        means, hold_id = self._means, self._held.id
+        charge, price = self._quote.charged(self.meter.target, found.usage)
+        amount = self._source.actual(self._quote.tier, charge)
+        settle = Settle(
+            tenant=TENANT,
+            hold_id=hold_id,
+            amount=amount,
+            quota=quota_of(charge),
+            usage=self._row("partial" if found.is_partial else ending, found, charge, price, amount),
+            ref=self._call.request_id,
+        )
+        expected = self._receipt(found, charge, price, self._settled(charge, amount))
+        keep = means.replays.keep(self._call, hold_id, self.answer, expected) if ending == "done" else []
+        outcome = await self._insist([settle, *keep])
+        if isinstance(outcome, Refusal):
+            raise fault_of(outcome, self._source.account.asset, means.links)
+        # With a key, the first answer and its repetitions must be the same, so both show what was kept. And a commit whose
+        # answer was lost shows what it must have come to.
+        if keep or not outcome:
+            self.receipt = expected
+            return
+        settled = outcome[0]
+        if settled.is_late:  # the hold had expired and was charged its last note; this is the whole of it
+            settled = replace(settled, amount=amount - settled.written_off)
+        self.receipt = self._receipt(found, charge, price, settled)
+
+    async def _insist(self, commands: Sequence[Command]) -> tuple[Done, ...] | Refusal:
+        """Write what the call came to, again and again for a while. An empty tuple: an attempt whose answer was lost did it."""
+
+        async def attempt(is_again: bool) -> tuple[Done, ...] | Refusal:  # noqa: FBT001  # `insist` calls it
+            outcome = await self._means.ledger.submit_together(commands)
+            if is_again and isinstance(outcome, Refusal) and outcome.data.get("state") in ("settled", "released"):
+                return ()
+            return outcome
+
+        means = self._means
+        return await insist(attempt, waits_seconds=means.patience_seconds, sleep_seconds=means.sleep_seconds)
+
+    def _settled(self, charge: Charge, amount: int) -> Done:
+        """What settling will answer if nothing else touches the account in between."""
+        held, actual = self._held, quota_of(charge)
+        first = {claim.window.resource: claim.amount for claim in self._source.claims}
+        windows = tuple(
+            view._replace(used=view.used + actual[resource], held=view.held - first[resource])
+            for view in held.windows
+            if (resource := view.key.resource) in actual
+        )
+        held_before = held.held - held.amount
+        return replace(held, amount=amount, posted=held.posted - amount, held=held_before, windows=windows)
+
+    def _receipt(self, found: Used, charge: Charge, price: Price | None, done: Done) -> Receipt:
+        window = next((view for view in done.windows if view.key.resource == TOKENS), None)
+        limit = next((claim.limit for claim in self._source.claims if claim.window.resource == TOKENS), None)
+        return Receipt(
+            usage=found.usage,
+            is_estimated=found.is_estimated,
+            is_partial=found.is_partial,
+            charge=charge,
+            asset=self._source.account.asset if self._source.amount else None,
+            amount=done.amount,
+            balance=done.posted - done.held,
+            posted=done.posted,
+            is_shown_whole=self._quote.rules.rounding == "floor_carry",
+            quota_remaining=None if window is None or limit is None else max(0, limit - window.used - window.held),
+            is_cost_known=price is not None,
+        )
+
+    def _row(self, ending: Ending, found: Used, charge: Charge | None, price: Price | None, amount: int) -> UsageRow:
+        call, caller, meter = self._call, self._quote.caller, self.meter
+        target = meter.target
+        return UsageRow(
+            id=self._means.new_id(),
+            request_id=call.request_id,
+            occurred_us=self._means.clock_us(),
+            user_id=caller.user_id,
+            organization_id=caller.organization_id,
+            caller_kind=caller.kind,
+            tier=self._quote.tier.key,
+            method=call.method,
+            door=call.door,
+            provider=target.provider if target else None,
+            model=target.model if target else None,
+            outcome=ending,
+            usage=found.usage,
+            tenant=TENANT,
+            is_estimated=found.is_estimated,
+            is_partial=found.is_partial,
+            latency_us=int((self._means.monotonic() - call.started) * 1_000_000),
+            first_byte_us=None if meter.first_byte is None else int((meter.first_byte - call.started) * 1_000_000),
+            is_stream=call.is_stream,
+            metadata=meter.metadata,
+            price_version=price.version if price else None,
+            cost_nano=charge.cost_nano if charge and price else None,
+            fee_nano=charge.fee_nano if charge else None,
+            charge_amount=amount if charge else None,
+            charge_asset=self._source.account.asset if amount else None,
+        )

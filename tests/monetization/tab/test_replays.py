@@ -1,0 +1,165 @@
+"""A repeated key: one run, one answer, one charge; also across a restart."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from monetization.replays import ATTEMPTS_MAX
+from monetization.tab import Tab
+from storage.errors import IdempotencyConflict
+from storage.records.usage import Usage
+from tests.monetization.tab.world import HOLD_SECONDS, MOST, Clock, Cut, World, cut, done, until, world_at
+
+TIERS = ("allowance", "overage", "tokens", "credits", "own")
+
+
+class Counting:
+    """A handler that counts its runs."""
+
+    def __init__(self, play: Any = None) -> None:
+        self.runs = 0
+        self.play = play or done()
+
+    def __call__(self, tab: Tab) -> Any:
+        self.runs += 1
+        return self.play(tab)
+
+
+@pytest.mark.parametrize("tier", TIERS)
+async def test_a_repeated_key_gives_the_first_answer_and_its_figures_without_a_second_run(
+    world: World, tier: str
+) -> None:
+    await world.fund(tier)
+    play = Counting()
+    receipts = [await world.run(tier, play, call=world.call(key="k")) for _ in range(3)]
+    assert play.runs == 1
+    assert receipts[0] is not None
+    assert receipts[0] == receipts[1] == receipts[2]
+    async with world.tabs.open(world.call(key="k"), world.quote(tier)) as tab:
+        assert (tab.answer, tab.is_replay) == ({"content": "the answer"}, True)  # type: ignore[attr-defined]  # HeldTab
+    assert len(await world.rows()) == 1
+    other = await world.run(tier, play, call=world.call(key="other"))
+    assert other is not None
+    assert other.amount == receipts[0].amount
+    assert play.runs == 2
+
+
+@pytest.mark.parametrize("tier", TIERS)
+async def test_a_key_in_flight_says_so(world: World, tier: str) -> None:
+    await world.fund(tier)
+    await _fill_quota(world, tier)
+
+    async def play(tab: Tab) -> None:
+        with pytest.raises(IdempotencyConflict) as refused:
+            await world.run(tier, _never, call=world.call(key="k"))
+        assert (refused.value.slug, refused.value.retry_after_seconds) == ("in_progress", 1)
+        done()(tab)
+
+    await world.run(tier, play, call=world.call(key="k"))
+    assert await world.run(tier, _never, call=world.call(key="k")) is not None
+
+
+async def _fill_quota(world: World, tier: str) -> None:
+    """So that overage pays, in another asset than the one that is tried first."""
+    if tier == "overage":
+        await world.run(tier, done(usage=Usage(input=1_000)))
+
+
+async def test_a_key_with_another_body_is_refused(world: World) -> None:
+    await world.run("allowance", done(), call=world.call(key="k", params={"content": "one"}))
+    with pytest.raises(IdempotencyConflict) as refused:
+        await world.run("allowance", _never, call=world.call(key="k", params={"content": "two"}))
+    assert refused.value.slug == "key_reused"
+
+
+async def test_a_key_belongs_to_its_caller(world: World) -> None:
+    play = Counting()
+    await world.run("allowance", play, call=world.call(key="k"))
+    quote = world.quotes.quote(world.caller("allowance", "bob"), MOST)
+    async with world.tabs.open(world.call(key="k"), quote) as tab:
+        assert tab.answer is None
+
+
+@pytest.mark.parametrize(
+    "first", [cut(0), cut(0, error=asyncio.CancelledError), cut(40)], ids=["failed", "cancelled", "partial"]
+)
+async def test_a_key_whose_first_call_came_to_nothing_runs_again(world: World, first: Any) -> None:
+    play = Counting()
+    with pytest.raises((Cut, asyncio.CancelledError)):
+        await world.run("allowance", first, call=world.call(key="k"))
+    await world.run("allowance", play, call=world.call(key="k"))
+    await world.run("allowance", play, call=world.call(key="k"))
+    assert play.runs == 1
+
+
+async def test_a_key_under_which_nothing_ever_succeeds_is_worn_out(world: World) -> None:
+    play = Counting(cut(0))
+    for _ in range(ATTEMPTS_MAX):
+        with pytest.raises(Cut):
+            await world.run("allowance", play, call=world.call(key="k"))
+    with pytest.raises(IdempotencyConflict) as refused:
+        await world.run("allowance", play, call=world.call(key="k"))
+    assert (refused.value.slug, play.runs) == ("key_worn_out", ATTEMPTS_MAX)
+
+
+async def test_a_refused_call_leaves_its_key_unused(world: World) -> None:
+    from monetization.errors import PaymentRequired  # noqa: PLC0415  # only here
+
+    with pytest.raises(PaymentRequired):
+        await world.run("tokens", _never, call=world.call(key="k"))
+    await world.fund("tokens")
+    play = Counting()
+    await world.run("tokens", play, call=world.call(key="k"))
+    assert play.runs == 1
+
+
+async def test_a_restart_does_not_break_a_key(tmp_path: Path) -> None:
+    clock = Clock()
+    path = tmp_path / "tollgate.db"
+    async with world_at(path, clock) as world:
+        await world.fund("tokens")
+        first = await world.run("tokens", done(), call=world.call(key="done"))
+        await world.doomed("tokens", call=world.call(key="cut"))
+    async with world_at(path, clock) as world:
+        assert await world.run("tokens", _never, call=world.call(key="done")) == first
+        with pytest.raises(IdempotencyConflict) as refused:
+            await world.run("tokens", _never, call=world.call(key="cut"))
+        assert refused.value.slug == "in_progress"
+    clock.advance(HOLD_SECONDS + 1)
+    async with world_at(path, clock) as world:
+        play = Counting()
+        await world.run("tokens", play, call=world.call(key="cut"))
+        assert play.runs == 1
+        assert await world.run("tokens", _never, call=world.call(key="done")) == first
+        await world.assert_sound()
+
+
+async def test_twenty_calls_with_one_key_are_one_run(world: World) -> None:
+    await world.fund("tokens")
+    gate = asyncio.Event()
+
+    async def wait(tab: Tab) -> None:
+        await gate.wait()
+        done()(tab)
+
+    play = Counting(wait)
+    calls = [asyncio.ensure_future(world.run("tokens", play, call=world.call(key="k"))) for _ in range(20)]
+
+    async def is_refused() -> bool:
+        return sum(call.done() for call in calls) == 19
+
+    await until(is_refused)
+    gate.set()
+    outcomes = await asyncio.gather(*calls, return_exceptions=True)
+    assert play.runs == 1
+    assert [type(outcome) for outcome in outcomes if isinstance(outcome, Exception)] == [IdempotencyConflict] * 19
+    assert await world.available("TOKEN") == 1_000 - 63
+    again = await asyncio.gather(*(world.run("tokens", _never, call=world.call(key="k")) for _ in range(20)))
+    assert len({repr(receipt) for receipt in again}) == 1
+    assert await world.available("TOKEN") == 1_000 - 63
+
+
+def _never(tab: Tab) -> None:
+    raise AssertionError("the first answer is kept")
