@@ -119,7 +119,9 @@ async def test_a_second_process_is_refused_until_the_first_is_gone_even_when_kil
 
 async def test_a_file_of_a_newer_program_is_refused(tmp_path: Path) -> None:
     connection = sqlite3.connect(tmp_path / "tollgate.db")
-    connection.execute("PRAGMA user_version=999")
+    connection.execute("CREATE TABLE alembic_version (version_num TEXT)")
+    connection.execute("INSERT INTO alembic_version VALUES ('999')")
+    connection.commit()
     connection.close()
     with pytest.raises(StoreRefused, match="999"):
         async with open_store(url(tmp_path), clock_us=clock):

@@ -9,10 +9,10 @@ from storage.ledger.rows import Account, ChargeRow, ChargeUse, HoldWindow, Resol
 from storage.ledger.state import State
 from storage.records.ledger import SYSTEM_KINDS, AccountKey, WindowKey
 from storage.sql import ledger_rows as rows
+from storage.sql.charges import CHARGE_CODES, note_return
 
 # Any: columns come from the driver; the table gives their types.
 
-CHARGE_CODES = ("usage", "late_usage", "expire")
 _ACCOUNT = f"SELECT {rows.ACCOUNT} FROM account WHERE tenant=? AND owner_type=? AND owner_id=? AND kind=? AND asset=?"
 _ACCOUNT_BY_ID = f"SELECT {rows.ACCOUNT} FROM account WHERE id=?"
 _LOTS = f"SELECT {rows.LOT} FROM lot WHERE account_id=? AND remaining>0 ORDER BY priority, expires_us, id"
@@ -148,20 +148,8 @@ class Loader:
         charge.uses = [ChargeUse(*values) for values in self._connection.execute(_USES, (transfer_id,))]
         for refund_id, _ in refunds:
             for lot_id, returned, value in self._connection.execute(_USES, (refund_id,)):
-                _note_return(charge, lot_id, -returned, -value)
+                note_return(charge, lot_id, -returned, -value)
         for use in charge.uses:
             if self._state.lot(account, use.lot_id) is None:
                 self._state.closed_lots[use.lot_id] = rows.lot_of(self._one(_LOT, (use.lot_id,)))
         self._state.charges[transfer_id] = charge
-
-
-def _note_return(charge: ChargeRow, lot_id: int, amount: int, value_nano: int) -> None:
-    """Earlier refunds went to the last uses first; find them again in that order."""
-    for use in reversed(charge.uses):
-        take = min(amount, use.amount - use.returned) if use.lot_id == lot_id else 0
-        if take:
-            worth = value_nano if take == amount else min(value_nano, use.value_nano - use.returned_nano)
-            use.returned += take
-            use.returned_nano += worth
-            amount -= take
-            value_nano -= worth

@@ -5,7 +5,6 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from storage.errors import InvalidCursor
 from storage.ledger.lots import expirable
 from storage.ledger.rows import Account
 from storage.records.kept import KeptRow
@@ -21,8 +20,9 @@ from storage.records.ledger import (
 )
 from storage.records.usage import UsageRow
 from storage.sql import ledger_rows as rows
-from storage.sql.sqlite.lane import unavailable
+from storage.sql.paging import LAST, numbers
 from storage.sql.usage_rows import COLUMNS, from_columns
+from storage.sql.waiting import unavailable
 
 # Any: columns come from the driver; the table gives their types.
 
@@ -61,7 +61,6 @@ _TOTALS = (
     "UNION ALL SELECT -1, code, amount FROM transfer WHERE debit_account=:id AND kind IN (0,2,4)) GROUP BY code"
 )
 _KEPT = f"SELECT id, {rows.KEPT} FROM kept WHERE tenant=:tenant AND kind=:kind"
-LAST = 2**63 - 1
 
 
 class Readers:
@@ -121,7 +120,7 @@ class Readers:
     def transfers(self, key: AccountKey, limit: int, cursor: str | None) -> Page[TransferView]:
         """The account's movements, newest first."""
         account_id = self._id(key)
-        batch, last = _numbers(cursor, (LAST, LAST))
+        batch, last = numbers(cursor, (LAST, LAST))
         asked = {"account": account_id, "batch": batch, "id": last, "limit": limit + 1}
         found = self._all(_TRANSFERS, asked)
         page = found[:limit]
@@ -145,7 +144,7 @@ class Readers:
 
     def accounts(self, tenant: str, limit: int, cursor: str | None) -> Page[tuple[AccountKey, Balance]]:
         """The customers' accounts, oldest first."""
-        found = self._all(_ACCOUNTS, (tenant, *_numbers(cursor, (0,)), limit + 1))
+        found = self._all(_ACCOUNTS, (tenant, *numbers(cursor, (0,)), limit + 1))
         page = found[:limit]
         views = tuple((AccountKey(*values[1:6]), self._balance(values)) for values in page)
         return Page(views, str(page[-1][0]) if len(found) > limit else None)
@@ -159,7 +158,7 @@ class Readers:
         self, tenant: str, user_id: str | None, limit: int, cursor: str | None, since_us: int, until_us: int
     ) -> Page[UsageRow]:
         """Usage rows, newest first."""
-        last, seq = _numbers(cursor, (LAST, LAST))
+        last, seq = numbers(cursor, (LAST, LAST))
         asked = {"tenant": tenant, "user": user_id, "since": since_us, "until": until_us, "limit": limit + 1}
         found = self._all(_USAGE_OF_ALL if user_id is None else _USAGE_OF_USER, asked | {"last": last, "seq": seq})
         page = found[:limit]
@@ -195,13 +194,3 @@ class Readers:
             (now, limit),
         )
         return [(tenant, hold_id) for tenant, hold_id in holds], [AccountKey(*values) for values in accounts]
-
-
-def _numbers(cursor: str | None, first: tuple[int, ...]) -> tuple[int, ...]:
-    """The numbers of a cursor; those of the first page without one. Raises: InvalidCursor."""
-    if cursor is None:
-        return first
-    parts = cursor.split(".")
-    if len(parts) != len(first) or not all(part.isascii() and part.isdigit() and len(part) < 19 for part in parts):  # noqa: PLR2004  # what fits 64 bits
-        raise InvalidCursor
-    return tuple(int(part) for part in parts)

@@ -20,10 +20,12 @@ from storage.records.ledger import (
     WindowView,
 )
 from storage.records.usage import UsageRow
+from storage.sql.migrations.revisions import HEAD
+from storage.sql.paging import LAST
 from storage.sql.sqlite import connections, schema
-from storage.sql.sqlite.lane import unavailable
-from storage.sql.sqlite.readers import LAST, Readers
+from storage.sql.sqlite.readers import Readers
 from storage.sql.verify import verify
+from storage.sql.waiting import unavailable
 
 
 class SqliteReader:
@@ -127,10 +129,10 @@ def open_sqlite_reader(path: str, *, clock_us: Callable[[], int]) -> Iterator[Sq
         raise StoreRefused(f"storage.url: there is no database {file.name!r} yet; start the server once")
     try:
         with closing(connections.reader(file)) as connection:
-            (found,) = connection.execute("PRAGMA user_version").fetchone()
-            if found != schema.VERSION:
+            found = schema.revision_of(connection)
+            if found != HEAD:
                 raise StoreRefused(
-                    f"storage.url: the file has schema {found}, this program reads {schema.VERSION}; "
+                    f"storage.url: the file has schema {found}, this program reads {HEAD}; "
                     "start the server of this version once"
                 )
             yield SqliteReader(file, Readers(connection, clock_us), clock_us)

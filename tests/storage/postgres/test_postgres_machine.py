@@ -1,0 +1,45 @@
+"""Random histories on PostgreSQL against the reference model: the very machine that SQLite passes."""
+
+import asyncio
+import os
+from collections.abc import Iterator
+from contextlib import AsyncExitStack
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from storage.sql.postgres.store import open_postgres
+from tests.fakes.postgres import Server
+from tests.storage.test_ledger_machine import Ledger
+
+ROUNDS = int(os.environ.get("TOLLGATE_SOAK_HISTORIES", "15"))
+
+
+class PostgresLedger(Ledger):
+    """The same machine over a database that is emptied for each history."""
+
+    server: Server
+
+    async def _open(self) -> None:
+        if not hasattr(self, "url"):
+            self.url = await asyncio.to_thread(self.server.cleaned)
+        self.stack = AsyncExitStack()
+        opened = open_postgres(self.url, clock_us=lambda: self.model.now)
+        self.store = await self.stack.enter_async_context(opened)  # type: ignore[assignment]  # the other backend
+
+
+@pytest.fixture
+def machine(postgres: Server) -> Iterator[type[PostgresLedger]]:
+    PostgresLedger.server = postgres
+    yield PostgresLedger
+    del PostgresLedger.server
+
+
+def test_any_history_gives_what_the_reference_model_gives_on_postgres(machine: type[PostgresLedger]) -> None:
+    run_state_machine_as_test(
+        machine,
+        settings=settings(
+            max_examples=ROUNDS, stateful_step_count=25, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+        ),
+    )
