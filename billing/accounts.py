@@ -1,7 +1,7 @@
 """The chart of accounts: which account is whose. Names only, no money moves here."""
 
 from storage.records.ledger import CREDITS, RECEIVABLE, SYSTEM_KINDS, AccountKey, Balance
-from storage.store import Store
+from storage.store import Reader
 
 TENANT = "default"
 """The tenant of an installation that serves one."""
@@ -33,12 +33,12 @@ def system(kind: int, asset: str, *, tenant: str = TENANT) -> AccountKey:
     return AccountKey(tenant, "system", "", kind, asset)
 
 
-async def system_balances(store: Store, asset: str, *, tenant: str = TENANT) -> dict[int, int]:
+async def system_balances(store: Reader, asset: str, *, tenant: str = TENANT) -> dict[int, int]:
     """Every system account's balance by kind."""
     return {kind: await store.system_balance(system(kind, asset, tenant=tenant)) for kind in SYSTEM_KINDS}
 
 
-async def spendable(store: Store, account: AccountKey) -> int:
+async def spendable(store: Reader, account: AccountKey) -> int:
     """What a new hold may take, the overdraft included."""
     balance: Balance = await store.balance(account)
     return balance.available + balance.overdraft

@@ -115,6 +115,54 @@ def doctor(config: Config = None, *, demo: Demo = False, state: State = None) ->
 
 
 @app.command()
+def grant(
+    user: Annotated[str, typer.Option(help="Whose account.")],
+    asset: Annotated[str, typer.Option(help="TOKEN, CREDIT or USD.")],
+    amount: Annotated[str, typer.Option(help="How much, as a decimal number.")],
+    config: Config = None,
+    *,
+    demo: Demo = False,
+    state: State = None,
+    kind: Annotated[str, typer.Option(help="promotion, purchase (tokens are split) or allowance.")] = "promotion",
+    reason: Annotated[str, typer.Option(help="Why; kept with it.")] = "",
+    expires: Annotated[str | None, typer.Option(metavar="DATE", help="Until when; left out: for ever.")] = None,
+    key: Annotated[str | None, typer.Option(help="The same key grants once.")] = None,
+) -> None:
+    """Put tokens, credits or money into an account. Not while a server runs on the embedded database."""
+    from server.cli_money import Gift, granted  # noqa: PLC0415  # each command imports only what it needs
+
+    gift = Gift(user, asset.upper(), amount, kind, reason, expires, key)
+    typer.echo(granted(_either(config, state, demo=demo), gift))
+
+
+@app.command()
+def accounts(
+    config: Config = None,
+    *,
+    demo: Demo = False,
+    state: State = None,
+    user: Annotated[str | None, typer.Option(help="Only this user's.")] = None,
+) -> None:
+    """Show every account with its balance, also while a server runs."""
+    from server.cli_money import accounts as found  # noqa: PLC0415  # each command imports only what it needs
+
+    for line in found(_either(config, state, demo=demo), user):
+        typer.echo(line)
+
+
+@app.command()
+def verify(config: Config = None, *, demo: Demo = False, state: State = None) -> None:
+    """Prove the ledger's invariants, also while a server runs. Exit 1 when one is broken."""
+    from server.cli_money import verified  # noqa: PLC0415  # each command imports only what it needs
+
+    lines, is_well = verified(_either(config, state, demo=demo))
+    for line in lines:
+        typer.echo(line)
+    if not is_well:
+        raise typer.Exit(1)
+
+
+@app.command()
 def openrpc(config: Config = None) -> None:
     """Print the OpenRPC document of this server."""
     import json  # noqa: PLC0415  # each command imports only what it needs
