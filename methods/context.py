@@ -15,6 +15,7 @@ from monetization.statements import Statements
 from monetization.tab import Meter
 from monetization.terms import Most
 from monetization.tiers import Tiers
+from storage.records.fact import fact
 
 if TYPE_CHECKING:
     from methods.catalog import Catalog
@@ -63,7 +64,7 @@ class Services:
     """Statements, and the admin's desk."""
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Context:
     """One run of a method."""
 

@@ -1,7 +1,9 @@
 """Who is calling: the outcome of identification, and all that the floors above may decide on."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Literal
+
+from storage.records.fact import fact
 
 CallerKind = Literal["subscription", "byok", "anonymous", "operator"]
 
@@ -22,7 +24,7 @@ class Secret:
         return "Secret(***)"
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Caller:
     """One identified caller. Everything here comes from the credential, never from the body of a call."""
 

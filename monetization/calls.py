@@ -1,12 +1,14 @@
 """One request as every floor sees it: a door made it from its own wire format, and nothing in it has been believed yet."""
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal
+
+from storage.records.fact import fact
 
 DoorName = Literal["rpc", "websocket", "openai", "anthropic", "gemini", "mcp", "rest", "cli"]
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Credential:
     """What the caller showed. The doors only carry it; `server/auth` believes it or not."""
 
@@ -16,7 +18,7 @@ class Credential:
     """The peer's network address."""
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Call:
     """One request, any door."""
 

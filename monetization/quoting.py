@@ -11,13 +11,14 @@ from monetization.prices.book import PriceBook
 from monetization.prices.rates import Price
 from monetization.terms import Most, Target
 from monetization.tiers import Policy, Tier, Tiers
+from storage.records.fact import fact
 from storage.records.usage import Usage
 
 BurnRules = Callable[[str, int], BurnRule | None]
 """(model, Unix microseconds) → the rule in force, or None: the price book decides."""
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Quote:
     """What was promised to a call when it began; a change of tier, price or table does not touch it."""
 

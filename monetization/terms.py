@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from storage.records.fact import fact
+
 
 @dataclass(frozen=True, slots=True)
 class Terms:
@@ -16,7 +18,7 @@ class Terms:
 FREE = Terms()
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Target:
     """A provider and a model that may serve a call."""
 
@@ -27,7 +29,7 @@ class Target:
     """The provider's kind (openai, anthropic, google, simulator), for the price book."""
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Most:
     """The greatest usage that one call can cause, before it runs."""
 

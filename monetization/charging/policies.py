@@ -11,6 +11,7 @@ from monetization.charging.burn_tables import CREDIT_NANO, BurnRule
 from monetization.charging.rounding import PPM, Rounding, divide, share, whole_units
 from monetization.prices.rates import NANO_PER_DOLLAR
 from monetization.tiers import Policy
+from storage.records.fact import fact
 from storage.records.usage import Usage
 
 Asset = Literal["TOKEN", "CREDIT", "USD"]
@@ -53,7 +54,7 @@ class Rules:
 DEFAULT: Final = Rules()
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Charge:
     """What one usage comes to. Amounts are integers in the asset's own scale (TOKEN 0, CREDIT and USD 9)."""
 

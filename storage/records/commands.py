@@ -1,9 +1,10 @@
 """What the ledger can be told, and what it answers. A refused command is a value: it changes nothing and harms no neighbour."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal, TypeAlias
 
+from storage.records.fact import fact
 from storage.records.kept import KeptRow
 from storage.records.ledger import AccountKey, WindowKey, WindowView
 from storage.records.money import NEVER_US
@@ -23,7 +24,7 @@ RefusalReason = Literal[
 ]
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Idempotency:
     """Makes a command repeatable: the same key and hash get the first answer, another hash is refused as `key_reused`."""
 
@@ -32,7 +33,7 @@ class Idempotency:
     request_hash: str
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Event:
     """An outgoing event, written in the same commit as its cause."""
 
@@ -41,7 +42,7 @@ class Event:
     """JSON text."""
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Claim:
     """A part of a quota window, held with a hold or used by a charge."""
 
@@ -53,7 +54,7 @@ class Claim:
     """False: past the limit it is counted and shown, not refused."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@fact(kw_only=True)
 class Grant:
     """Put units into an account as a new lot. The business key (source, source_ref) grants once, for ever."""
 
@@ -73,7 +74,7 @@ class Grant:
     idempotency: Idempotency | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@fact(kw_only=True)
 class Hold:
     """Reserve an amount and quota before work begins. Answered by Done with `id` = the hold's."""
 
@@ -90,7 +91,7 @@ class Hold:
     idempotency: Idempotency | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@fact(kw_only=True)
 class Extend:
     """Raise an open hold by `amount`, and its windows, and move its expiry."""
 
@@ -103,7 +104,7 @@ class Extend:
     idempotency: Idempotency | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@fact(kw_only=True)
 class Checkpoint:
     """Note what a hold's work has cost so far: this is charged if the hold expires. It never goes down."""
 
@@ -115,7 +116,7 @@ class Checkpoint:
     idempotency: Idempotency | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@fact(kw_only=True)
 class Settle:
     """Charge what was really used and close the hold. Above the hold it takes what is free, the rest is written off."""
 
@@ -130,7 +131,7 @@ class Settle:
     idempotency: Idempotency | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@fact(kw_only=True)
 class Release:
     """Close a hold without a charge."""
 
@@ -140,7 +141,7 @@ class Release:
     idempotency: Idempotency | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@fact(kw_only=True)
 class Expire:
     """Close a hold whose time has come, charging its checkpoint."""
 
@@ -149,7 +150,7 @@ class Expire:
     idempotency: Idempotency | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@fact(kw_only=True)
 class ExpireLots:
     """Take what is left in an account's lots past their expiry, as far as no open hold may still draw it."""
 
@@ -157,7 +158,7 @@ class ExpireLots:
     idempotency: Idempotency | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@fact(kw_only=True)
 class Charge:
     """Charge without a hold."""
 
@@ -174,7 +175,7 @@ class Charge:
     idempotency: Idempotency | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@fact(kw_only=True)
 class RefundPurchase:
     """Take back what is left of a granted lot. Done's `value_nano` is the money it stands for."""
 
@@ -188,7 +189,7 @@ class RefundPurchase:
     idempotency: Idempotency | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@fact(kw_only=True)
 class RefundCharge:
     """Give a charge back, to the lots it came from, last used first."""
 
@@ -202,7 +203,7 @@ class RefundCharge:
     idempotency: Idempotency | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@fact(kw_only=True)
 class Adjust:
     """Correct a balance by hand, up or down, with a reason and an actor; never an overwrite."""
 
@@ -215,7 +216,7 @@ class Adjust:
     idempotency: Idempotency | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@fact(kw_only=True)
 class Move:
     """Move units between owners of one tenant; they keep their priority, expiry and cost basis."""
 
@@ -226,7 +227,7 @@ class Move:
     idempotency: Idempotency | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@fact(kw_only=True)
 class Configure:
     """Set an account's overdraft or state. Suspension stops new holds and extensions; settling goes on."""
 
@@ -236,7 +237,7 @@ class Configure:
     idempotency: Idempotency | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class RecordUsage:
     """Keep a usage row that moves no money."""
 
@@ -244,7 +245,7 @@ class RecordUsage:
     idempotency: Idempotency | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Keep:
     """Append a kept row: in a group, it is there exactly if its neighbours are."""
 
@@ -272,7 +273,7 @@ Command: TypeAlias = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Done:
     """What a command did, and the account after it."""
 
@@ -302,7 +303,7 @@ class Done:
         return self.posted - self.held
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Refusal:
     """Why a command changed nothing."""
 

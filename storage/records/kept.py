@@ -1,15 +1,15 @@
 """Kept rows: small append-only documents of an operator (prices, burn tables) and answers that may be asked for again."""
 
-from dataclasses import dataclass
 from typing import Final
 
+from storage.records.fact import fact
 from storage.records.money import NEVER_US
 
 ANSWER: Final = "answer"
 """The kind of a kept answer; its rows are deleted once they have expired. Other kinds are never deleted."""
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class KeptRow:
     """One row. Of several with one kind and key the newest holds, from its `valid_from_us` on."""
 

@@ -1,14 +1,16 @@
 """Usage of one AI call: the buckets, and the row that is kept. Never a prompt, never an answer, no price book."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import field, fields
 from typing import Literal
+
+from storage.records.fact import fact
 
 Outcome = Literal["done", "partial", "failed", "cancelled", "refused"]
 """How a call ended: whole; cut off after some output; without output; by the caller; before a provider was asked."""
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Usage:
     """Tokens in disjoint buckets: no token is counted in two of them.
 
@@ -60,7 +62,7 @@ class Usage:
         return Usage(**{f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(self)})
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class UsageRow:
     """What is kept of one metered call. `Usage` is flat here, because a row is written on every call."""
 
