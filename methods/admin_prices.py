@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import Field, StrictFloat, StrictInt
 
@@ -119,7 +119,7 @@ class TableResult(Result):
     id: str
     name: str
     version: int
-    rules: dict[str, Any]
+    rules: dict[str, dict[str, object]]
     is_active: bool
     """Switched on. Of several that are, the one switched on last decides, within its validity."""
     is_in_force: bool

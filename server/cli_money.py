@@ -116,8 +116,8 @@ def _read(settings: "Settings", look: Callable[[Reader], Awaitable[Found]]) -> F
 async def _accounts(reader: Reader, user: str | None) -> list[str]:
     if user is not None:
         keys = [credits_of(user, asset) for asset in ASSETS]
-        return [_HEAD, *[_line(key, await reader.balance(key)) for key in keys]]
-    lines = [_HEAD]
+        return [_head(), *[_line(key, await reader.balance(key)) for key in keys]]
+    lines = [_head()]
     async for key, balance in _all(reader):
         lines.append(_line(key, balance))
     for asset in ASSETS:
@@ -146,7 +146,8 @@ def _columns(owner: str, name: str, asset: str, posted: str, held: str, availabl
     return f"{owner:<8} {name:<32} {asset:<7} {posted:>22} {held:>18} {available:>22}  {state}".rstrip()
 
 
-_HEAD = _columns("owner", "id", "asset", "balance", "held", "available", "state")
+def _head() -> str:
+    return _columns("owner", "id", "asset", "balance", "held", "available", "state")
 
 
 def _line(key: AccountKey, balance: Balance) -> str:

@@ -134,9 +134,7 @@ def _nano(dollars: Decimal) -> int:
     return int((dollars * NANO_PER_DOLLAR).to_integral_value(ROUND_HALF_UP))
 
 
-def _at(
-    value: Any, start: int | None
-) -> Decimal:  # a Decimal, or genai-prices' TieredPrices, which is untyped at run time
+def _at(value: Any, start: int | None) -> Decimal:  # Any: a Decimal, or genai-prices' TieredPrices, untyped at run time
     if isinstance(value, Decimal):
         return value
     price: Decimal = value.base
