@@ -3,14 +3,14 @@
 import gc
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import orjson
 from starlette.applications import Starlette
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route, WebSocketRoute
+from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from server.compose import Instruments, Parts, compose
@@ -36,13 +36,13 @@ class Late:
     def __init__(self) -> None:
         self.app: ASGIApp | None = None
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Hand the exchange on."""
         assert self.app is not None, "a request came before the start was complete"
-        await self.app(scope, receive, send)
+        return self.app(scope, receive, send)
 
 
-def create_app(settings: Settings, drain: Drain, *, shared_metrics: Path | None = None) -> Starlette:
+def create_app(settings: Settings, drain: Drain, *, shared_metrics: Path | None = None) -> ASGIApp:
     """The whole app for one process. Entering its lifespan builds everything; a configuration that cannot work fails there."""
     metrics = Metrics(shared_metrics)
     logs = Logs(
@@ -77,21 +77,18 @@ def create_app(settings: Settings, drain: Drain, *, shared_metrics: Path | None 
             yield
 
     routes: list[BaseRoute] = [
-        Route("/rpc", rpc),
-        WebSocketRoute("/rpc", rpc),
+        Route("/rpc", rpc),  # for `/rpc/`, which is redirected; `/rpc` itself goes the direct way
         Route("/openrpc.json", document, methods=["GET"]),
         *health_routes(health),
         metrics_route(instruments.metrics),
     ]
-    return Starlette(
-        routes=routes,
-        middleware=transport(
-            metrics=instruments.metrics,
-            monotonic=time.monotonic,
-            body_bytes_max=settings.server.body_bytes_max,
-            cors_origins=settings.server.cors_origins,
-        ),
-        lifespan=lifespan,
+    return transport(
+        Starlette(routes=routes, lifespan=lifespan),
+        metrics=instruments.metrics,
+        monotonic=time.monotonic,
+        body_bytes_max=settings.server.body_bytes_max,
+        cors_origins=settings.server.cors_origins,
+        direct={"/rpc": rpc},
     )
 
 

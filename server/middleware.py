@@ -2,19 +2,17 @@
 
 import re
 import secrets
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final
 
 import orjson
-from starlette.middleware import Middleware
+from starlette.applications import Starlette
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from server.metrics import Metrics
 
-# The doors enforce their own limit where an answer has its own shape, such as a JSON-RPC error.
-SELF_LIMITED: Final = frozenset({"/rpc"})
-
+_IDS_AT_ONCE: Final = 256
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 _SAFE_HEADERS: Final = (
     (b"x-content-type-options", b"nosniff"),
@@ -29,27 +27,91 @@ def new_request_id() -> str:
     return f"req_{secrets.token_hex(16)}"
 
 
-class RequestId:
-    """Puts the id of the exchange into `scope["state"]["request_id"]` and into the answer's `x-request-id`."""
+class _RequestIds:
+    """The same ids by the hundred: one system call for many of them."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self) -> None:
+        self._ready: list[str] = []
+
+    def __call__(self) -> str:
+        if not self._ready:
+            digits = secrets.token_hex(16 * _IDS_AT_ONCE)
+            self._ready = [f"req_{digits[at : at + 32]}" for at in range(0, len(digits), 32)]
+        return self._ready.pop()
+
+
+class Transport:
+    """Gives each exchange its id, each answer safe headers where it says nothing else, and each request its place in the metrics.
+
+    The id is the caller's if it is a plain word, else a new one; it stands in `scope["state"]["request_id"]` and in the answer's
+    `x-request-id`. `direct` are apps by their exact path, which are asked without the routing of `app`. Requests are counted by
+    their route's template, so that nobody's paths become labels, and also when the client has left.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        metrics: Metrics,
+        monotonic: Callable[[], float],
+        direct: Mapping[str, ASGIApp] | None = None,
+    ) -> None:
         self._app = app
+        self._metrics = metrics
+        self._monotonic = monotonic
+        self._direct = dict(direct or {})
+        self._new_id = _RequestIds()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Take the caller's id if it is a plain word, else make one."""
-        if scope["type"] not in ("http", "websocket"):
+        """Serve one exchange."""
+        kind = scope["type"]
+        if kind not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
-        request_id = _inbound_id(scope) or new_request_id()
+        request_id = _inbound_id(scope) or self._new_id()
         scope.setdefault("state", {})["request_id"] = request_id
-        header = (b"x-request-id", request_id.encode("ascii"))
+        path = scope["path"]
+        app = self._direct.get(path)
+        if kind == "websocket":
+            await (app or self._app)(scope, receive, _Answer(send, request_id).send_socket)
+            return
+        answer = _Answer(send, request_id)
+        started = self._monotonic()
+        try:
+            await (app or self._app)(scope, receive, answer.send)
+        finally:
+            route = path if app is not None else getattr(scope.get("route"), "path", "none")
+            self._metrics.http_request(scope["method"], route, answer.status, self._monotonic() - started)
 
-        async def send_with_id(message: Message) -> None:
-            if message["type"] in ("http.response.start", "websocket.accept", "websocket.http.response.start"):
-                message["headers"] = [*message.get("headers", ()), header]
-            await send(message)
 
-        await self._app(scope, receive, send_with_id)
+class _Answer:
+    """The answer of one exchange on its way out."""
+
+    __slots__ = ("_request_id", "_send", "status")
+
+    def __init__(self, send: Send, request_id: str) -> None:
+        self._send = send
+        self._request_id = request_id
+        self.status = 499
+        """What was answered; until then: the client left first."""
+
+    # Both hand the server's own awaitable on: an answer has many messages, and a coroutine around each would cost.
+    def send(self, message: Message) -> Awaitable[None]:
+        """Send a message of an HTTP answer."""
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            headers = message.get("headers", ())
+            said = {name for name, _ in headers}
+            missing = [pair for pair in _SAFE_HEADERS if pair[0] not in said]
+            message["headers"] = [*headers, *missing, (b"x-request-id", self._request_id.encode("ascii"))]
+        return self._send(message)
+
+    def send_socket(self, message: Message) -> Awaitable[None]:
+        """Send a message of a WebSocket."""
+        if message["type"] in ("websocket.accept", "websocket.http.response.start"):
+            header = (b"x-request-id", self._request_id.encode("ascii"))
+            message["headers"] = [*message.get("headers", ()), header]
+        return self._send(message)
 
 
 def _inbound_id(scope: Scope) -> str | None:
@@ -59,28 +121,6 @@ def _inbound_id(scope: Scope) -> str | None:
     return None
 
 
-class SecurityHeaders:
-    """Adds the headers that make an API's answer safe in a browser, where the answer does not say otherwise."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Add what is missing when the answer starts."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-
-        async def send_safely(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                headers = message.get("headers", ())
-                said = [name for name, _ in headers]
-                message["headers"] = [*headers, *[pair for pair in _SAFE_HEADERS if pair[0] not in said]]
-            await send(message)
-
-        await self._app(scope, receive, send_safely)
-
-
 class _BodyTooLarge(Exception):
     """The body passed the limit while it was read."""
 
@@ -88,14 +128,13 @@ class _BodyTooLarge(Exception):
 class BodyLimit:
     """Refuses bodies above the limit with 413, by their announced length and by what really arrives (RFC 9110, 15.5.14)."""
 
-    def __init__(self, app: ASGIApp, *, bytes_max: int, exempt: Container[str] = SELF_LIMITED) -> None:
+    def __init__(self, app: ASGIApp, *, bytes_max: int) -> None:
         self._app = app
         self._bytes_max = bytes_max
-        self._exempt = exempt
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Count the body on its way in; the answer is an RFC 9457 problem."""
-        if scope["type"] != "http" or scope["path"] in self._exempt:
+        if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         if _announced_bytes(scope) > self._bytes_max:
@@ -136,7 +175,7 @@ def _announced_bytes(scope: Scope) -> int:
 
 
 def request_id_of(scope: Scope) -> str:
-    """The id of this exchange; a new one where no `RequestId` stands in front."""
+    """The id of this exchange; a new one where no `Transport` stands in front."""
     state = scope.setdefault("state", {})
     found: str = state.get("request_id") or state.setdefault("request_id", new_request_id())
     return found
@@ -154,35 +193,6 @@ async def problem(send: Send, *, status: int, title: str, detail: str, instance:
     ]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
-
-
-class AccessMetrics:
-    """Counts and times HTTP requests by their route's template, so that nobody's paths become labels."""
-
-    def __init__(self, app: ASGIApp, *, metrics: Metrics, monotonic: Callable[[], float]) -> None:
-        self._app = app
-        self._metrics = metrics
-        self._monotonic = monotonic
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Count the exchange when it is over, also when the client has left."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        started = self._monotonic()
-        status = 499  # nothing was answered: the client left first
-
-        async def send_noted(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-            await send(message)
-
-        try:
-            await self._app(scope, receive, send_noted)
-        finally:
-            route = getattr(scope.get("route"), "path", "none")
-            self._metrics.http_request(scope["method"], route, status, self._monotonic() - started)
 
 
 CORS_HEADERS_IN: Final = (
@@ -206,21 +216,28 @@ CORS_HEADERS_OUT: Final = (
 
 
 def transport(
-    *, metrics: Metrics, monotonic: Callable[[], float], body_bytes_max: int, cors_origins: Sequence[str] = ()
-) -> list[Middleware]:
-    """The middleware of the app, outermost first."""
-    cors = Middleware(
-        CORSMiddleware,
-        allow_origins=list(cors_origins),
+    app: Starlette,
+    *,
+    metrics: Metrics,
+    monotonic: Callable[[], float],
+    body_bytes_max: int,
+    cors_origins: Sequence[str] = (),
+    direct: Mapping[str, ASGIApp] | None = None,
+) -> ASGIApp:
+    """The app with its transport around it. `direct`: doors by their exact path, which bound their bodies themselves."""
+    app.add_middleware(BodyLimit, bytes_max=body_bytes_max)
+    if not cors_origins:
+        return Transport(app, metrics=metrics, monotonic=monotonic, direct=direct)
+    guarded = {path: _cors(door, cors_origins) for path, door in (direct or {}).items()}
+    return Transport(_cors(app, cors_origins), metrics=metrics, monotonic=monotonic, direct=guarded)
+
+
+def _cors(app: ASGIApp, origins: Sequence[str]) -> ASGIApp:
+    return CORSMiddleware(
+        app,
+        allow_origins=list(origins),
         allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
         allow_headers=list(CORS_HEADERS_IN),
         expose_headers=list(CORS_HEADERS_OUT),
         max_age=600,
     )
-    return [
-        Middleware(RequestId),
-        Middleware(AccessMetrics, metrics=metrics, monotonic=monotonic),
-        Middleware(SecurityHeaders),
-        *([cors] if cors_origins else []),
-        Middleware(BodyLimit, bytes_max=body_bytes_max),
-    ]

@@ -26,7 +26,7 @@ from server.middleware import new_request_id, transport
 from server.serving import serve, worker_app
 
 
-def make_app(settings: Settings, drain: Drain) -> Starlette:
+def make_app(settings: Settings, drain: Drain) -> ASGIApp:
     logs = Logs(LineWriter(2), now=time.time)
     metrics = Metrics(shared_directory(os.environ))
     journal = Journal(logs, metrics, drain, now=time.time, monotonic=time.monotonic)
@@ -54,11 +54,11 @@ def make_app(settings: Settings, drain: Drain) -> Starlette:
             sys.stdout.flush()
         logs.close()
 
-    return Starlette(
+    app = Starlette(
         routes=[Route("/work", work), *health_routes(health), metrics_route(metrics)],
-        middleware=transport(metrics=metrics, monotonic=time.monotonic, body_bytes_max=1024),
         lifespan=lifespan,
     )
+    return transport(app, metrics=metrics, monotonic=time.monotonic, body_bytes_max=1024)
 
 
 def create_worker_app() -> ASGIApp:

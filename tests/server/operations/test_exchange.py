@@ -11,7 +11,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
-from starlette.types import Message
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from server.config_errors import ConfigError
 from server.drain import Drain
@@ -27,20 +27,31 @@ async def echo(request: Request) -> Response:
     return PlainTextResponse(f"{request.state.request_id} {len(await request.body())}")
 
 
+async def direct(scope: Scope, receive: Receive, send: Send) -> None:
+    await PlainTextResponse(scope["state"]["request_id"])(scope, receive, send)
+
+
 def an_app(
     *, checks: dict[str, Check] | None = None, origins: Sequence[str] = ()
-) -> tuple[Starlette, Drain, Health, Metrics]:
+) -> tuple[ASGIApp, Drain, Health, Metrics]:
     metrics, drain = Metrics(), Drain()
     health = Health(drain, checks or {}, timeout_seconds=0.05)
-    app = Starlette(
-        routes=[Route("/echo/{word}", echo, methods=["POST"]), *health_routes(health), metrics_route(metrics)],
-        middleware=transport(metrics=metrics, monotonic=time.monotonic, body_bytes_max=100, cors_origins=origins),
+    inner = Starlette(
+        routes=[Route("/echo/{word}", echo, methods=["POST"]), *health_routes(health), metrics_route(metrics)]
+    )
+    app = transport(
+        inner,
+        metrics=metrics,
+        monotonic=time.monotonic,
+        body_bytes_max=100,
+        cors_origins=origins,
+        direct={"/direct": direct},
     )
     return app, drain, health, metrics
 
 
 async def ask(
-    app: Starlette, method: str, path: str, headers: Headers | None = None, chunks: Sequence[bytes] = (b"",)
+    app: ASGIApp, method: str, path: str, headers: Headers | None = None, chunks: Sequence[bytes] = (b"",)
 ) -> tuple[int, Headers, str]:
     path, _, query = path.partition("?")
     messages: list[Message] = [
@@ -122,6 +133,20 @@ async def test_requests_are_counted_by_route_and_never_by_path() -> None:
     assert 'tollgate_http_requests_total{method="POST",route="/echo/{word}",status="200"} 1.0' in text
     assert 'tollgate_http_requests_total{method="other",route="none",status="404"} 1.0' in text
     assert "secret-name" not in text
+
+
+@pytest.mark.parametrize("origins", [[], ["https://app.example.com"]])
+async def test_a_direct_door_gets_all_of_the_transport_but_the_bound_of_the_body(origins: list[str]) -> None:
+    app, _, _, metrics = an_app(origins=origins)
+    asked = {"x-request-id": "mine", "origin": "https://app.example.com", "content-length": "101"}
+    status, headers, body = await ask(app, "POST", "/direct", asked)
+    assert (status, headers["x-request-id"], body) == (200, "mine", "mine")
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers.get("access-control-allow-origin") == (origins[0] if origins else None)
+    assert (await ask(app, "POST", "/direct/more"))[0] == 404
+    assert (
+        'tollgate_http_requests_total{method="POST",route="/direct",status="200"} 1.0' in metrics.render()[0].decode()
+    )
 
 
 async def test_readiness_follows_start_checks_and_drain_while_life_goes_on() -> None:

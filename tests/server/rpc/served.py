@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 
 import uvicorn
 from starlette.applications import Starlette
-from starlette.routing import Route, WebSocketRoute
 
 from server.config_sections import ServerSettings
 from server.metrics import Metrics
@@ -47,9 +46,12 @@ class Served:
 @asynccontextmanager
 async def served(door: RpcDoor, **settings: object) -> AsyncIterator[Served]:
     said = ServerSettings.model_validate({"port": 0, **settings})
-    app = Starlette(
-        routes=[Route("/rpc", door), WebSocketRoute("/rpc", door)],
-        middleware=transport(metrics=Metrics(None), monotonic=time.monotonic, body_bytes_max=said.body_bytes_max),
+    app = transport(
+        Starlette(),
+        metrics=Metrics(None),
+        monotonic=time.monotonic,
+        body_bytes_max=said.body_bytes_max,
+        direct={"/rpc": door},
     )
     listener = listen("127.0.0.1", 0)
     server = _Server(_config(app, said))
