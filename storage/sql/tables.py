@@ -172,6 +172,7 @@ lot = Table(
 )  # fmt: skip
 Index("lot_open", lot.c.account_id, lot.c.priority, lot.c.expires_us, lot.c.id, sqlite_where=text("remaining > 0"),
       postgresql_where=text("remaining > 0"))  # fmt: skip
+Index("lot_account", lot.c.account_id, lot.c.priority, lot.c.expires_us, lot.c.id)
 Index("lot_due", lot.c.expires_us, sqlite_where=text("remaining > 0"), postgresql_where=text("remaining > 0"))
 
 lot_use = Table(

@@ -12,6 +12,7 @@ Connection: TypeAlias = Any  # asyncpg ships no types
 CONNECT_SECONDS = 3.0
 """A call refused soon is worth more than one that hangs."""
 COMMAND_SECONDS = 10.0
+CLOSE_SECONDS = 2.0
 READERS = 4
 
 
@@ -77,6 +78,14 @@ def connect_options(address: Address) -> dict[str, Any]:
 async def connect(address: Address) -> Connection:
     """Open one connection. Raises: what `unreachable` names, and the driver's refusals."""
     return await driver().connect(**connect_options(address))
+
+
+async def close(connection: Connection) -> None:
+    """Take leave of the server, or go without it when it does not answer."""
+    try:
+        await connection.close(timeout=CLOSE_SECONDS)
+    except (OSError, TimeoutError):
+        connection.terminate()
 
 
 async def connect_first(address: Address) -> Connection:

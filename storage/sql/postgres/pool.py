@@ -1,11 +1,19 @@
 """The reading connections: a fixed number, each read in a transaction where a pooler stands between. No statements of ours."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 from storage.errors import StorageUnavailable
-from storage.sql.postgres.connections import Address, Connection, connect_options, driver, is_driver_error
+from storage.sql.postgres.connections import (
+    CLOSE_SECONDS,
+    Address,
+    Connection,
+    connect_options,
+    driver,
+    is_driver_error,
+)
 from storage.sql.waiting import unavailable
 
 WAIT_SECONDS = 3.0
@@ -60,7 +68,11 @@ async def open_pool(address: Address) -> AsyncIterator[Pool]:
     try:
         yield Pool(address, pool)
     finally:
-        pool.terminate()
+        try:
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await pool.close()
+        except (OSError, TimeoutError):
+            pool.terminate()
 
 
 async def _nothing(connection: Connection) -> None:

@@ -81,8 +81,8 @@ _DUE_HOLDS = (
     "ORDER BY h.expires_us, h.transfer_id LIMIT $2"
 )
 _DUE_ACCOUNTS = (
-    "SELECT DISTINCT a.tenant, a.owner_type, a.owner_id, a.kind, a.asset FROM lot l JOIN account a ON a.id=l.account_id "
-    "WHERE l.remaining>0 AND l.expires_us<=$1 LIMIT $2"
+    "SELECT a.tenant, a.owner_type, a.owner_id, a.kind, a.asset FROM (SELECT DISTINCT account_id FROM lot "
+    "WHERE remaining>0 AND expires_us<=$1 LIMIT $2) l JOIN account a ON a.id=l.account_id"
 )
 
 

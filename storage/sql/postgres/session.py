@@ -5,7 +5,7 @@ from enum import Enum, auto
 
 from storage.errors import StoreRefused
 from storage.sql.migrations.revisions import HEAD, refusal
-from storage.sql.postgres.connections import Address, Connection, connect, is_driver_error, sqlstate
+from storage.sql.postgres.connections import Address, Connection, close, connect, is_driver_error, sqlstate
 from storage.sql.waiting import unavailable
 
 PAUSE_SECONDS = 0.25
@@ -107,5 +107,5 @@ class Session:
     async def close(self) -> None:
         """Close it."""
         if self._connection is not None:
-            self._connection.terminate()
+            await close(self._connection)
             self._connection = None

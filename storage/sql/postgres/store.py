@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from storage.ledger.evaluate import Group
 from storage.records.commands import Command, Done, Expire, ExpireLots, Outcome, RecordUsage, Refusal
 from storage.records.usage import UsageRow
-from storage.sql.postgres.connections import address_of, connect_first
+from storage.sql.postgres.connections import address_of, close, connect_first
 from storage.sql.postgres.engine import Engine
 from storage.sql.postgres.lane import Lane
 from storage.sql.postgres.pool import Pool, open_pool
@@ -83,6 +83,6 @@ async def open_postgres_reader(url: str, *, clock_us: Callable[[], int]) -> Asyn
     try:
         await check_schema(connection)
     finally:
-        connection.terminate()
+        await close(connection)
     async with open_pool(address) as pool:
         yield PostgresReader(pool, clock_us)

@@ -26,7 +26,7 @@ class PostgresLedger(Ledger):
             self.url = await asyncio.to_thread(self.server.cleaned)
         self.stack = AsyncExitStack()
         opened = open_postgres(self.url, clock_us=lambda: self.model.now)
-        self.store = await self.stack.enter_async_context(opened)  # type: ignore[assignment]  # the other backend
+        self.store = await self.stack.enter_async_context(opened)  # type: ignore[arg-type]  # the other backend
 
 
 @pytest.fixture

@@ -185,6 +185,7 @@ def _lot() -> None:
         sa.PrimaryKeyConstraint("id"),
         sqlite_strict=True,
     )
+    op.create_index("lot_account", "lot", ["account_id", "priority", "expires_us", "id"], unique=False)
     op.create_index(
         "lot_due",
         "lot",

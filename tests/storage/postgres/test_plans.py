@@ -1,0 +1,53 @@
+"""Every statement of the hot path and of the pages is answered by an index, whatever the size of its tables."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from storage.sql.postgres import known, loader, readers, writer
+from tests.fakes.postgres import Server
+
+WHOLE_TABLE = {
+    "writer._LAST": "the last batch is the end of the primary key",
+}
+"""Statements that walk an index without a condition, and why that is no walk."""
+
+
+def statements() -> Iterator[tuple[str, str]]:
+    for module in (known, loader, readers, writer):
+        name = module.__name__.rpartition(".")[2]
+        for constant, text in vars(module).items():
+            if (
+                isinstance(text, str)
+                and "{" not in text
+                and text.startswith(("SELECT ", "UPDATE ", "DELETE ", "INSERT "))
+            ):
+                yield f"{name}.{constant}", text
+
+
+def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for child in plan.get("Plans", ()):
+        yield from nodes(child)
+
+
+@pytest.fixture(scope="module")
+def database(postgres: Server) -> str:
+    return postgres.database(postgres.fresh())
+
+
+def test_there_are_statements_to_look_at() -> None:
+    assert len(list(statements())) > 50
+
+
+@pytest.mark.parametrize(("name", "statement"), list(statements()))
+def test_no_statement_walks_a_table(name: str, statement: str, postgres: Server, database: str) -> None:
+    explain = "SET enable_seqscan=off; SET enable_bitmapscan=off; EXPLAIN (GENERIC_PLAN, FORMAT JSON) "
+    found = postgres.query(explain + statement, database)
+    (explained,) = json.loads("\n".join(line[0] for line in found))
+    for node in nodes(explained["Plan"]):
+        assert node["Node Type"] != "Seq Scan", (name, node)
+        if node["Node Type"] in {"Index Scan", "Index Only Scan"} and name not in WHOLE_TABLE:
+            assert "Index Cond" in node, (name, node)
