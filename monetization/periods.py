@@ -1,30 +1,37 @@
 """Calendar periods in UTC: where one began and when the next begins. Pure; a reset needs no job, only a later instant."""
 
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Final, Literal, assert_never
 
 Period = Literal["hourly", "daily", "monthly", "lifetime"]
 
 _SECOND_US: Final = 1_000_000
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_HOUR_US: Final = 3_600 * _SECOND_US
+_DAY_US: Final = 24 * _HOUR_US
 _DECEMBER: Final = 12
 
 
 def start_of(period: Period, at_us: int) -> int:
     """When the period that holds the instant began, in Unix microseconds; 0 for a lifetime."""
-    at = _EPOCH + timedelta(seconds=at_us // _SECOND_US)
     match period:
         case "hourly":
-            began = at.replace(minute=0, second=0)
+            return at_us - at_us % _HOUR_US
         case "daily":
-            began = at.replace(hour=0, minute=0, second=0)
+            return at_us - at_us % _DAY_US
         case "monthly":
-            began = at.replace(day=1, hour=0, minute=0, second=0)
+            return _month_of(at_us // _DAY_US)
         case "lifetime":
             return 0
         case _:
             assert_never(period)
-    return _us(began)
+
+
+@lru_cache(64)
+def _month_of(day: int) -> int:
+    """When the month of a day (counted from 1970) began. Remembered, because every call of a day asks the same."""
+    return _us((_EPOCH + timedelta(days=day)).replace(day=1))
 
 
 def end_of(period: Period, start_us: int) -> int | None:

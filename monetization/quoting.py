@@ -83,15 +83,10 @@ class Quotes:
 
     def _dearest(self, policy: Policy, book: PriceBook, most: Most, now: int) -> Charge:
         cost, _ = book.most(most, now)
-        quotes = [
-            quote_for(
-                policy,
-                self.rules,
-                tokens_input=most.tokens_input,
-                tokens_output=most.tokens_output,
-                cost_nano=cost,
-                burn=self.burns(target.model, now) if policy == "credits" else None,
-            )
-            for target in most.targets
+        usage = Usage(input=most.tokens_input, output=most.tokens_output)
+        if policy != "credits":  # only credits know a burn table, which may differ from model to model
+            return charge_for(policy, self.rules, usage, cost)
+        charges = [
+            charge_for(policy, self.rules, usage, cost, self.burns(target.model, now)) for target in most.targets
         ]
-        return max(quotes, key=lambda quote: quote.amount)
+        return max(charges, key=lambda charge: charge.amount)

@@ -76,24 +76,24 @@ class PriceBook:
 
         Raises: PriceUnknown, also when only a fallback has no price.
         """
-        prices = [self.find(target, at_us) for target in most.targets]
-        for price, target in zip(prices, most.targets, strict=True):
+        dearest, first = 0, None
+        for target in most.targets:
+            price = self.find(target, at_us)
             if most.tokens_output and not price.is_output_priced:
                 raise PriceUnknown(
                     f"{target.provider}/{target.model} has no price for output; choose a model that answers in text",
                     data={"provider": target.provider, "model": target.model[:128]},
                 )
-        costs = [
-            price.most(
+            cost = price.most(
                 tokens_input=most.tokens_input,
                 tokens_output=most.tokens_output,
                 has_media=most.has_media,
                 # Anthropic writes its cache only where the request marks it; the others decide by themselves.
                 writes_cache=most.marks_cache or target.kind != "anthropic",
             )
-            for price, target in zip(prices, most.targets, strict=True)
-        ]
-        return max(costs), prices[0]
+            dearest, first = max(dearest, cost), first or price
+        assert first is not None, "a call that may cost something names what may serve it"
+        return dearest, first
 
     def models(self, provider: str, kind: str) -> list[str]:
         """Every model of a provider that has a price, sorted."""

@@ -38,18 +38,15 @@ class Rates:
             total += usage.audio_output * self.audio_output + usage.image_output * self.image_output
         return total
 
-    def dearest_input(self, *, has_media: bool, writes_cache: bool) -> int:
-        """The rate of the dearest bucket that a token in can fall into."""
-        rates = [self.input, self.cache_read]
+    def dearest(self, tokens_input: int, tokens_output: int, *, has_media: bool, writes_cache: bool) -> int:
+        """The greatest that `weigh` can come to: every token in the dearest bucket that it can fall into."""
+        rate_in = max(self.input, self.cache_read)
         if writes_cache:
-            rates += [self.cache_write_5m, self.cache_write_1h]
+            rate_in = max(rate_in, self.cache_write_5m, self.cache_write_1h)
         if has_media:
-            rates += [self.audio_input, self.image_input]
-        return max(rates)
-
-    def dearest_output(self) -> int:
-        """The rate of the dearest bucket that a token out can fall into."""
-        return max(self.output, self.reasoning, self.audio_output, self.image_output)
+            rate_in = max(rate_in, self.audio_input, self.image_input)
+        rate_out = max(self.output, self.reasoning, self.audio_output, self.image_output)
+        return tokens_input * rate_in + tokens_output * rate_out
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,12 +95,11 @@ class Price:
 
     def most(self, *, tokens_input: int, tokens_output: int, has_media: bool = False, writes_cache: bool = True) -> int:
         """The greatest cost in nano dollars of a call with at most this many tokens, at the dearest tier it can reach."""
-        reachable = [self.base, *(rates for start, rates in self.tiers if tokens_input > start)]
-        weighed = max(
-            tokens_input * rates.dearest_input(has_media=has_media, writes_cache=writes_cache)
-            + tokens_output * rates.dearest_output()
-            for rates in reachable
-        )
+        weighed = self.base.dearest(tokens_input, tokens_output, has_media=has_media, writes_cache=writes_cache)
+        for start, rates in self.tiers:
+            if tokens_input > start:
+                tier = rates.dearest(tokens_input, tokens_output, has_media=has_media, writes_cache=writes_cache)
+                weighed = max(weighed, tier)
         return self.request_nano - (-weighed // MILLION)
 
 
