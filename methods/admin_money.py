@@ -1,15 +1,14 @@
-"""What an admin does with money: `grantTokens`, `grantCredits`, `adjustBalance`, `refundPurchase`, `refundCharge`.
+"""What an admin does with money: `grantTokens`, `grantCredits`, `adjustBalance`.
 
 Each is one commit with its audit row; the actor is the admin's own user id, whatever the parameters say.
 """
 
-import re
 from typing import Annotated
 
 from pydantic import Field
 
 from billing.accounts import credits_of
-from billing.errors import InvalidAmount, NotRefundable
+from billing.errors import InvalidAmount
 from methods.context import Context
 from methods.errors import Forbidden, InvalidParams
 from methods.method import Access, Example, Method, Params, Result
@@ -35,10 +34,9 @@ from monetization.desk import Granted, GrantKind, GrantOrder
 from monetization.errors import PaymentRequired
 from monetization.price_setting import Author
 from monetization.purchases import PurchaseType
-from storage.errors import IdempotencyConflict, NotFound
+from storage.errors import IdempotencyConflict
 from storage.records.money import CREDIT, NEVER_US, TOKEN, USD
 
-_TRANSACTION = re.compile(r"(TOKEN|CREDIT|USD)-(\d{1,18})")
 Currency = Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
 Priority = Annotated[int, Field(ge=0, le=1_000)]
 
@@ -128,51 +126,6 @@ class AdjustResult(Result):
     is_replay: bool
 
 
-class RefundPurchaseParams(Params):
-    """A purchase to take back."""
-
-    user_id: UserId
-    grant_id: Key
-    """As `grantTokens`, `grantCredits` and `getPurchaseHistory` show it."""
-    reason: Reason
-    asset: Asset = "TOKEN"
-    amount: Amount | None = None
-    """Of the usable part. Absent: all that is left and not held."""
-
-
-class RefundPurchaseResult(Result):
-    """What was taken back."""
-
-    user_id: str
-    asset: str
-    refunded: str
-    platform_fee_returned: str
-    """Of the platform's share, given back in proportion."""
-    value: str
-    """The money that the returned units stand for."""
-    new_balance: str
-
-
-class RefundChargeParams(Params):
-    """A charge to give back."""
-
-    transaction_id: Annotated[str, Field(max_length=40)]
-    """Of the charge, as `getTransactions` shows it."""
-    reason: Reason
-    amount: Amount | None = None
-    """Absent: all that was not given back before."""
-
-
-class RefundChargeResult(Result):
-    """What was given back."""
-
-    transaction_id: str
-    """Of the refund."""
-    asset: str
-    refunded: str
-    new_balance: str
-
-
 async def grant_tokens(context: Context, params: GrantTokensParams) -> GrantResult:
     """Put virtual tokens into a user's account, once for its idempotency key. Admins only."""
     paid = params.price_paid
@@ -235,39 +188,6 @@ async def adjust_balance(context: Context, params: AdjustParams) -> AdjustResult
         new_balance=text(done.posted, params.asset),
         available=text(done.available, params.asset),
         is_replay=done.is_replay,
-    )
-
-
-async def refund_purchase(context: Context, params: RefundPurchaseParams) -> RefundPurchaseResult:
-    """Take back what is left of a purchase, and the platform's share of it in proportion. Admins only."""
-    asset = params.asset
-    amount = None if params.amount is None else above_zero(params.amount, asset, "amount")
-    author = Author(actor_of(context), params.reason)
-    found = await context.services.money.desk.refund_purchase(author, params.user_id, asset, params.grant_id, amount)
-    return RefundPurchaseResult(
-        user_id=params.user_id,
-        asset=asset,
-        refunded=text(found.amount, asset),
-        platform_fee_returned=text(found.fee, asset),
-        value=text(found.value_nano, USD),
-        new_balance=text(found.done.posted, asset),
-    )
-
-
-async def refund_charge(context: Context, params: RefundChargeParams) -> RefundChargeResult:
-    """Give a charge back to what paid for it. Admins only."""
-    named = _TRANSACTION.fullmatch(params.transaction_id)
-    if named is None:
-        raise InvalidParams("transactionId: name a charge as getTransactions does, such as TOKEN-12")
-    asset, number_ = named.group(1), int(named.group(2))
-    amount = None if params.amount is None else above_zero(params.amount, asset, "amount")
-    author = Author(actor_of(context), params.reason)
-    done = await context.services.money.desk.refund_charge(author, number_, amount, asset)
-    return RefundChargeResult(
-        transaction_id=f"{asset}-{done.id}",
-        asset=asset,
-        refunded=text(done.amount, asset),
-        new_balance=text(done.posted, asset),
     )
 
 
@@ -359,34 +279,6 @@ METHODS = [
                 "a hundred tokens for a bad day",
                 {"userId": "u1", "amount": 100, "reason": "outage of 3 May"},
                 {"userId": "u1", "asset": "TOKEN", "amount": "100", "newBalance": "900"},
-            ),
-        ),
-    ),
-    Method(
-        "refundPurchase",
-        refund_purchase,
-        access=Access.REQUIRED,
-        role=ADMIN,
-        faults=(Forbidden, NotFound, NotRefundable, IdempotencyConflict),
-        examples=(
-            Example(
-                "all that is left of a purchase",
-                {"userId": "u1", "grantId": "order-1", "reason": "withdrawn within 14 days"},
-                {"userId": "u1", "asset": "TOKEN", "refunded": "800", "platformFeeReturned": "200", "value": "10"},
-            ),
-        ),
-    ),
-    Method(
-        "refundCharge",
-        refund_charge,
-        access=Access.REQUIRED,
-        role=ADMIN,
-        faults=(Forbidden, NotFound, NotRefundable),
-        examples=(
-            Example(
-                "one call",
-                {"transactionId": "TOKEN-12", "reason": "a broken answer"},
-                {"transactionId": "TOKEN-20", "asset": "TOKEN", "refunded": "125", "newBalance": "1000"},
             ),
         ),
     ),

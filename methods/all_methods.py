@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from methods import admin_money, admin_prices, ai, balances, histories, pricing, system, tiers
+from methods import admin_money, admin_prices, admin_refunds, ai, balances, histories, pricing, system, tiers
 from methods.method import Method
 
 METHODS: Final[tuple[Method, ...]] = (
@@ -12,6 +12,7 @@ METHODS: Final[tuple[Method, ...]] = (
     *balances.METHODS,
     *histories.METHODS,
     *admin_money.METHODS,
+    *admin_refunds.METHODS,
     *admin_prices.METHODS,
     *system.METHODS,
 )

@@ -31,7 +31,7 @@ _DISTINCT_MIN = 8
 
 def first_contradiction(settings: "Settings") -> Problem | None:
     """The first thing that cannot be, or None."""
-    checks = (_server, _auth, _providers, _routing, _tiers, _secrets, _addresses)
+    checks = (_server, _auth, _providers, _routing, _charging, _tiers, _secrets, _addresses)
     return next((problem for check in checks for problem in check(settings)), None)
 
 
@@ -95,6 +95,13 @@ def _providers(settings: "Settings") -> Iterator[Problem]:
             said = provider.model_fields_set
             key = "first_byte_timeout_seconds" if "first_byte_timeout_seconds" in said else "timeout_seconds"
             yield f"providers.{name}.{key}", "first_byte_timeout_seconds must not be longer than timeout_seconds"
+
+
+def _charging(settings: "Settings") -> Iterator[Problem]:
+    charging = settings.charging
+    greatest = charging.platform_fee_max_usd
+    if greatest is not None and greatest < charging.platform_fee_min_usd:
+        yield "charging.platform_fee_max_usd", "must not be less than charging.platform_fee_min_usd"
 
 
 def _routing(settings: "Settings") -> Iterator[Problem]:

@@ -10,9 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from methods.errors import InvalidParams
-from monetization.errors import OutOfTime, PriceUnknown
+from monetization.errors import OutOfTime, PaymentRequired, PriceUnknown, QuotaExceeded
 from storage.errors import NotFound
-from tests.methods.money.conftest import Product, Start
+from tests.methods.money.conftest import TIERS, Product, Start
 
 RULES = {"simulator": {"input_tokens": 1.5, "output_tokens": 10.0, "per_unit": 1000}}
 POLICIES = ("allowance", "virtual_tokens", "credits")
@@ -263,3 +263,29 @@ async def test_a_fee_lies_between_its_bounds(start: Start) -> None:
         token = product.token("u1", "allowance")
         for tokens, fee in ((0, 0), (10, 0.01), (75_000, 0.015), (9_000_000, 0.02)):
             assert (await product.call(token, "calculateCost", {"inputTokens": tokens}))["platformFee"] == fee
+
+
+async def test_r10_quota_and_credits_both_bind_and_the_tighter_one_refuses(start: Start) -> None:
+    tiers = {
+        name: {"policy": "credits", "monthly_token_quota": quota, "features": ["basic_ai"]}
+        for name, quota in (("narrow", 50), ("wide", 10_000_000))
+    }
+    body = {"content": "Hello", "options": {"maxTokens": 100}}
+    async with start(tiers={**TIERS, **tiers}) as product:
+        await product.admin("grantCredits", {"userId": "rich", "amount": 1000})
+        refused = await product.refused(product.token("rich", "narrow"), "executeAIRequest", body)
+        assert isinstance(refused, QuotaExceeded)
+        refused = await product.refused(product.token("poor", "wide"), "executeAIRequest", body)
+        assert isinstance(refused, PaymentRequired)
+        assert (refused.slug, refused.data["available"]) == ("insufficient_credits", "0")
+        assert (await product.call(product.token("rich", "wide"), "executeAIRequest", body))["success"] is True
+
+
+async def test_s1_14_the_result_shows_tokens_charged_and_the_balance_left(product: Product) -> None:
+    await product.admin("grantTokens", {"userId": "u1", "tokens": 100_000})
+    answer = await product.call(product.token("u1"), "ai.generateText", {"content": "Hello"})
+    shown, used = answer["tokenUsage"], answer["usage"]["totalTokens"]
+    assert shown["tokensUsed"] == used
+    assert shown["tokensCharged"] == -(-used * 5 // 4)
+    assert shown["platformFee"] == shown["tokensCharged"] - used
+    assert shown["remainingBalance"] == 100_000 - shown["tokensCharged"]
