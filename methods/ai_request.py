@@ -1,7 +1,6 @@
 """From the wire's parameters to the one canonical request. Pure but for the prompt registry; no provider, no money."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 import orjson
@@ -37,6 +36,7 @@ from methods.dialects.canonical import (
 from methods.prompts import FilledPrompt, PromptRegistry
 from monetization.estimate import request_tokens_max
 from monetization.terms import Target
+from storage.records.fact import fact
 
 _NO_PROMPT: Final = FilledPrompt("")
 
@@ -45,7 +45,7 @@ Resolve = Callable[[str | None, str | None], tuple[Target, ...]]
 """From a provider's and a model's name, if any, to who may serve the call."""
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Draft:
     """What a call asks for, and who may serve it."""
 

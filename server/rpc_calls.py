@@ -11,6 +11,7 @@ from methods.progress import ProgressSink
 from monetization.calls import Call, Credential, DoorName
 from server.jsonrpc import Malformed, Request, fault_reply, internal_reply, result_reply
 from storage.errors import Fault
+from storage.records.fact import fact
 
 Serve: TypeAlias = Callable[[Call, ProgressSink | None], Awaitable[Answer]]
 Crashed: TypeAlias = Callable[[BaseException, str], None]
@@ -41,7 +42,7 @@ class RpcLimits:
     """Told to callers who come while this process is leaving."""
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Arrival:
     """What a transport knows about the requests it carries."""
 

@@ -5,9 +5,10 @@ dialect renders it; across dialects `extra` is dropped or refused by the dialect
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal, TypeAlias
 
+from storage.records.fact import fact
 from storage.records.usage import Usage
 
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
@@ -17,7 +18,7 @@ Role = Literal["user", "assistant", "tool"]
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter", "error", "other"]
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Text:
     """Plain text, in either direction."""
 
@@ -26,7 +27,7 @@ class Text:
     """The vendor's other members of this part (cache_control, citations, ...)."""
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Image:
     """An image given to, or made by, the model: base64 data with a media type, or a URL that the vendor fetches itself."""
 
@@ -36,7 +37,7 @@ class Image:
     extra: Mapping[str, Json] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Reasoning:
     """The model's thinking. `signature` is the vendor's seal and must come back unchanged."""
 
@@ -46,7 +47,7 @@ class Reasoning:
     """True: `text` is empty or opaque, and `signature` holds the vendor's encrypted block."""
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class ToolCall:
     """The model asks for a tool."""
 
@@ -58,7 +59,7 @@ class ToolCall:
     """Gemini's thoughtSignature of this part."""
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class ToolResult:
     """The answer of a tool, given back to the model."""
 
@@ -72,7 +73,7 @@ class ToolResult:
 Part: TypeAlias = Text | Image | Reasoning | ToolCall | ToolResult
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Message:
     """One turn."""
 
@@ -81,7 +82,7 @@ class Message:
     extra: Mapping[str, Json] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Tool:
     """A function that the model may ask for."""
 
@@ -92,7 +93,7 @@ class Tool:
     extra: Mapping[str, Json] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class ToolChoice:
     """Whether and which tool must be used. `name` is set exactly for mode `named`."""
 
@@ -100,7 +101,7 @@ class ToolChoice:
     name: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class ResponseFormat:
     """Structured output. `schema` is set exactly for kind `json_schema`."""
 
@@ -110,7 +111,7 @@ class ResponseFormat:
     is_strict: bool | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class ReasoningSettings:
     """How much the model may think: an effort word or a token budget; both None means that thinking is switched off."""
 
@@ -118,7 +119,7 @@ class ReasoningSettings:
     budget_tokens: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class ChatRequest:
     """One request for a reply."""
 
@@ -145,7 +146,7 @@ class ChatRequest:
     extra: Mapping[str, Json] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class ChatReply:
     """One complete reply."""
 
@@ -167,7 +168,7 @@ class ChatReply:
         return "".join([part.text for part in self.parts if type(part) is Text])
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Started:
     """The vendor has begun to answer."""
 
@@ -175,7 +176,7 @@ class Started:
     model: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class TextDelta:
     """More text of part `index`."""
 
@@ -183,7 +184,7 @@ class TextDelta:
     index: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class ReasoningDelta:
     """More thinking of part `index`; a signature closes it."""
 
@@ -193,7 +194,7 @@ class ReasoningDelta:
     is_redacted: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class ToolCallDelta:
     """More of a tool call. `id` and `name` come with the first fragment of each call."""
 
@@ -205,14 +206,14 @@ class ToolCallDelta:
     signature: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class UsageSeen:
     """Usage so far; cumulative, the last one counts."""
 
     usage: Usage
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Finished:
     """The vendor says that the answer is complete and why. Usage may still follow."""
 
@@ -221,7 +222,7 @@ class Finished:
     stop_sequence: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class VendorError:
     """An error in a vendor's own words, before or in the middle of an answer."""
 

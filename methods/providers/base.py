@@ -2,14 +2,14 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
 from typing import Protocol
 
 from methods.dialects.canonical import ChatReply, ChatRequest, StreamEvent
 from monetization.callers import Secret
+from storage.records.fact import fact
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Ask:
     """One request on its way to a provider, with what the wire needs besides its content."""
 
