@@ -163,6 +163,26 @@ def verify(config: Config = None, *, demo: Demo = False, state: State = None) ->
 
 
 @app.command()
+def migrate(
+    config: Config = None,
+    *,
+    demo: Demo = False,
+    state: State = None,
+    down_to: Annotated[
+        str | None,
+        typer.Option(metavar="REV", help="Go down to this revision, `base` for no tables: loses what it drops."),
+    ] = None,
+    show: Annotated[bool, typer.Option("--show", help="Only say which schema the database has.")] = False,
+) -> None:
+    """Bring the database's schema to this program's. PostgreSQL needs it before the first start and after an upgrade."""
+    from server.cli_migrate import migrated  # noqa: PLC0415  # each command imports only what it needs
+
+    if show and down_to is not None:
+        raise Refused("--show and --down-to exclude each other; give one")
+    typer.echo(migrated(_either(config, state, demo=demo), down_to=down_to, is_shown=show))
+
+
+@app.command()
 def openrpc(config: Config = None) -> None:
     """Print the OpenRPC document of this server."""
     import json  # noqa: PLC0415  # each command imports only what it needs
