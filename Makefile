@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v p
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup dev serve test check bench lock format clean
+.PHONY: setup dev serve test soak check bench lock format clean
 
 setup: $(VENV)/.core
 
@@ -28,6 +28,10 @@ serve: setup
 
 test: dev
 	@$(BIN)/python -m pytest
+
+# Hours: hundreds of kills, a million commands.
+soak: dev
+	@TOLLGATE_SOAK=1 $(BIN)/python -m pytest tests/soak
 
 check: dev
 	@$(BIN)/ruff check .
