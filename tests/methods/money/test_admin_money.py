@@ -6,10 +6,12 @@ from typing import Any
 import orjson
 import pytest
 
+from billing.accounts import system
 from billing.errors import InvalidAmount, NotRefundable
 from methods.errors import InvalidParams
 from monetization.errors import PaymentRequired
 from storage.errors import IdempotencyConflict, NotFound
+from storage.records.ledger import REVENUE_USAGE
 from storage.store import open_reader
 from tests.methods.money.conftest import Product, Start
 
@@ -201,3 +203,18 @@ async def test_the_balance_tells_where_every_token_went(product: Product) -> Non
         - found["totalTokensExpired"]
         - found["totalTokensRefunded"]
     )
+
+
+async def test_the_platforms_share_is_earned_with_a_purchase_and_given_back_with_its_refund(product: Product) -> None:
+    url = product.settings.storage.url.get_secret_value()
+
+    async def earned() -> int:
+        async with open_reader(url, clock_us=lambda: time.time_ns() // 1_000) as reader:
+            return await reader.system_balance(system(REVENUE_USAGE, "TOKEN"))
+
+    await product.admin("grantTokens", PURCHASE)
+    assert await earned() == 200
+    await product.admin("refundPurchase", {"userId": "u1", "grantId": "o1", "reason": "r", "amount": 400})
+    assert await earned() == 100
+    await product.admin("refundPurchase", {"userId": "u1", "grantId": "o1", "reason": "r"})
+    assert await earned() == 0
