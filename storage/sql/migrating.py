@@ -13,6 +13,8 @@ from typing import Any
 from storage.errors import StoreRefused
 from storage.sql.migrations.revisions import HEAD, REVISIONS
 
+# Any: connections and revisions are SQLAlchemy's and alembic's own, which are not imported before they are needed.
+
 LOCK = 0x746F6C6C6D696772
 """The advisory lock of a migration: two that start at once run one after the other."""
 BASE = "base"
@@ -100,30 +102,31 @@ async def _over_postgres(url: str, work: Callable[[Any], object]) -> None:
         await connection.run_sync(work)
 
 
-def _move(connection: Any, to: str) -> None:  # a SQLAlchemy connection
-    from alembic import command  # noqa: PLC0415  # heavy
+def _move(connection: Any, to: str) -> None:
+    """Run the revisions between, on the connection's own transaction, as alembic's commands do."""
+    from alembic.config import Config  # noqa: PLC0415  # heavy
+    from alembic.runtime.environment import EnvironmentContext  # noqa: PLC0415  # heavy
+    from alembic.script import ScriptDirectory  # noqa: PLC0415  # heavy
 
     found = _current(connection)
     if found is not None and found not in REVISIONS:
         raise StoreRefused(
-            f"storage.url: the database has schema {found!r}, which this program does not know; use the one that made it"
+            f"storage.url: the database has schema {found!r}, unknown to this program; use the one that made it"
         )
-    if _rank(to) >= _rank(found or BASE):
-        command.upgrade(_config(connection), to)
-    else:
-        command.downgrade(_config(connection), to)
+    script = ScriptDirectory(str(Path(__file__).parent / "migrations"))
+    is_up = _rank(to) >= _rank(found or BASE)
+
+    def steps(revision: Any, _: object) -> Any:
+        between = script._upgrade_revs if is_up else script._downgrade_revs  # noqa: SLF001  # what alembic.command calls
+        return between(to, revision)
+
+    with EnvironmentContext(Config(), script, fn=steps) as environment:
+        environment.configure(connection=connection, transactional_ddl=True)
+        environment.run_migrations()
 
 
 def _rank(revision: str) -> int:
     return -1 if revision == BASE else REVISIONS.index(revision)
-
-
-def _config(connection: Any) -> Any:  # alembic's Config
-    from alembic.config import Config  # noqa: PLC0415  # heavy
-
-    config = Config(attributes={"connection": connection})
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
-    return config
 
 
 def _current(connection: Any) -> str | None:

@@ -7,7 +7,9 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from storage.errors import StoreRefused
 
-Connection: TypeAlias = Any  # asyncpg ships no types
+# Any: asyncpg ships no types.
+
+Connection: TypeAlias = Any
 
 CONNECT_SECONDS = 3.0
 """A call refused soon is worth more than one that hangs."""
@@ -53,7 +55,7 @@ def _number(options: dict[str, str], name: str, default: int, *, at_least: int) 
     return int(text)
 
 
-def driver() -> Any:  # asyncpg ships no types
+def driver() -> Any:
     """The asyncpg module. Raises: StoreRefused when it is not installed."""
     try:
         import asyncpg  # type: ignore[import-untyped]  # noqa: PLC0415  # only where PostgreSQL is configured

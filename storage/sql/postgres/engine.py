@@ -20,6 +20,8 @@ from storage.sql.postgres.session import Failure, Session, failure_of
 from storage.sql.postgres.writer import Writer, is_in_chain
 from storage.sql.waiting import unavailable, unknown
 
+# Any: an error's causes are of every kind.
+
 ATTEMPTS = 5
 OUTCOME_SECONDS = 3.0
 """How long a batch whose commit was lost may look for its outcome."""

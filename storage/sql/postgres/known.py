@@ -9,6 +9,8 @@ from storage.sql import ledger_rows as rows
 from storage.sql.postgres.connections import Connection
 from storage.sql.postgres.statements import arrays, insert, select_by
 
+# Any: the remembered dictionaries differ in their keys only.
+
 BLOCK = 1 << 20
 """Ids that one draw from the sequence gives; what a process does not use is lost, and eight million million draws remain."""
 REMEMBERED_MAX = 200_000

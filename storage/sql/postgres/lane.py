@@ -7,6 +7,8 @@ from typing import Any
 from storage.errors import StorageUnavailable
 from storage.sql.waiting import BATCH_MAX, resolve
 
+# Any: the lane carries commands and outcomes of every kind and looks into none.
+
 WAITING_MAX = 50_000
 """Commands that may wait; more are refused at once, because they would time out in the queue."""
 

@@ -16,6 +16,8 @@ from storage.sql.postgres.connections import (
 )
 from storage.sql.waiting import unavailable
 
+# Any: rows are the driver's; the tables give their types.
+
 WAIT_SECONDS = 3.0
 """How long a read waits for a free connection."""
 T = TypeVar("T")
@@ -24,7 +26,7 @@ T = TypeVar("T")
 class Pool:
     """Connections that only read."""
 
-    def __init__(self, address: Address, pool: Any) -> None:  # asyncpg ships no types
+    def __init__(self, address: Address, pool: Any) -> None:
         self._address = address
         self._pool = pool
 

@@ -25,6 +25,8 @@ from storage.sql.postgres.pool import Pool
 from storage.sql.postgres.verifying import verify_over
 from storage.sql.usage_rows import COLUMNS, from_columns
 
+# Any: rows are the driver's; the tables give their types.
+
 
 def _of(alias: str, columns: str) -> str:
     return ", ".join(f"{alias}.{name}" for name in columns.split(", "))

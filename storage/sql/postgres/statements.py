@@ -4,6 +4,8 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+# Any: columns hold what their table says.
+
 TEXTS = frozenset((
     "actor", "asset", "body", "caller_kind", "category", "charge_asset", "code", "door", "feature", "hash",
     "id:usage", "key", "kind:kept", "method", "metadata", "model", "note", "on_expire", "organization_id", "outcome",

@@ -8,6 +8,8 @@ from storage.records.ledger import Check
 from storage.sql.postgres.connections import Connection
 from storage.sql.verify import verify
 
+# Any: rows are the driver's; the tables give their types.
+
 STATEMENT_SECONDS = 3600.0
 """A sum over all transfers may take its time; nothing waits for it."""
 PIECE = 5_000

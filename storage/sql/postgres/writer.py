@@ -10,6 +10,8 @@ from storage.sql.postgres.connections import Connection
 from storage.sql.postgres.statements import arrays, insert, update
 from storage.sql.usage_rows import COLUMNS, to_columns
 
+# Any: columns hold what their table says.
+
 CHAIN_LOCK = 0x746F6C6C67617465
 """The advisory lock of the hash chain: taken last and held until the commit, so batches follow one another."""
 _LOCK_CHAIN = f"SELECT pg_advisory_xact_lock({CHAIN_LOCK})"
