@@ -20,6 +20,8 @@ from storage.sql.waiting import resolve, unavailable
 
 COMMANDS_MAX = 128
 """Commands in one commit: what bounds the time that the loop spends on statements at a stretch."""
+ROUNDS_MAX = 16
+"""Rounds of the loop that a commit is put off at most while each brings more commands to share it."""
 
 Waiting = tuple[Any, "asyncio.Future[Any]"]
 
@@ -55,6 +57,8 @@ class Lane:
         """How many of the next commands are run one by one, since together they met an error that may be one's own."""
         self._is_open = True
         self._is_busy = False
+        self._seen = self._rounds = 0
+        """How many commands waited at the last look, and how often was looked since the last commit."""
         self._idle = asyncio.Event()
         self._idle.set()
         self._to_commit: SimpleQueue[tuple[list[Waiting], Sequence[object]] | None] = SimpleQueue()
@@ -70,7 +74,7 @@ class Lane:
         if not self._is_busy:
             self._is_busy = True
             self._idle.clear()
-            self._loop.call_soon(self._begin)  # what is submitted in this round of the loop shares the commit
+            self._collect_from(1)
         return future
 
     async def close(self) -> None:
@@ -79,6 +83,20 @@ class Lane:
         await self._idle.wait()
         self._to_commit.put(None)
         await asyncio.to_thread(self._thread.join)
+
+    def _collect_from(self, seen: int) -> None:
+        self._seen, self._rounds = seen, 0
+        self._loop.call_soon(self._collect)
+
+    def _collect(self) -> None:
+        """Begin once a round of the loop has brought nothing more, so that a loop with much to do commits seldom."""
+        found = len(self._waiting)
+        if self._seen < found < COMMANDS_MAX and self._rounds < ROUNDS_MAX and not self._alone:
+            self._seen = found
+            self._rounds += 1
+            self._loop.call_soon(self._collect)
+        else:
+            self._begin()
 
     def _begin(self) -> None:
         while self._waiting:
@@ -122,9 +140,8 @@ class Lane:
         else:
             self._transaction.undo()
             outcomes = [unavailable(failed)] * len(batch)
-        # The next batch begins before the waiters of this one run, so that the disk never waits for the loop.
-        self._begin()
         _tell(batch, outcomes)
+        self._collect_from(len(self._waiting))
 
 
 def _tell(batch: list[Waiting], outcomes: Sequence[object]) -> None:

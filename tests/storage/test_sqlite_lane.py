@@ -1,0 +1,83 @@
+"""When the lane commits: at once for one caller, seldom for a loop that has much to do, never put off for long."""
+
+import asyncio
+from collections.abc import Sequence
+
+from storage.sql.sqlite.lane import ROUNDS_MAX, Lane
+
+
+class Tape:
+    """A transaction that remembers its batches."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[object]] = []
+
+    def prepare(self, commands: Sequence[object]) -> Sequence[object]:
+        self.batches.append(list(commands))
+        return list(commands)
+
+    def commit(self) -> None:
+        """There is no disk."""
+
+    def keep(self) -> None:
+        """Nor a state."""
+
+    def undo(self) -> None:
+        """Nothing to undo."""
+
+
+async def test_a_single_command_begins_in_the_next_round_of_the_loop() -> None:
+    tape = Tape()
+    lane = Lane(tape, asyncio.get_running_loop())
+
+    answer = lane.submit("alone")
+    assert not tape.batches
+    await asyncio.sleep(0)
+
+    assert tape.batches == [["alone"]]
+    assert await answer == "alone"
+    await lane.close()
+
+
+async def test_commands_that_keep_coming_round_after_round_share_one_commit() -> None:
+    tape = Tape()
+    lane = Lane(tape, asyncio.get_running_loop())
+
+    async def late(rounds: int) -> None:
+        for _ in range(rounds):
+            await asyncio.sleep(0)
+        await lane.submit(rounds)
+
+    await asyncio.gather(*(late(rounds) for rounds in range(5) for _ in range(2)))
+
+    assert [len(batch) for batch in tape.batches] == [10]
+    await lane.close()
+
+
+async def test_callers_that_answer_one_commit_at_once_share_the_next() -> None:
+    tape = Tape()
+    lane = Lane(tape, asyncio.get_running_loop())
+
+    async def twice(number: int) -> None:
+        assert await lane.submit(number) == number
+        assert await lane.submit(-number) == -number
+
+    await asyncio.gather(*(twice(number) for number in range(40)))
+
+    assert [len(batch) for batch in tape.batches] == [40, 40]
+    await lane.close()
+
+
+async def test_a_loop_that_never_pauses_does_not_put_a_commit_off_for_ever() -> None:
+    tape = Tape()
+    lane = Lane(tape, asyncio.get_running_loop())
+
+    waiting: list[asyncio.Future[object]] = []
+    for round_ in range(3 * ROUNDS_MAX):
+        waiting += [lane.submit((round_, number)) for number in range(2)]
+        await asyncio.sleep(0)
+
+    assert tape.batches
+    assert len(tape.batches[0]) <= 2 * (ROUNDS_MAX + 2)
+    await asyncio.gather(*waiting)
+    await lane.close()
