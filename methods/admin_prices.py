@@ -10,7 +10,7 @@ from pydantic import Field, StrictFloat, StrictInt
 from methods.context import Context
 from methods.errors import Forbidden, InvalidParams
 from methods.method import Access, Example, Method, Params, Result
-from methods.money_shapes import ADMIN, Amount, Instant, Reason, actor_of, us_of
+from methods.money_shapes import ADMIN, Amount, Instant, Reason, actor_of, amount_of, text, us_of
 from monetization.charging.burn_tables import BurnTable, rule_from
 from monetization.errors import OutOfTime
 from monetization.periods import iso
@@ -18,10 +18,11 @@ from monetization.price_setting import Author, latest
 from monetization.register_rows import RuleMembers, TableVersion, body_of_version, table_at
 from monetization.registers import PriceEntry
 from storage.errors import IdempotencyConflict, NotFound
+from storage.records.money import USD
 
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 TableId = Annotated[str, Field(min_length=1, max_length=100)]
-RuleMember = StrictInt | StrictFloat | Annotated[str, Field(max_length=40)]
+RuleMember = StrictInt | StrictFloat | Annotated[str, Field(max_length=40, pattern=r"^\d+(\.\d+)?$")]
 Rules = Annotated[
     dict[Name, dict[Annotated[str, Field(max_length=40)], RuleMember]],
     Field(min_length=1, max_length=1_000),
@@ -139,7 +140,7 @@ class ListTablesResult(Result):
 
 async def set_price(context: Context, params: SetPriceParams) -> PriceResult:
     """Set what a model costs, from now on or later; calls that have begun keep their price. Admins only."""
-    dollars = {key: str(value) for key, value in params.prices.items()}
+    dollars = {key: text(amount_of(value, USD, f"prices.{key}"), USD) for key, value in params.prices.items()}
     effective = None if params.effective_from is None else us_of(params.effective_from)
     name = f"{params.provider}/{params.model}"
     setting = context.services.money.setting

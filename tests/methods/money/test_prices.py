@@ -70,6 +70,8 @@ async def test_a_price_set_for_later_waits_and_a_newer_one_takes_its_place(produ
         {"prices": {"input": "1", "output": "-1"}},
         {"prices": {"input": "1", "output": "1", "nonsense": "1"}},
         {"prices": {"input": "0.0000000001", "output": "1"}},
+        {"prices": {"input": 1e300, "output": "1"}},
+        {"prices": {"input": "99999999999", "output": "1"}},
         {"provider": "a/b"},
         {"effectiveFrom": "tomorrow"},
     ],
@@ -144,6 +146,8 @@ async def test_changes_at_the_same_time_are_all_made_one_after_the_other(product
         {"m": {"input_tokens": -1}},
         {"m": {"input_tokens": "much"}},
         {"m": {"tokens": 1}},
+        {"m": {"input_tokens": "1e999999999"}},
+        {"m": {"input_tokens": 1e300}},
         {"m": {"input_tokens": 1, "per_unit": 0}},
     ],
 )
