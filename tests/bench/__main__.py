@@ -12,7 +12,7 @@ from pathlib import Path
 
 import orjson
 
-from tests.bench import ledger_bench
+from tests.bench import ledger_bench, postgres_ledger_bench
 from tests.bench.machine import memory_of, this_machine
 from tests.bench.measuring import Effort, Outcome, check_all, measure
 from tests.bench.processes import BenchFailed
@@ -24,7 +24,10 @@ DEFAULT = Effort(rounds=3, seconds=3.0, ceiling_seconds=1.5, warm_seconds=0.7, s
 QUICK = Effort(rounds=1, seconds=0.8, ceiling_seconds=0.4, warm_seconds=0.2, starts=1)
 SMOKE = Effort(rounds=1, seconds=0.1, ceiling_seconds=0.1, warm_seconds=0.05, starts=1)
 EFFORTS = {"default": DEFAULT, "quick": QUICK, "smoke": SMOKE}
-OTHERS: dict[str, Callable[[float], None]] = {"ledger operations": ledger_bench.run}
+OTHERS: dict[str, Callable[[float], None]] = {
+    "ledger operations": ledger_bench.run,
+    "ledger operations on PostgreSQL": postgres_ledger_bench.run,
+}
 """Benchmarks without a door: each prints its own table and takes the seconds of one of its rows."""
 
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import sys
 import time
 from pathlib import Path
@@ -14,7 +13,7 @@ from tests.fakes.postgres import Server
 
 PROCESSES = 4
 TASKS = 16
-SECONDS = float(os.environ.get("TOLLGATE_SOAK_SECONDS", "6"))
+SECONDS = 5.0
 ACCOUNTS = 10
 LOTS = 4
 
@@ -79,9 +78,9 @@ def account(number: int) -> AccountKey:
     return AccountKey("t", "user", f"user-{number}", CREDITS, "TOKEN")
 
 
-async def writer(url: str, name: str) -> dict[str, int]:
+async def writer(url: str, name: str, seconds: float) -> dict[str, int]:
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", WRITER, url, name, str(SECONDS), str(TASKS), stdout=asyncio.subprocess.PIPE,
+        sys.executable, "-c", WRITER, url, name, str(seconds), str(TASKS), stdout=asyncio.subprocess.PIPE,
         cwd=Path(__file__).parents[3],
     )  # fmt: skip
     out, _ = await process.communicate()
@@ -91,6 +90,11 @@ async def writer(url: str, name: str) -> dict[str, int]:
 
 
 async def test_sixty_four_writers_on_ten_hot_accounts_neither_deadlock_nor_lose_a_row(postgres: Server) -> None:
+    await write_together(postgres, SECONDS)
+
+
+async def write_together(postgres: Server, seconds: float) -> None:
+    """Let all writers loose for so long, then count every row."""
     url = await asyncio.to_thread(postgres.fresh)
     name = postgres.database(url)
     granted = 1_000_000
@@ -107,7 +111,7 @@ async def test_sixty_four_writers_on_ten_hot_accounts_neither_deadlock_nor_lose_
                     )
                 )
                 assert isinstance(made, Done)
-        counts = await asyncio.gather(*(writer(url, f"w{number}") for number in range(PROCESSES)))
+        counts = await asyncio.gather(*(writer(url, f"w{number}", seconds) for number in range(PROCESSES)))
         assert [check for check in await store.verify() if not check.is_ok] == []
         balances = [await store.balance(account(number)) for number in range(ACCOUNTS)]
     total = {key: sum(count[key] for count in counts) for key in counts[0]}

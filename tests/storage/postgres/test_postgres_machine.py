@@ -1,7 +1,6 @@
 """Random histories on PostgreSQL against the reference model: the very machine that SQLite passes."""
 
 import asyncio
-import os
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
 
@@ -13,7 +12,7 @@ from storage.sql.postgres.store import open_postgres
 from tests.fakes.postgres import Server
 from tests.storage.test_ledger_machine import Ledger
 
-ROUNDS = int(os.environ.get("TOLLGATE_SOAK_HISTORIES", "15"))
+ROUNDS = 15
 
 
 class PostgresLedger(Ledger):
@@ -29,6 +28,17 @@ class PostgresLedger(Ledger):
         self.store = await self.stack.enter_async_context(opened)  # type: ignore[arg-type]  # the other backend
 
 
+def run(machine: type[PostgresLedger], histories: int, steps: int) -> None:
+    """So many histories of at most so many steps."""
+    chosen = settings(
+        max_examples=histories,
+        stateful_step_count=steps,
+        deadline=None,
+        suppress_health_check=[HealthCheck.too_slow],
+    )
+    run_state_machine_as_test(machine, settings=chosen)
+
+
 @pytest.fixture
 def machine(postgres: Server) -> Iterator[type[PostgresLedger]]:
     PostgresLedger.server = postgres
@@ -37,9 +47,4 @@ def machine(postgres: Server) -> Iterator[type[PostgresLedger]]:
 
 
 def test_any_history_gives_what_the_reference_model_gives_on_postgres(machine: type[PostgresLedger]) -> None:
-    run_state_machine_as_test(
-        machine,
-        settings=settings(
-            max_examples=ROUNDS, stateful_step_count=25, deadline=None, suppress_health_check=[HealthCheck.too_slow]
-        ),
-    )
+    run(machine, ROUNDS, 25)
