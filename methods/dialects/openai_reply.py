@@ -42,9 +42,8 @@ FINISH_WORDS: Final[Mapping[FinishReason, str]] = {
 _OWN_WORDS: Final = frozenset({"stop", "length", "tool_calls", "content_filter", "function_call"})
 _REPLY_READ: Final = frozenset({"id", "object", "model", "choices", "usage"})
 _CHOICE_READ: Final = frozenset({"index", "message", "finish_reason"})
-_MESSAGE_READ: Final = frozenset(
-    {"role", "content", "tool_calls", "reasoning_content", "reasoning", "refusal", "images"}
-)
+_BESIDE_CONTENT: Final = ("tool_calls", "reasoning_content", "reasoning", "refusal", "images")
+_MESSAGE_READ: Final = frozenset({"role", "content", *_BESIDE_CONTENT})
 
 
 def finish_reason_of(word: Json, *, calls_tools: bool, is_refused: bool) -> FinishReason:
@@ -71,7 +70,7 @@ def parse_reply(body: JsonObject) -> ChatReply:
         parts=parts,
         finish_reason=finish_reason_of(
             word,
-            calls_tools=any(type(part) is ToolCall for part in parts),
+            calls_tools=bool(_list(message.get("tool_calls"))),
             is_refused=bool(message.get("refusal")),
         ),
         usage=parse_usage(body.get("usage")),
@@ -101,11 +100,14 @@ def _extra(body: JsonObject, choice: JsonObject, message: JsonObject) -> dict[st
 
 
 def _parse_parts(message: JsonObject) -> tuple[Part, ...]:
+    content = message.get("content")
+    if type(content) is str and content and not any(map(message.get, _BESIDE_CONTENT)):  # most replies
+        return (Text(content),)
     parts: list[Part] = []
     thought = message.get("reasoning_content") or message.get("reasoning")
     if isinstance(thought, str) and thought:
         parts.append(Reasoning(thought))
-    parts += parse_content(message.get("content"))
+    parts += parse_content(content)
     refusal = message.get("refusal")
     if isinstance(refusal, str) and refusal:
         parts.append(Text(refusal, extra={"type": "refusal"}))

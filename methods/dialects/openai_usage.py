@@ -23,7 +23,8 @@ def parse_usage(value: Json) -> Usage | None:
         return None
     inward, outward = _details(value, "prompt_tokens_details"), _details(value, "completion_tokens_details")
     cached = max(_part(inward, "cached_tokens"), _part(value, "prompt_cache_hit_tokens"), _part(value, "cached_tokens"))
-    written, heard, seen = (_part(inward, name) for name in ("cache_write_tokens", "audio_tokens", "image_tokens"))
+    written = _part(inward, "cache_write_tokens")
+    heard, seen = _part(inward, "audio_tokens"), _part(inward, "image_tokens")
     fresh, read, written, heard, seen = split_tokens(prompt or 0, cached, written, heard, seen)
     thought = _part(outward, "reasoning_tokens")
     total = tokens_of(value, "total_tokens") or 0
@@ -53,7 +54,7 @@ def _details(usage: Mapping[str, Json], name: str) -> Mapping[str, Json]:
 
 
 def _part(counters: Mapping[str, Json], name: str) -> int:
-    return tokens_of(counters, name) or 0
+    return (tokens_of(counters, name) or 0) if name in counters else 0
 
 
 def render_usage(usage: Usage) -> JsonObject:

@@ -80,6 +80,8 @@ def optional_at(members: JsonObject, name: str, read: Callable[[Json, str], _Val
 def tokens_of(counters: Mapping[str, Json], name: str) -> int | None:
     """A token counter of a reply: None when it is absent, null, or no count at all (unknown is not zero)."""
     value = counters.get(name)
+    if value is None or (type(value) is int and value >= 0):  # nearly always
+        return value
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if isinstance(value, int) and not isinstance(value, bool) and value >= 0:

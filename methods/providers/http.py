@@ -18,6 +18,7 @@ from methods.dialects.canonical import ChatReply, ChatRequest, VendorError
 from methods.errors import InvalidParams, Unauthenticated
 from methods.providers import faults
 from methods.providers.base import Ask
+from methods.providers.deadlines import Deadlines
 from methods.providers.http_stream import HttpStream
 from monetization.callers import Secret
 from storage.errors import Fault
@@ -83,6 +84,8 @@ class HttpProvider:
         self._secrets = (*(() if key is None else (key.reveal(),)), *self._extra.values())
         self._operator_headers = self._headers_with("" if key is None else key.reveal())
         bounds = self.timeouts
+        self._deadlines = Deadlines(bounds.total)
+        self._bounded = aiohttp.ClientTimeout(total=None, connect=bounds.connect)
         self._whole = aiohttp.ClientTimeout(total=bounds.total, connect=bounds.connect)
         self._piecewise = aiohttp.ClientTimeout(total=bounds.total, connect=bounds.connect, sock_read=bounds.first_byte)
 
@@ -95,18 +98,18 @@ class HttpProvider:
         request = ask.request
         if request.is_stream:
             request = replace(request, is_stream=False)
+        response: aiohttp.ClientResponse | None = None
         try:
-            response = await self._post(ask, request, self._whole)
+            with self._deadlines.bound():
+                response = await self._post(ask, request, self._bounded)
+                if response.status != _OK:
+                    raise await self._refusal(ask, response)
+                body = await self._whole_body(response)
         except _LOST as lost:
-            self.raise_lost(lost, faults.DISCONNECTED)
-        try:
-            if response.status != _OK:
-                raise await self._refusal(ask, response)
-            body = await self._whole_body(response)
-        except _LOST as lost:
-            self.raise_lost(lost, faults.CUT)
+            self.raise_lost(lost, faults.DISCONNECTED if response is None else faults.CUT)
         finally:
-            response.close()
+            if response is not None and not response.closed:  # it is, once the answer was read to its end
+                response.close()
         if "json" not in response.headers.get("content-type", ""):
             raise faults.failed(self.name, faults.MALFORMED, "answered with something that is not JSON")
         return self._reply(body)
@@ -194,7 +197,11 @@ class HttpProvider:
                 data={"provider": self.name, "field": why.field},
             ) from None
         return await self._session.post(
-            self._url(path), data=body, headers=self._headers(ask), timeout=bounds, allow_redirects=False
+            self._url(path),
+            data=body,
+            headers=self._headers(ask),
+            timeout=bounds,
+            allow_redirects=False,
         )
 
     def _url(self, path: str) -> URL:
