@@ -12,14 +12,26 @@ NOT_FOUND = Refusal("not_found")
 SUSPENDED = Refusal("account_suspended")
 
 
-def done(account: Account, id: int, amount: int = 0, **more: object) -> Done:  # noqa: A002  # the field's name
+def done(
+    account: Account,
+    id: int,  # noqa: A002  # the field's name
+    amount: int = 0,
+    *,
+    written_off: int = 0,
+    value_nano: int = 0,
+    expires_us: int = 0,
+    windows: tuple[WindowView, ...] = (),
+    is_late: bool = False,
+    is_replay: bool = False,
+) -> Done:
     """What was done, with the account after it."""
-    return Done(id, amount, account.posted, account.held, account.overdraft, **more)  # type: ignore[arg-type]  # Done's own
+    posted, held, overdraft = account.posted, account.held, account.overdraft
+    return Done(id, amount, posted, held, overdraft, written_off, value_nano, expires_us, windows, is_late, is_replay)
 
 
 def views(windows: Iterable[Window]) -> tuple[WindowView, ...]:
     """The windows as they are now."""
-    return tuple(WindowView(window.key, window.used, window.held) for window in windows)
+    return tuple([WindowView(window.key, window.used, window.held) for window in windows])
 
 
 def insufficient(account: Account, needed: int) -> Refusal:

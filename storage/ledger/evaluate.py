@@ -35,6 +35,9 @@ def evaluate(commands: Sequence[c.Command | Group], state: State, now_us: int) -
 
 
 def _apply_group(state: State, group: Group) -> tuple[c.Done, ...] | c.Refusal:
+    if len(group.commands) == 1:  # as outside a group: what is refused changed nothing, so nothing is taken back
+        single = _apply(state, group.commands[0])
+        return single if isinstance(single, c.Refusal) else (single,)
     state.open_group()
     outcomes: list[c.Done] = []
     for index, command in enumerate(group.commands):

@@ -1,6 +1,7 @@
 """The rows that evaluation may see, the record of what it changed, and the undo of a refused group. No rule lives here."""
 
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Any, TypeAlias
 
 from storage.ledger.rows import (
@@ -65,7 +66,11 @@ class Changes:
 
     def lists(self) -> tuple[list[Any], ...]:
         """Every list, in a fixed order."""
-        return tuple(getattr(self, name) for name in Changes.__slots__)
+        found: tuple[list[Any], ...] = _lists_of(self)
+        return found
+
+
+_lists_of = attrgetter(*Changes.__slots__)
 
 
 class State:
@@ -260,7 +265,7 @@ class State:
     def open_group(self) -> None:
         """From here on every change can be taken back."""
         self._journal = []
-        self._marks = tuple(len(rows) for rows in self.changes.lists())
+        self._marks = tuple(map(len, self.changes.lists()))
 
     def keep_group(self) -> None:
         """The group holds: nothing will be taken back."""
