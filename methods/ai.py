@@ -6,6 +6,7 @@ asked, because a key of one vendor must never reach another.
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 
 import orjson
 
@@ -13,7 +14,7 @@ from methods.ai_collect import Answer
 from methods.ai_examples import EXECUTE_EXAMPLES
 from methods.ai_params import ExecuteParams
 from methods.ai_receipt import present
-from methods.ai_request import Draft, draft_of, tokens_input_max
+from methods.ai_request import Draft, draft_of, images_in, tokens_input_likely, tokens_input_max
 from methods.ai_result import ExecuteResult
 from methods.context import Context, Services
 from methods.errors import ProviderFailed, ProviderTimedOut, UnknownModel, UnknownProvider
@@ -21,6 +22,7 @@ from methods.method import Access, Method
 from methods.progress import Notice, Progress, ProgressSink, RunStarted
 from methods.providers.base import Ask
 from monetization.errors import NotEntitled, Overloaded, PaymentRequired, PriceUnknown, QuotaExceeded, RateLimited
+from monetization.estimate import request_tokens_rough
 from monetization.tab import Meter
 from monetization.terms import Most, Target, Terms
 from storage.errors import NotFound
@@ -43,6 +45,7 @@ async def execute(context: Context, params: ExecuteParams) -> ExecuteResult:
         meter.metadata = _labels(params.metadata)
     ask = Ask(request, call.request_id, context.caller.own_key, call.traceparent)
     answer = Answer(meter)
+    meter.count_input, meter.count_output = partial(tokens_input_likely, request), answer.tokens_likely
     if context.sink is None:
         await _whole(context, most, ask, answer)
     else:
@@ -53,10 +56,15 @@ async def execute(context: Context, params: ExecuteParams) -> ExecuteResult:
 def most_of(services: Services, params: ExecuteParams) -> Most:
     """The most that these parameters can cause. Raises: UnknownModel, UnknownProvider, NotFound, InvalidParams."""
     draft = _draft(services, params)
+    request = draft.request
+    images = images_in(request)
+    tokens_input = tokens_input_max(request, images=images)
     return Most(
         targets=draft.targets,
-        tokens_input=tokens_input_max(draft.request),
-        tokens_output=draft.request.max_tokens or 0,
+        tokens_input=tokens_input,
+        tokens_output=request.max_tokens or 0,
+        tokens_input_likely=request_tokens_rough(tokens_input, tools=len(request.tools), images=images),
+        has_media=images > 0,
         is_output_asked=draft.is_output_asked,
     )
 

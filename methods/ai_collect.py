@@ -25,6 +25,7 @@ from methods.dialects.canonical import (
     VendorError,
 )
 from methods.progress import Progress
+from monetization.counting import tokens_likely
 from monetization.tab import Meter
 
 
@@ -123,6 +124,12 @@ class Answer:
         if self._thoughts:
             result["reasoning"] = [_reasoning(thought) for thought in self._thoughts.values()]
         return result
+
+    def tokens_likely(self) -> int:
+        """The tokens of all that has arrived, for a vendor who never said. Slow: call it in a thread, once nothing more comes."""
+        thoughts = ["".join(thought.texts) for thought in self._thoughts.values()]
+        asked = [asked.name + "".join(asked.arguments) for asked in self._asked.values()]
+        return sum(map(tokens_likely, ["".join(self._texts), *thoughts, *asked]))
 
     def _take_other(self, event: StreamEvent) -> Progress | None:
         match event:

@@ -34,7 +34,8 @@ from methods.dialects.canonical import (
     ToolResult,
 )
 from methods.prompts import FilledPrompt, PromptRegistry
-from monetization.estimate import request_tokens_max
+from monetization.counting import tokens_likely
+from monetization.estimate import IMAGE_TOKENS_LIKELY, request_tokens_max
 from monetization.terms import Target
 from storage.records.fact import fact
 
@@ -61,12 +62,21 @@ def draft_of(params: ExecuteParams, prompts: PromptRegistry, resolve: Resolve) -
     return params.once(lambda: _draft(params, prompts, resolve))
 
 
-def tokens_input_max(request: ChatRequest) -> int:
+def images_in(request: ChatRequest) -> int:
+    """How many images go in."""
+    return sum([1 for part in _parts(request) if type(part) is Image])
+
+
+def tokens_input_max(request: ChatRequest, *, images: int) -> int:
     """The most tokens that the request can be; see `monetization.estimate` for the rule."""
-    images = sum([1 for part in _parts(request) if type(part) is Image])
     return request_tokens_max(
         _texts(request), messages=len(request.messages) + 1, tools=len(request.tools), images=images
     )
+
+
+def tokens_input_likely(request: ChatRequest) -> int:
+    """The tokens that the request most likely was, for a vendor who never said. Slow: call it in a thread."""
+    return sum(map(tokens_likely, _texts(request))) + images_in(request) * IMAGE_TOKENS_LIKELY
 
 
 def _draft(params: ExecuteParams, prompts: PromptRegistry, resolve: Resolve) -> Draft:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from methods.ai import METHODS
 from methods.ai_params import MAX_TOKENS_DEFAULT, ExecuteParams
-from methods.ai_request import Draft, draft_of, tokens_input_max
+from methods.ai_request import Draft, draft_of, images_in, tokens_input_max
 from methods.dialects.canonical import (
     ChatRequest,
     Image,
@@ -270,7 +270,8 @@ def test_what_was_quoted_is_what_is_sent_even_if_the_prompt_changes_in_between(t
 
 def test_the_estimate_sees_everything_that_is_written() -> None:
     def estimated(**more: object) -> int:
-        return tokens_input_max(drafted({"content": "hi", **more}).request)
+        request = drafted({"content": "hi", **more}).request
+        return tokens_input_max(request, images=images_in(request))
 
     base = estimated()
     long = "x" * 1000
