@@ -41,15 +41,18 @@ class Entitlements:
             return most  # the caller's own key, the caller's own bill: only speed is limited
         tier = self.tiers().of(caller.tier)
         self._check_feature(caller, tier, terms)
-        allowed = tuple(
+        allowed = [
             target
             for target in most.targets
             if tier.includes_provider(target.provider) and tier.includes_model(target.model)
-        )
+        ]
         if most.targets and most.targets[0] not in allowed:
             first = most.targets[0]
             raise self._refusal(tier, "model_not_in_tier", f"{first.provider}/{first.model}")
-        return replace(most, targets=allowed, tokens_output=self._length(tier, most))
+        length = self._length(tier, most)
+        if len(allowed) == len(most.targets) and length == most.tokens_output:
+            return most
+        return replace(most, targets=tuple(allowed), tokens_output=length)
 
     def _check_feature(self, caller: Caller, tier: Tier, terms: Terms) -> None:
         if terms.feature is not None and terms.feature not in tier.features and terms.feature not in caller.features:
