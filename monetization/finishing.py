@@ -19,7 +19,7 @@ async def to_the_end(
 
     Raises: what the work raises; a cancellation that came before that wins.
     """
-    task = asyncio.ensure_future(work)
+    task = asyncio.get_running_loop().create_task(work)
     left: asyncio.CancelledError | None = None
     while not task.done():
         try:

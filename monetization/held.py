@@ -205,15 +205,17 @@ class HeldTab:
             usage=self._row("partial" if found.is_partial else ending, found, charge, price, amount),
             ref=self._call.request_id,
         )
-        expected = self._receipt(found, charge, price, self._settled(charge, amount))
-        keep = means.replays.keep(self._call, hold_id, self.answer, expected) if ending == "done" else []
+        keep: list[Command] = []
+        if ending == "done" and self._call.idempotency_key is not None:
+            expected = self._receipt(found, charge, price, self._settled(charge, amount))
+            keep = means.replays.keep(self._call, hold_id, self.answer, expected)
         outcome = await self._insist([settle, *keep])
         if isinstance(outcome, Refusal):
             raise fault_of(outcome, self._source.account.asset, means.links)
         # With a key, the first answer and its repetitions must be the same, so both show what was kept. And a commit whose
         # answer was lost shows what it must have come to.
         if keep or not outcome:
-            self.receipt = expected
+            self.receipt = self._receipt(found, charge, price, self._settled(charge, amount))
             return
         settled = outcome[0]
         if settled.is_late:  # the hold had expired and was charged its last note; this is the whole of it
