@@ -10,8 +10,8 @@ from collections.abc import Iterator
 import pytest
 
 from storage.errors import StorageUnavailable, StoreRefused
-from storage.records.commands import Charge, Done, Grant, Hold, Idempotency, Settle
-from storage.records.ledger import CREDITS, AccountKey
+from storage.records.commands import Charge, Claim, Done, Grant, Hold, Idempotency, Settle
+from storage.records.ledger import CREDITS, AccountKey, WindowKey
 from storage.records.usage import UsageRow
 from storage.sql.postgres.session import PAUSE_SECONDS
 from storage.store import Store, open_store
@@ -221,7 +221,7 @@ class Cutter:
         self.tasks.append(back)
         self.writers += [writer, other_writer]
         while data := await reader.read(1 << 16):
-            is_last = self.is_armed and b"COMMIT" in data
+            is_last = self.is_armed and b"COMMIT\x00" in data
             if is_last:
                 self.is_armed = False
                 back.cancel()
@@ -276,6 +276,24 @@ async def test_a_label_that_postgres_cannot_store_stops_no_charge(store_url: tup
         (kept,) = (await store.usage("t", "ada")).rows
         assert (kept.request_id, kept.model, kept.feature) == ("r\ufffd", "m?", "\ufffdf")
         assert await is_well(store)
+
+
+async def test_two_stores_that_share_only_a_quota_window_never_lose_a_count(store_url: tuple[str, Server]) -> None:
+    url, _ = store_url
+    window = WindowKey("t", "team", "requests", "monthly", 0)
+    bob = ADA._replace(owner_id="bob")
+
+    async def count(store: Store, account: AccountKey) -> int:
+        taken = 0
+        for _ in range(60):
+            one = Charge(account=account, amount=0, claims=(Claim(window, 1, limit=100),))
+            taken += isinstance(await store.submit(one), Done)
+        return taken
+
+    async with open_store(url, clock_us=now_us) as one, open_store(url, clock_us=now_us) as other:
+        assert sum(await asyncio.gather(count(one, ADA), count(other, bob))) == 100
+        assert (await one.window(window)).used == 100
+        assert await is_well(one)
 
 
 async def test_two_stores_that_grant_one_business_key_at_once_grant_it_once(store_url: tuple[str, Server]) -> None:
