@@ -126,6 +126,7 @@ def _rpc_door(settings: Settings, parts: Parts, drain: Drain, logs: Logs) -> Rpc
         is_mapped=server.http_status == "mapped",
         is_draining=lambda: drain.is_draining,
         new_request_id=new_request_id,
+        monotonic=time.monotonic,
         crashed=lambda problem, request_id: problems.error("door_failed", request_id=request_id, exc_info=problem),
     )
 

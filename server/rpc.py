@@ -1,11 +1,11 @@
 """The JSON-RPC door over HTTP: POST in, reply, stream or nothing out. It decides nothing about callers, methods or money."""
 
 import asyncio
-import time
 from collections.abc import Callable
 
 from starlette.types import Receive, Scope, Send
 
+from methods.deadlines import Deadlines
 from server.errors import REFUSALS, headers_of, status_of
 from server.jsonrpc import Malformed, Request, RpcId, classify, internal_reply, malformed_reply, parse
 from server.rpc_calls import (
@@ -44,9 +44,10 @@ class RpcDoor:
         is_draining: Callable[[], bool],
         new_request_id: Callable[[], str],
         crashed: Crashed,
-        monotonic: Callable[[], float] = time.monotonic,
+        monotonic: Callable[[], float],
     ) -> None:
         self._limits = limits
+        self._reading = Deadlines(limits.read_timeout_seconds)
         self._is_mapped = is_mapped
         self._is_draining = is_draining
         self._new_request_id = new_request_id
@@ -66,7 +67,7 @@ class RpcDoor:
             headers = check_headers(scope, self._limits)
             if self._is_draining():
                 raise Refused.draining(self._limits.retry_after_seconds)
-            body = await read_body(receive, self._limits)
+            body = await read_body(receive, self._limits, self._reading)
         except Refused as refused:
             await out.refuse(refused, request_id, receive)
             return

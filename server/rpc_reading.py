@@ -5,6 +5,7 @@ from typing import Final
 
 from starlette.types import Message, Receive, Scope, Send
 
+from methods.deadlines import Deadlines
 from monetization.calls import Credential
 from server.jsonrpc import error_reply
 from server.rpc_calls import RpcLimits
@@ -81,7 +82,7 @@ class Sender:
                     if not message.get("more_body", False):
                         break
         except TimeoutError:
-            pass
+            left = 0  # whoever still sends is not waited for any longer
         await self.send({"type": "http.response.body", "body": b""})
 
     async def reply(self, body: bytes | None, departure: "Departure") -> None:
@@ -175,10 +176,10 @@ def accepts(accept: bytes | None, wanted: bytes) -> bool:
     return False
 
 
-async def read_body(receive: Receive, limits: RpcLimits) -> bytes:
-    """The whole body. Raises: Refused with 408 or 413; Left."""
+async def read_body(receive: Receive, limits: RpcLimits, reading: Deadlines) -> bytes:
+    """The whole body, within the deadline of its reading. Raises: Refused with 408 or 413; Left."""
     try:
-        async with asyncio.timeout(limits.read_timeout_seconds):
+        with reading.bound():
             message = await _part(receive)
             if not message.get("more_body", False):
                 return _bounded(message.get("body", b""), limits)
@@ -190,7 +191,7 @@ async def read_body(receive: Receive, limits: RpcLimits) -> bytes:
                     return bytes(body)
                 message = await _part(receive)
     except TimeoutError:
-        detail = f"The body did not arrive within {limits.read_timeout_seconds:g} seconds."
+        detail = f"The body did not arrive within {reading.seconds:g} seconds."
         raise Refused(_TOO_SLOW, "request_timeout", detail) from None
 
 

@@ -13,12 +13,12 @@ import orjson
 from multidict import CIMultiDict
 from yarl import URL
 
+from methods.deadlines import Deadlines
 from methods.dialects.base import Dialect, Untranslatable
 from methods.dialects.canonical import ChatReply, ChatRequest, VendorError
 from methods.errors import InvalidParams, Unauthenticated
 from methods.providers import faults
 from methods.providers.base import Ask
-from methods.providers.deadlines import Deadlines
 from methods.providers.http_stream import HttpStream
 from monetization.callers import Secret
 from storage.errors import Fault

@@ -1,6 +1,7 @@
 """A small catalog behind the real door, and a client that speaks ASGI to it."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -118,6 +119,7 @@ class World:
             is_mapped=is_mapped,
             is_draining=lambda: self.is_draining,
             new_request_id=ids,
+            monotonic=time.monotonic,
             crashed=lambda _, request_id: self.crashed.append(request_id),
         )
 

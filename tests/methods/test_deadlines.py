@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from methods.providers.deadlines import Deadlines
+from methods.deadlines import Deadlines
 
 
 async def test_each_block_ends_at_its_own_time() -> None:
