@@ -118,7 +118,8 @@ class HeldTab:
         self._beat = asyncio.get_running_loop().call_later(self._means.hold_seconds / 2, self._pulse)
 
     def _pulse(self) -> None:
-        self._noting = asyncio.ensure_future(self._note_quietly())
+        if self._noting is None or self._noting.done():  # else the store is slow, and one note at a time is enough
+            self._noting = asyncio.ensure_future(self._note_quietly())
         self.keep_alive()
 
     async def _note_quietly(self) -> None:

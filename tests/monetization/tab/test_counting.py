@@ -3,16 +3,23 @@
 import asyncio
 import json
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from methods.ai import most_of
 from methods.ai_collect import Answer
+from methods.ai_params import ExecuteParams
 from methods.dialects.canonical import ReasoningDelta, TextDelta, ToolCallDelta
 from monetization.counting import tokens_likely
+from monetization.prices.book import PriceBook, Table
+from monetization.prices.rates import Price, rates_from
 from monetization.tab import Meter, Tab
+from monetization.terms import Target
 from storage.records.usage import Usage
+from tests.methods.ai.support import bench_over
 from tests.monetization.tab.world import MOST, TARGET, Cut, World
 
 TEXTS: list[dict[str, Any]] = json.loads((Path(__file__).parent / "counted_texts.json").read_text())
@@ -94,3 +101,21 @@ async def test_what_a_provider_counted_is_not_counted_again(world: World) -> Non
         meter.count_input = meter.count_output = never
 
     await asyncio.wait_for(world.run("allowance", play), 5)
+
+
+def test_an_image_is_quoted_at_what_an_image_costs(tmp_path: Path) -> None:
+    """Of a model that prices images apart, a request with one is held at the image's rate."""
+    image = {"type": "image", "media_type": "image/png", "data": "aGk="}
+    content = [{"type": "text", "text": "What is this?"}]
+    services = bench_over(tmp_path).services
+    plain = most_of(services, ExecuteParams.model_validate({"content": content}))
+    seen = most_of(services, ExecuteParams.model_validate({"content": [*content, image]}))
+    assert (plain.has_media, seen.has_media) == (False, True)
+    assert plain.tokens_input_likely < seen.tokens_input_likely < seen.tokens_input
+    rates = rates_from(input=1_000, output=1_000, image_input=9_000)
+    book = PriceBook([Table({"openai/m": (Price("m", "test:9", 0, rates),)})])
+    target = (Target("openai", "m", "openai"),)
+    cost, _ = book.most(replace(seen, targets=target, tokens_output=0), 0)
+    assert cost == -(-seen.tokens_input * 9_000 // 1_000_000)
+    cost, _ = book.most(replace(plain, targets=target, tokens_output=0), 0)
+    assert cost == -(-plain.tokens_input * 1_000 // 1_000_000)
