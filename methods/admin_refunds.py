@@ -27,6 +27,7 @@ class RefundPurchaseParams(Params):
     asset: Asset = "TOKEN"
     amount: Amount | None = None
     """Of the usable part. Absent: all that is left and not held."""
+    idempotency_key: Key | None = None
 
 
 class RefundPurchaseResult(Result):
@@ -50,6 +51,7 @@ class RefundChargeParams(Params):
     reason: Reason
     amount: Amount | None = None
     """Absent: all that was not given back before."""
+    idempotency_key: Key | None = None
 
 
 class RefundChargeResult(Result):
@@ -67,7 +69,9 @@ async def refund_purchase(context: Context, params: RefundPurchaseParams) -> Ref
     asset = params.asset
     amount = None if params.amount is None else above_zero(params.amount, asset, "amount")
     author = Author(actor_of(context), params.reason)
-    found = await context.services.money.desk.refund_purchase(author, params.user_id, asset, params.grant_id, amount)
+    found = await context.services.money.desk.refund_purchase(
+        author, params.user_id, asset, params.grant_id, amount, params.idempotency_key
+    )
     return RefundPurchaseResult(
         user_id=params.user_id,
         asset=asset,
@@ -86,7 +90,7 @@ async def refund_charge(context: Context, params: RefundChargeParams) -> RefundC
     asset, number_ = named.group(1), int(named.group(2))
     amount = None if params.amount is None else above_zero(params.amount, asset, "amount")
     author = Author(actor_of(context), params.reason)
-    done = await context.services.money.desk.refund_charge(author, number_, amount, asset)
+    done = await context.services.money.desk.refund_charge(author, number_, amount, asset, params.idempotency_key)
     return RefundChargeResult(
         transaction_id=f"{asset}-{done.id}",
         asset=asset,
@@ -115,7 +119,7 @@ METHODS = [
         refund_charge,
         access=Access.REQUIRED,
         role=ADMIN,
-        faults=(Forbidden, NotFound, NotRefundable),
+        faults=(Forbidden, NotFound, NotRefundable, IdempotencyConflict),
         examples=(
             Example(
                 "one call",

@@ -157,33 +157,39 @@ class Desk:
         done = await self._together(commands, account.asset, self._once("adjust", account.asset, key, body))
         return done[0]
 
-    async def refund_charge(self, author: Author, transfer_id: int, amount: int | None, asset: str) -> Done:
-        """Give a charge back to the lots that it came from. Raises: NotFound, NotRefundable."""
+    async def refund_charge(
+        self, author: Author, transfer_id: int, amount: int | None, asset: str, key: str | None = None
+    ) -> Done:
+        """Give a charge back to the lots that it came from. Raises: NotFound, NotRefundable, IdempotencyConflict."""
         body = {"transferId": transfer_id, "amount": amount}
         commands: list[Command] = [
             RefundCharge(tenant=self.tenant, transfer_id=transfer_id, amount=amount, note=author.reason or None),
             self._audit("refund_charge", author, str(transfer_id), body),
         ]
-        return (await self._together(commands, asset, None))[0]
+        return (await self._together(commands, asset, self._once("refund_charge", asset, key, body)))[0]
 
     async def refund_purchase(
-        self, author: Author, user_id: str, asset: str, source_ref: str, amount: int | None
+        self, author: Author, user_id: str, asset: str, source_ref: str, amount: int | None, key: str | None = None
     ) -> Refunded:
         """Take back what is left of a purchase, and its part of the platform's share. None: all that is left.
 
-        Raises: NotFound, NotRefundable with what is left.
+        Raises: NotFound, NotRefundable with what is left, IdempotencyConflict.
         """
+        once = self._once("refund_purchase", asset, key, {"user": user_id, "purchase": source_ref, "amount": amount})
         account = credits_of(user_id, asset, tenant=self.tenant)
         for attempt in range(_ATTEMPTS_MAX):
             lot = await self._lot(account, source_ref)
             record = record_of(await self.store.kept(self.tenant, PURCHASE, user_id))
+            first = record.repeated(key)
+            if first is not None:
+                return await self._again(account, lot, first, once)
             balance = await self.store.balance(account)
             refundable = max(0, min(lot.remaining, balance.posted - balance.held))
             wanted = refundable if amount is None else amount
             if not 0 < wanted <= refundable:
                 raise movement_fault(Refusal("not_refundable", {"refundable": refundable}), asset, self.links)
-            back = _returned(lot, record, wanted)
-            outcome = await self.store.submit_together(await self._refunds(author, account, lot, record, back))
+            back = replace(_returned(lot, record, wanted), key=key)
+            outcome = await self.store.submit_together(await self._refunds(author, account, lot, record, back, once))
             if isinstance(outcome, Refusal):
                 # The balance moved between the look and the refund: look again.
                 if outcome.reason in ("key_reused", "not_refundable") and attempt < _ATTEMPTS_MAX - 1:
@@ -192,8 +198,23 @@ class Desk:
             return Refunded(back.amount, back.fee, outcome[0].value_nano, outcome[0])
         raise AssertionError("the last attempt returns or raises")
 
+    async def _again(self, account: AccountKey, lot: LotView, first: Returned, once: Idempotency | None) -> Refunded:
+        """The first answer of a repeated refund. Raises: IdempotencyConflict when the key was used for another one."""
+        outcome = await self.store.submit(
+            RefundPurchase(tenant=self.tenant, source=lot.source, source_ref=lot.source_ref, idempotency=once)
+        )
+        if isinstance(outcome, Refusal):
+            raise movement_fault(outcome, account.asset, self.links)
+        return Refunded(first.amount, first.fee, outcome.value_nano, outcome)
+
     async def _refunds(
-        self, author: Author, account: AccountKey, lot: LotView, record: Record, back: Returned
+        self,
+        author: Author,
+        account: AccountKey,
+        lot: LotView,
+        record: Record,
+        back: Returned,
+        asked: Idempotency | None,
     ) -> list[Command]:
         user_id, note = account.owner_id, author.reason or None
         row = KeptRow(self.tenant, PURCHASE, user_id, body_of(back), author.actor, author.reason)
@@ -201,7 +222,12 @@ class Desk:
         once = Idempotency("purchase_refund", f"{lot.source}:{lot.source_ref}#{before}", self.new_id())
         commands: list[Command] = [
             RefundPurchase(
-                tenant=self.tenant, source=lot.source, source_ref=lot.source_ref, amount=back.amount, note=note
+                tenant=self.tenant,
+                source=lot.source,
+                source_ref=lot.source_ref,
+                amount=back.amount,
+                note=note,
+                idempotency=asked,
             ),
             Keep(row, once),
             self._audit("refund_purchase", author, user_id, asdict(back)),

@@ -43,6 +43,8 @@ class Returned:
     fee: int
     """Of the platform's share."""
     value_nano: int = 0
+    key: str | None = None
+    """The idempotency key of the refund, where it had one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,10 @@ class Record:
         """How much of a purchase went back: of the lot, and of the platform's share."""
         mine = [back for back in self.returns if (back.source, back.source_ref) == (source, source_ref)]
         return sum(back.amount for back in mine), sum(back.fee for back in mine)
+
+    def repeated(self, key: str | None) -> Returned | None:
+        """What an earlier refund under the same key gave back."""
+        return next((back for back in self.returns if key is not None and back.key == key), None)
 
     def fees(self, asset: str) -> tuple[int, int]:
         """The platform's share of this user's purchases: in all, and what of it went back with refunds."""

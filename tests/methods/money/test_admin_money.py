@@ -177,6 +177,29 @@ async def test_a_charge_is_given_back_once(product: Product) -> None:
     assert (await product.call(token, "getTokenBalance"))["totalTokensUsed"] == 0
 
 
+async def test_a_refund_with_a_key_is_made_once_however_often_it_is_sent(product: Product) -> None:
+    await product.admin("grantTokens", PURCHASE)
+    body = {"userId": "u1", "grantId": "o1", "reason": "r", "amount": 100, "idempotencyKey": "refund-1"}
+    first = await product.admin("refundPurchase", body)
+    assert await product.admin("refundPurchase", body) == first
+    assert (first["refunded"], first["newBalance"]) == ("100", "700")
+    other = await product.refused_admin("refundPurchase", {**body, "amount": 101})
+    assert isinstance(other, IdempotencyConflict)
+    assert (await product.call(product.token("u1"), "getTokenBalance"))["virtualTokenBalance"] == 700
+
+
+async def test_a_charge_given_back_with_a_key_is_given_back_once(product: Product) -> None:
+    await product.admin("grantTokens", {"userId": "u1", "tokens": 100_000})
+    token = product.token("u1")
+    await product.call(token, "executeAIRequest", {"content": "Hello"})
+    burn = (await product.call(token, "getTransactions"))["data"][0]
+    body = {"transactionId": burn["id"], "reason": "r", "amount": 1, "idempotencyKey": "back-1"}
+    first = await product.admin("refundCharge", body)
+    assert await product.admin("refundCharge", body) == first
+    other = await product.refused_admin("refundCharge", {**body, "amount": 2})
+    assert isinstance(other, IdempotencyConflict)
+
+
 async def test_grants_and_their_keys_outlive_a_restart(start: Start) -> None:
     async with start() as product:
         first = await product.admin("grantTokens", PURCHASE)
