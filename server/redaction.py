@@ -29,7 +29,7 @@ _NAMED = re.compile(
     rb"(?i)((?:api|access|private|signing|secret)[-_ ]?key|password|passwd|secret|authorization|(?:access|refresh|id)[-_]token)"
     rb"((?:\\?[\"'])?\s*[:=]\s*(?:\\?[\"'])?)(?!\*\*\*|null\b|none\b)" + _WORD + rb"{6,}"
 )
-_HINTS = tuple(dict.fromkeys(h[:3] for hints, _ in _SHAPES for h in hints)) + _NAMES
+_HINTS = (*(hint for hints, _ in _SHAPES for hint in hints), *_NAMES)
 
 
 class Redactor:

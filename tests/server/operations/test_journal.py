@@ -162,12 +162,18 @@ def test_a_secret_in_a_field_of_the_caller_never_reaches_the_log(desk: Desk, sec
 def test_what_looks_like_a_credential_is_hidden(text: str) -> None:
     clean = Redactor().text(text)
     assert "***" in clean
+    assert Redactor().is_suspicious(text)
     assert not any(word in clean for word in ("abcdef", "dXNlc", "SyA123", "MfKQ", "hunter2"))
 
 
 def test_ordinary_lines_stay_as_they_are() -> None:
     text = 'token_count=12 "tokens_input": 5 task-force keyboard https://example.com/a@b secretary'
     assert Redactor(["abc"]).text(text) == text
+
+
+@pytest.mark.parametrize("words", ["user-1 None enterprise", "whitney bea basic", "openai gpt-4o", "a private premium"])
+def test_ordinary_names_are_not_looked_at_twice(words: str) -> None:
+    assert not Redactor(["abc"]).is_suspicious(words)
 
 
 def test_a_key_of_several_lines_is_hidden_in_json_too() -> None:
