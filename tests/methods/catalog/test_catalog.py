@@ -12,7 +12,7 @@ PING = next(method for method in METHODS if method.name == "ping")
 
 
 def test_an_unknown_name_is_refused_and_repeated_in_bounds() -> None:
-    with pytest.raises(MethodNotFound, match="rpc.discover lists them") as refused:
+    with pytest.raises(MethodNotFound, match=r"rpc\.discover lists them") as refused:
         Catalog(METHODS).find("x" * 500)
     assert refused.value.data == {"method": "x" * 128}
 
