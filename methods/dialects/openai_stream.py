@@ -19,6 +19,7 @@ from methods.dialects.canonical import (
     UsageSeen,
     VendorError,
 )
+from methods.dialects.openai_chunks import SameChunks
 from methods.dialects.openai_errors import error_object, parse_stream_error, type_of
 from methods.dialects.openai_reply import FINISH_WORDS, finish_reason_of, parse_content
 from methods.dialects.openai_usage import parse_usage, render_usage
@@ -27,6 +28,7 @@ from methods.dialects.sse import EventReader
 from storage.records.usage import Usage
 
 _DONE: Final = b"[DONE]"
+_EXAMPLE_EVENTS: Final = 3
 
 
 class OpenAIEventParser:
@@ -41,11 +43,13 @@ class OpenAIEventParser:
         "_is_refused",
         "_reader",
         "_reasoning_index",
+        "_same",
         "_text_index",
     )
 
     def __init__(self) -> None:
         self._reader = EventReader()
+        self._same = SameChunks()
         self._has_started = False
         self._has_finished = False
         self._has_failed = False
@@ -63,6 +67,27 @@ class OpenAIEventParser:
     def feed(self, data: bytes) -> Sequence[StreamEvent]:
         """The events completed by these bytes. Raises: ValueError when the stream is not one of this vendor."""
         events: list[StreamEvent] = []
+        while len(data) >= self._same.size_min:
+            if self._same.wants_example:  # a few events at a time, until there is one
+                cut = _after_events(data, _EXAMPLE_EVENTS)
+                self._read(data[:cut], events)
+                data = data[cut:]
+                continue
+            run = self._same.split(data) if self._reader.is_between and not self._has_ended else None
+            if run is None:
+                break
+            before, texts, data = run
+            self._read(before, events)
+            if self._has_ended:
+                return events
+            index = self._text_index or 0
+            events += [TextDelta(text, index) for text in texts if text]
+        if data:
+            self._read(data, events)
+        return events
+
+    def _read(self, data: bytes, events: list[StreamEvent]) -> None:
+        """Chunk by chunk."""
         for name, payload in self._reader.feed(data):
             if payload.startswith(_DONE):
                 self._end(events)
@@ -76,11 +101,12 @@ class OpenAIEventParser:
             if text is None:
                 self._read_chunk(chunk, events, name)
             elif text:
+                if self._same.wants_example:
+                    self._same.learn(payload, text)
                 events.append(TextDelta(text, self._text_index or 0))
-        return events
 
     def _plain_text(self, chunk: Any) -> str | None:  # Any: one of another shape raises, which is the answer
-        """The text of a chunk that holds nothing else, or None. Most chunks of a stream end here."""
+        """The text of a chunk that holds nothing else, or None."""
         try:
             (choice,) = chunk["choices"]
             delta = choice["delta"]
@@ -184,6 +210,16 @@ class OpenAIEventParser:
             name=_word(members.get("name")) if is_new else None,
             arguments=arguments if isinstance(arguments, str) else "",
         )
+
+
+def _after_events(data: bytes, count: int) -> int:
+    """Where so many events end; the end of the data where there are not as many."""
+    at = 0
+    for _ in range(count):
+        at = data.find(b"\n\n", at) + 2
+        if at < 2:  # noqa: PLR2004  # not found
+            return len(data)
+    return at
 
 
 def _word(value: Json) -> str | None:

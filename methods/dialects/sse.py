@@ -32,6 +32,11 @@ class EventReader:
         self._data: list[bytes] = []
         self._size = 0
 
+    @property
+    def is_between(self) -> bool:
+        """Whether nothing of an event that is not complete is held, so that the next bytes may begin one."""
+        return self._head is None and not (self._pieces or self._data or self._name or self._is_after_cr)
+
     def feed(self, data: bytes) -> list[tuple[bytes | None, bytes]]:
         """The events that these bytes complete: the name (None when the stream gave none) and the data of each.
 
