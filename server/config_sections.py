@@ -268,8 +268,8 @@ class ChargingSettings(Section):
     rounding: Rounding | None = None
     """None: each policy's own way."""
     overdraft_tokens: Amount = 0
-    hold_seconds: Annotated[int, Field(ge=1, le=86_400)] = 600
-    """Life of a hold: longer than the longest call. A hold of a process that died ends by itself after it."""
+    hold_seconds: Annotated[int, Field(ge=1, le=86_400)] = 60
+    """Life of a hold, in seconds. A running call extends its own; a hold of a process that died ends by itself after it."""
 
 
 class Overage(Section):

@@ -1,6 +1,7 @@
 """The order in which a process leaves, as a wrapper around the app's lifespan. Which calls run is the drain's knowledge."""
 
 import asyncio
+import os
 import sys
 from collections.abc import Callable
 from signal import SIGINT, SIGTERM, Signals, getsignal
@@ -14,6 +15,9 @@ from storage.errors import StoreRefused
 
 CLOSING_SECONDS: Final = 10.0
 """For cancelled calls to close their tabs before the stores close."""
+
+PARENT_SECONDS: Final = 1.0
+"""Between two looks whether a worker's parent still lives."""
 
 _CORRECTABLE: Final = (OperatorError, StoreRefused)
 
@@ -30,6 +34,7 @@ class Leaving:
         self._drain_seconds = drain_seconds
         self._is_worker = is_worker
         self._departure: asyncio.Task[None] | None = None
+        self._guard: asyncio.Task[None] | None = None
         self.refusal: str | None = None
         """Why the start failed, where the operator can correct it: one line."""
 
@@ -79,6 +84,8 @@ class Leaving:
 
         for number in (SIGTERM, SIGINT):
             loop.add_signal_handler(number, on_signal, number)
+        if self._is_worker:
+            self._guard = loop.create_task(_when_orphaned(lambda: on_signal(SIGTERM)))
 
     async def _depart(self, end: Callable[[], None]) -> None:
         try:
@@ -86,3 +93,11 @@ class Leaving:
             await self._drain.wait(self._drain_seconds)
         finally:
             end()
+
+
+async def _when_orphaned(leave: Callable[[], None]) -> None:
+    """A worker whose parent was killed serves on where nobody can reach it to stop it: it leaves by itself."""
+    parent = os.getppid()
+    while os.getppid() == parent:
+        await asyncio.sleep(PARENT_SECONDS)
+    leave()

@@ -5,6 +5,7 @@ Fault
 ├── InvalidCursor         the page's cursor is not one of ours
 ├── IdempotencyConflict   the key was used before with another body, or its first call still runs
 └── StorageUnavailable    the store could not keep its promise now; nothing was written
+    └── StoreClosed       this process is leaving; another one may be asked
 
 StoreRefused stands beside them: it stops the start and no caller ever sees it.
 """
@@ -65,6 +66,12 @@ class StorageUnavailable(Fault):
 
     reason = "storage_unavailable"
     message = "Service overloaded"
+
+
+class StoreClosed(StorageUnavailable):
+    """This process has closed its store and will not open it again; another one may be asked."""
+
+    reason = "store_closed"
 
 
 class StoreRefused(Exception):

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from storage.errors import StorageUnavailable
+from storage.errors import StorageUnavailable, StoreClosed
 from storage.sql.waiting import BATCH_MAX, resolve
 
 # Any: the lane carries commands and outcomes of every kind and looks into none.
@@ -29,7 +29,7 @@ class Lane:
     def submit(self, command: object) -> "asyncio.Future[Any]":
         """Queue a command; the future has its outcome once the commit is durable. Raises: StorageUnavailable."""
         if not self._is_open:
-            raise StorageUnavailable("the store is closed")
+            raise StoreClosed("this process is leaving; repeat the call")
         if len(self._waiting) >= WAITING_MAX:
             raise StorageUnavailable("too many commands wait for the database; try again", retry_after_seconds=1)
         future = asyncio.get_running_loop().create_future()

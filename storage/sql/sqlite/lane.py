@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from queue import SimpleQueue
 from typing import Any, Protocol
 
-from storage.errors import StorageUnavailable
+from storage.errors import StoreClosed
 from storage.sql.waiting import resolve, unavailable
 
 # Any: the lane carries commands and outcomes of every kind and looks into none.
@@ -66,9 +66,9 @@ class Lane:
         self._thread.start()
 
     def submit(self, command: object) -> "asyncio.Future[Any]":
-        """Queue a command; the future has its outcome once the commit is on disk. Raises: StorageUnavailable when closed."""
+        """Queue a command; the future has its outcome once the commit is on disk. Raises: StoreClosed."""
         if not self._is_open:
-            raise StorageUnavailable("the store is closed")
+            raise StoreClosed("this process is leaving; repeat the call")
         future = self._loop.create_future()
         self._waiting.append((command, future))
         if not self._is_busy:

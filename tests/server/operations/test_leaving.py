@@ -125,6 +125,24 @@ async def test_workers_add_up_their_metrics_and_leave_together(tmp_path: Path) -
         assert await serving.ended() == 0
 
 
+async def test_workers_whose_parent_was_killed_leave_by_themselves(tmp_path: Path) -> None:
+    async with served(tmp_path, workers=2) as serving:
+        assert (await serving.text("/work")) != ""
+        serving.process.kill()
+        await serving.ended()
+        async with asyncio.timeout(20):
+            while await is_answered(serving):
+                pass  # each round waits for an answer
+
+
+async def is_answered(serving: Served) -> bool:
+    try:
+        await serving.status("/work")
+    except aiohttp.ClientError:
+        return False
+    return True
+
+
 def test_a_port_in_use_is_named_in_one_line() -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
