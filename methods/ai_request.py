@@ -100,6 +100,7 @@ def _draft(params: ExecuteParams, prompts: PromptRegistry, resolve: Resolve) -> 
         is_parallel_tools=options.parallel_tool_calls,
         response_format=_response_format(options.response_format),
         reasoning=_reasoning(options.reasoning),
+        is_stream=params.stream or options.stream,
     )
     return Draft(request, targets, is_output_asked=options.max_tokens is not None)
 

@@ -18,6 +18,8 @@ LINGER_BYTES_MAX: Final = 16 * 1024 * 1024
 _TOO_SLOW: Final = 408
 
 _JSON_TYPES: Final = frozenset({b"application/json", b"application/json-rpc"})
+_USUAL: Final = frozenset({None, b"*/*", b"application/json", b"text/event-stream"})
+"""What most clients accept: enough for us, and not worth taking apart."""
 _HEADERS: Final = ((b"content-type", b"application/json"), (b"cache-control", b"no-store"))
 
 
@@ -144,7 +146,7 @@ def check_headers(scope: Scope, limits: RpcLimits) -> dict[bytes, bytes]:
     if headers.get(b"content-encoding", b"identity").strip().lower() != b"identity":
         raise Refused(415, "unsupported_content_encoding", "Send the body without a Content-Encoding.")
     accept = headers.get(b"accept")
-    if not (accepts(accept, b"application/json") or accepts(accept, b"text/event-stream")):
+    if accept not in _USUAL and not (accepts(accept, b"application/json") or accepts(accept, b"text/event-stream")):
         raise Refused(406, "not_acceptable", "Accept application/json, or text/event-stream for streams.")
     length = headers.get(b"content-length", b"0")
     if not length.isdigit() or len(length) > 18 or int(length) > limits.body_bytes_max:  # noqa: PLR2004  # below 2**63
@@ -164,6 +166,8 @@ def accepts(accept: bytes | None, wanted: bytes) -> bool:
     """Whether an Accept header admits a media type (RFC 9110, section 12.5.1). Absent: all but a stream."""
     if accept is None or accept == b"*/*":
         return wanted != b"text/event-stream"
+    if accept == wanted:
+        return True
     major = wanted.split(b"/")[0] + b"/*"
     for item in accept.lower().split(b","):
         media, *parameters = (part.strip() for part in item.split(b";"))

@@ -143,7 +143,8 @@ class HttpProvider:
     async def open(self, ask: Ask) -> aiohttp.ClientResponse:
         """Send a request for a stream and wait for its status. Raises: what `Provider` says."""
         try:
-            response = await self._post(ask, replace(ask.request, is_stream=True), self._piecewise)
+            request = ask.request if ask.request.is_stream else replace(ask.request, is_stream=True)
+            response = await self._post(ask, request, self._piecewise)
         except _LOST as lost:
             self.raise_lost(lost, faults.DISCONNECTED)
         try:
