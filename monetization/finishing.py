@@ -41,7 +41,7 @@ async def to_the_end(work: Awaitable[T]) -> tuple[T, asyncio.CancelledError | No
     Raises: what the work raises; a cancellation that came before that wins.
     """
     task = asyncio.ensure_future(work)
-    left = None; await task
+    left = await until_done(task)
     if left is not None and (task.cancelled() or task.exception() is not None):
         raise left
     return task.result(), left

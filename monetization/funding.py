@@ -1,7 +1,6 @@
 """How one call may be paid for: the sources in the order they are tried, each as one hold of money and quota together."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import Final, Literal
 
 from monetization.callers import Caller
@@ -11,6 +10,7 @@ from monetization.periods import start_of
 from monetization.prices.rates import MILLION
 from monetization.tiers import Tier
 from storage.records.commands import Claim
+from storage.records.fact import fact
 from storage.records.ledger import CREDITS, AccountKey, WindowKey
 
 TENANT: Final = "default"
@@ -28,7 +28,7 @@ UNBOUNDED_OVERDRAFT: Final = 10**15
 SourceName = Literal["quota", "lots", "overage", "nothing"]
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Source:
     """One way to pay for a call."""
 
@@ -71,49 +71,39 @@ def quota_limit(caller: Caller, tier: Tier) -> int | None:
     return min(claimed, tier.monthly_token_quota)
 
 
-def sources(caller: Caller, tier: Tier, quote: Charge, *, now_us: int, overdraft_tokens: int = 0) -> Sequence[Source]:
-    """What is tried for a call, in order: the period's allowance, then lots, then overage."""
+def sources(caller: Caller, tier: Tier, quote: Charge, *, now_us: int, overdraft_tokens: int = 0) -> Iterator[Source]:
+    """What is tried for a call, in order: the period's allowance, then lots, then overage. Each is made when it is its turn."""
     assert caller.user_id is not None or quote.policy == "byok", "only a known caller pays"
     owner = caller.user_id or ANONYMOUS
-    limit = quota_limit(caller, tier)
-    requests = _claim(owner, REQUESTS, 1, tier.monthly_request_quota, now_us)
+    subject, month = f"user:{owner}", start_of("monthly", now_us)
 
     def account(asset: str) -> AccountKey:
         return AccountKey(TENANT, "user", owner, CREDITS, asset)
 
-    def tokens(up_to: int | None) -> Claim:
-        return _claim(owner, TOKENS, quote.tokens, up_to, now_us)
+    def claim(resource: str, amount: int, limit: int | None = None) -> Claim:
+        return Claim(WindowKey(TENANT, subject, resource, "monthly", month), amount, limit)
+
+    def bounded() -> tuple[Claim, Claim]:
+        return (
+            claim(TOKENS, quote.tokens, quota_limit(caller, tier)),
+            claim(REQUESTS, 1, tier.monthly_request_quota),
+        )
 
     match quote.policy:
         case "allowance":
+            yield Source("quota", account("TOKEN"), 0, bounded())
             # Lots and overage are there for what the allowance no longer covers, so its limits do not bind them.
-            found = [Source("quota", account("TOKEN"), 0, (tokens(limit), requests))]
-            if limit is not None or tier.monthly_request_quota is not None:
-                found.append(
-                    Source("lots", account("TOKEN"), quote.tokens, (_claim(owner, REQUESTS, 1, None, now_us),))
-                )
+            if quota_limit(caller, tier) is not None or tier.monthly_request_quota is not None:
+                yield Source("lots", account("TOKEN"), quote.tokens, (claim(REQUESTS, 1),))
             if tier.overage_nano_per_million is not None:
                 price = overage_nano(tier, quote.tokens)
-                claims = (
-                    _claim(owner, REQUESTS, 1, None, now_us),
-                    _claim(owner, OVERAGE, quote.tokens, None, now_us),
-                )
-                found.append(Source("overage", account("USD"), price, claims, UNBOUNDED_OVERDRAFT))
-            return found
+                claims = (claim(REQUESTS, 1), claim(OVERAGE, quote.tokens))
+                yield Source("overage", account("USD"), price, claims, UNBOUNDED_OVERDRAFT)
         case "virtual_tokens":
-            claims = (tokens(None), _claim(owner, REQUESTS, 1, None, now_us))
-            return [Source("lots", account("TOKEN"), quote.amount, claims, overdraft_tokens)]
+            claims = (claim(TOKENS, quote.tokens), claim(REQUESTS, 1))
+            yield Source("lots", account("TOKEN"), quote.amount, claims, overdraft_tokens)
         case "credits":
             # Both gates apply, the tighter one binds (R10).
-            return [Source("lots", account("CREDIT"), quote.amount, (tokens(limit), requests))]
+            yield Source("lots", account("CREDIT"), quote.amount, bounded())
         case "byok":
-            counters = (
-                _claim(owner, OWN_TOKENS, quote.tokens, None, now_us),
-                _claim(owner, OWN_REQUESTS, 1, None, now_us),
-            )
-            return [Source("nothing", account("TOKEN"), 0, counters)]
-
-
-def _claim(owner: str, resource: str, amount: int, limit: int | None, now_us: int) -> Claim:
-    key = WindowKey(TENANT, f"user:{owner}", resource, "monthly", start_of("monthly", now_us))
-    return Claim(key, amount, limit)
+            yield Source("nothing", account("TOKEN"), 0, (claim(OWN_TOKENS, quote.tokens), claim(OWN_REQUESTS, 1)))

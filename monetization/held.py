@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 from monetization.calls import Call
 from monetization.charging.policies import Charge
-from monetization.finishing import PATIENCE_SECONDS, insist
+from monetization.finishing import PATIENCE_SECONDS, insist, to_the_end, until_done
 from monetization.funding import TENANT, TOKENS, Source, quota_of
 from monetization.prices.rates import Price
 from monetization.quoting import Quote
@@ -28,6 +29,7 @@ from storage.records.commands import (
     Release,
     Settle,
 )
+from storage.records.fact import fact
 from storage.records.usage import Outcome as Ending
 from storage.records.usage import Usage, UsageRow
 
@@ -40,11 +42,11 @@ HEADROOM: Final = 8
 class Ledger(Protocol):
     """What tabs need of the store."""
 
-    async def submit(self, command: Command) -> Outcome:
+    def submit(self, command: Command) -> Awaitable[Outcome]:
         """Apply one command; it is durable when this returns. Raises: StorageUnavailable."""
         ...
 
-    async def submit_together(self, commands: Sequence[Command]) -> tuple[Done, ...] | Refusal:
+    def submit_together(self, commands: Sequence[Command]) -> Awaitable[tuple[Done, ...] | Refusal]:
         """Apply all commands or none, in one commit. Raises: StorageUnavailable."""
         ...
 
@@ -71,6 +73,17 @@ class Means:
         return self.clock_us() + self.hold_seconds * 1_000_000
 
 
+@fact
+class _Bill:
+    """What a call that used something comes to, and how it is written."""
+
+    found: Used
+    charge: Charge
+    price: Price | None
+    amount: int
+    commands: list[Command]
+
+
 class HeldTab:
     """One call's hold, from open to close."""
 
@@ -87,7 +100,8 @@ class HeldTab:
         self._source = source
         self._held = held
         self._amount = held.amount
-        self._claimed = {claim.window.resource: claim.amount for claim in source.claims}
+        self._claimed: dict[str, int] = {}
+        """What was added to the parts of its windows since it was made."""
         self._noted = means.monotonic()
         self._bytes_next = MARGIN * quote.most.tokens_output
         self._beat: asyncio.TimerHandle | None = None
@@ -155,7 +169,8 @@ class HeldTab:
             raise fault_of(outcome, self._source.account.asset, self._means.links)
         self._amount += more
         for claim in claims:
-            self._claimed[claim.window.resource] += claim.amount
+            resource = claim.window.resource
+            self._claimed[resource] = self._claimed.get(resource, 0) + claim.amount
 
     def _ahead(self, usage: Usage) -> Usage:
         """What the usage will be at the next note, for a stream that did not stop where it was told to."""
@@ -169,9 +184,9 @@ class HeldTab:
     def _unclaimed(self, quota: dict[str, int]) -> tuple[Claim, ...]:
         """What a stream has used beyond the part of each window that it holds."""
         return tuple(
-            Claim(claim.window, quota[resource] - self._claimed[resource], claim.limit, is_hard=claim.is_hard)
+            Claim(claim.window, more, claim.limit, is_hard=claim.is_hard)
             for claim in self._source.claims
-            if quota[resource := claim.window.resource] > self._claimed[resource]
+            if (more := quota[claim.window.resource] - claim.amount - self._claimed.get(claim.window.resource, 0)) > 0
         )
 
     # At its end ---------------------------------------------------------------------------------------------------
@@ -186,7 +201,33 @@ class HeldTab:
         if found is None:
             await self._release(ending)
         else:
-            await self._settle(ending, await counted(found, self.meter, self._quote.most))
+            bill = self._bill(ending, await counted(found, self.meter, self._quote.most))
+            self._paid(bill, await self._insist(bill.commands))
+
+    async def close_done(self) -> asyncio.CancelledError | None:
+        """Close the tab of a call that ended well, to the end whoever leaves. Returns the cancellation that came meanwhile.
+
+        Nearly every call ends here with one write that succeeds, so that one needs no task of its own. Raises: as `close`.
+        """
+        found = used(self.meter, self._quote.most) if self._noting is None else None
+        if found is None or found.is_estimated:
+            return (await to_the_end(self.close("done")))[1]
+        if self._beat is not None:
+            self._beat.cancel()
+        bill = self._bill("done", found)
+        writing = asyncio.ensure_future(self._means.ledger.submit_together(bill.commands))
+        left = await until_done(writing)
+        if writing.exception() is None and isinstance(outcome := writing.result(), tuple):
+            self._paid(bill, outcome)
+            return left
+        if left is None:
+            return (await to_the_end(self._insist_on(bill, writing)))[1]
+        with suppress(Fault):  # the caller has left and hears of nothing
+            await to_the_end(self._insist_on(bill, writing))
+        return left
+
+    async def _insist_on(self, bill: "_Bill", first: Awaitable[tuple[Done, ...] | Refusal]) -> None:
+        self._paid(bill, await self._insist(bill.commands, first))
 
     async def _release(self, ending: Ending) -> None:
         row = self._row(ending, Used(Usage()), None, None, 0)
@@ -194,8 +235,8 @@ class HeldTab:
         if isinstance(outcome, Refusal):  # it has expired: nothing was charged for it, and the call is still told of
             await self._insist([RecordUsage(row)])
 
-    async def _settle(self, ending: Ending, found: Used) -> None:
-        means, hold_id = self._means, self._held.id
+    def _bill(self, ending: Ending, found: Used) -> "_Bill":
+        hold_id = self._held.id
         charge, price = self._quote.charged(self.meter.target, found.usage)
         amount = self._source.actual(self._quote.tier, charge)
         settle = Settle(
@@ -206,16 +247,19 @@ class HeldTab:
             usage=self._row("partial" if found.is_partial else ending, found, charge, price, amount),
             ref=self._call.request_id,
         )
-        keep: list[Command] = []
+        commands: list[Command] = [settle]
         if ending == "done" and self._call.idempotency_key is not None:
             expected = self._receipt(found, charge, price, self._settled(charge, amount))
-            keep = means.replays.keep(self._call, hold_id, self.answer, expected)
-        outcome = await self._insist([settle, *keep])
+            commands += self._means.replays.keep(self._call, hold_id, self.answer, expected)
+        return _Bill(found, charge, price, amount, commands)
+
+    def _paid(self, bill: "_Bill", outcome: tuple[Done, ...] | Refusal) -> None:
         if isinstance(outcome, Refusal):
-            raise fault_of(outcome, self._source.account.asset, means.links)
+            raise fault_of(outcome, self._source.account.asset, self._means.links)
+        found, charge, price, amount = bill.found, bill.charge, bill.price, bill.amount
         # With a key, the first answer and its repetitions must be the same, so both show what was kept. And a commit whose
         # answer was lost shows what it must have come to.
-        if keep or not outcome:
+        if len(bill.commands) > 1 or not outcome:
             self.receipt = self._receipt(found, charge, price, self._settled(charge, amount))
             return
         settled = outcome[0]
@@ -223,11 +267,17 @@ class HeldTab:
             settled = replace(settled, amount=amount - settled.written_off)
         self.receipt = self._receipt(found, charge, price, settled)
 
-    async def _insist(self, commands: Sequence[Command]) -> tuple[Done, ...] | Refusal:
-        """Write what the call came to, again and again for a while. An empty tuple: an attempt whose answer was lost did it."""
+    async def _insist(
+        self, commands: Sequence[Command], first: Awaitable[tuple[Done, ...] | Refusal] | None = None
+    ) -> tuple[Done, ...] | Refusal:
+        """Write what the call came to, again and again for a while. An empty tuple: an attempt whose answer was lost did it.
+
+        `first`: the first attempt, made already.
+        """
 
         async def attempt(is_again: bool) -> tuple[Done, ...] | Refusal:  # noqa: FBT001  # `insist` calls it
-            outcome = await self._means.ledger.submit_together(commands)
+            made = None if is_again else first
+            outcome = await (self._means.ledger.submit_together(commands) if made is None else made)
             if is_again and isinstance(outcome, Refusal) and outcome.data.get("state") in ("settled", "released"):
                 return ()
             return outcome
@@ -248,8 +298,12 @@ class HeldTab:
         return replace(held, amount=amount, posted=held.posted - amount, held=held_before, windows=windows)
 
     def _receipt(self, found: Used, charge: Charge, price: Price | None, done: Done) -> Receipt:
-        window = next((view for view in done.windows if view.key.resource == TOKENS), None)
-        limit = next((claim.limit for claim in self._source.claims if claim.window.resource == TOKENS), None)
+        limits = [claim.limit for claim in self._source.claims if claim.window.resource == TOKENS]
+        left: int | None = None
+        if limits and limits[0] is not None:
+            for view in done.windows:
+                if view.key.resource == TOKENS:
+                    left = max(0, limits[0] - view.used - view.held)
         return Receipt(
             usage=found.usage,
             is_estimated=found.is_estimated,
@@ -260,7 +314,7 @@ class HeldTab:
             balance=done.posted - done.held,
             posted=done.posted,
             is_shown_whole=self._quote.rules.rounding == "floor_carry",
-            quota_remaining=None if window is None or limit is None else max(0, limit - window.used - window.held),
+            quota_remaining=left,
             is_cost_known=price is not None,
         )
 

@@ -1,9 +1,9 @@
 """Tabs over the ledger: hold money and quota in one command, watch the call, settle or release exactly once."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass
+from types import TracebackType
 
 from monetization.calls import Call
 from monetization.finishing import to_the_end
@@ -23,32 +23,10 @@ class HoldingTabs(Means):
 
     def open(self, call: Call, quote: Quote) -> AbstractAsyncContextManager[Tab]:
         """See `Tabs`."""
-        return self._open(call, quote)
+        return _Opening(self, call, quote)
 
-    @asynccontextmanager
-    async def _open(self, call: Call, quote: Quote) -> AsyncIterator[Tab]:
-        tab, left = await to_the_end(self._place(call, quote))
-        if left is not None:
-            await _abandon(tab, left)
-            raise left
-        if tab.is_replay:
-            yield tab
-            return
-        tab.keep_alive()
-        try:
-            yield tab
-        except BaseException as ended:
-            left = await _abandon(tab, ended)
-            if left is not None:
-                raise left from ended
-            raise
-        else:
-            _, left = await to_the_end(tab.close("done"))
-            if left is not None:
-                raise left
-
-    async def _place(self, call: Call, quote: Quote) -> HeldTab:
-        """The first attempt under the call's key that is new, or that left an answer."""
+    async def place(self, call: Call, quote: Quote) -> HeldTab:
+        """The first attempt under the call's key that is new, or that left an answer. Who leaves meanwhile leaves no hold."""
         for attempt in range(ATTEMPTS_MAX):
             source, held = await self._hold(call, quote, self.replays.key(quote.caller, call, attempt))
             if not held.is_replay:
@@ -60,29 +38,58 @@ class HoldingTabs(Means):
 
     async def _hold(self, call: Call, quote: Quote, key: Idempotency | None) -> tuple[Source, Done]:
         """Hold by the first source that covers the call. Raises the fault of the first one that does not."""
-        refusal: Refusal | None = None
-        tried = sources(
+        first: tuple[Refusal, str] | None = None
+        for source in sources(
             quote.caller, quote.tier, quote.charge, now_us=quote.at_us, overdraft_tokens=self.overdraft_tokens
-        )
-        for source in tried:
-            outcome = await self.ledger.submit(
-                Hold(
-                    account=source.account,
-                    amount=source.amount,
-                    expires_us=self.expiry_us(),
-                    claims=source.claims,
-                    overdraft=source.overdraft or None,
-                    ref=call.request_id,
-                    idempotency=key,
-                )
+        ):
+            hold = Hold(
+                account=source.account,
+                amount=source.amount,
+                expires_us=self.expiry_us(),
+                claims=source.claims,
+                overdraft=source.overdraft or None,
+                ref=call.request_id,
+                idempotency=key,
             )
+            outcome, left = await to_the_end(self.ledger.submit(hold))
+            if left is not None:
+                if isinstance(outcome, Done) and not outcome.is_replay:
+                    await _abandon(HeldTab(self, call, quote, source, outcome), left)
+                raise left
             if isinstance(outcome, Done):
                 return source, outcome
-            refusal = refusal or outcome
+            first = first or (outcome, source.account.asset)
             if outcome.reason not in ("quota_exceeded", "insufficient"):
                 raise fault_of(outcome, source.account.asset, self.links)
-        assert refusal is not None, "there is always a source to try"
-        raise fault_of(refusal, tried[0].account.asset, self.links)
+        assert first is not None, "there is always a source to try"
+        raise fault_of(*first, self.links)
+
+
+class _Opening:
+    """The block around one paid call. A class of its own, because every call would pay a generator's price three times."""
+
+    __slots__ = ("_call", "_quote", "_tab", "_tabs")
+
+    def __init__(self, tabs: HoldingTabs, call: Call, quote: Quote) -> None:
+        self._tabs = tabs
+        self._call = call
+        self._quote = quote
+
+    async def __aenter__(self) -> Tab:
+        self._tab = tab = await self._tabs.place(self._call, self._quote)
+        if not tab.is_replay:
+            tab.keep_alive()
+        return tab
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, ended: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        tab = self._tab
+        if tab.is_replay:
+            return
+        left = await (tab.close_done() if ended is None else _abandon(tab, ended))
+        if left is not None:
+            raise left from ended
 
 
 async def _abandon(tab: HeldTab, ended: BaseException) -> asyncio.CancelledError | None:

@@ -5,7 +5,7 @@ kept in the same commit. A hold that was released or expired left no answer, so 
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final, Protocol
 
@@ -33,7 +33,7 @@ class Memory(Protocol):
         """Kept rows of a kind and key, the oldest first."""
         ...
 
-    async def submit(self, command: Command) -> Outcome:
+    def submit(self, command: Command) -> Awaitable[Outcome]:
         """Apply one command."""
         ...
 

@@ -5,11 +5,12 @@ our own where it did not. No output → nothing.
 """
 
 import asyncio
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from monetization.tab import Meter
 from monetization.terms import Most
+from storage.records.fact import fact
 from storage.records.usage import Usage
 
 BYTES_PER_TOKEN: Final = 4
@@ -21,7 +22,7 @@ STEP_BYTES: Final = 1024
 """How much more a stream that has passed the margin may send before it is noted again."""
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Used:
     """What is charged and recorded."""
 

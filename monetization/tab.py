@@ -13,6 +13,7 @@ from monetization.calls import Call
 from monetization.charging.policies import Charge
 from monetization.quoting import Quote
 from monetization.terms import Target
+from storage.records.fact import fact
 from storage.records.usage import Usage
 
 Item = TypeVar("Item")
@@ -41,7 +42,7 @@ class Meter:
     """The caller's own labels for reports (never prompt or answer text)."""
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Receipt:
     """What a closed tab came to, as the books stood right after it."""
 

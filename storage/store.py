@@ -1,6 +1,6 @@
 """The store as every floor above sees it: what can be kept and asked, whatever database is below. No SQL here."""
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Protocol
 
@@ -102,11 +102,11 @@ class Reader(Protocol):
 class Store(Reader, Protocol):
     """What is kept, and the promises kept with it. Every method may raise StorageUnavailable; then nothing was written."""
 
-    async def submit(self, command: Command) -> Outcome:
-        """Apply one command; it is durable when this returns. A refusal is an answer, not an exception."""
+    def submit(self, command: Command) -> Awaitable[Outcome]:
+        """Apply one command; it is durable once the outcome is there. A refusal is an answer, not an exception."""
         ...
 
-    async def submit_together(self, commands: Sequence[Command]) -> tuple[Done, ...] | Refusal:
+    def submit_together(self, commands: Sequence[Command]) -> Awaitable[tuple[Done, ...] | Refusal]:
         """Apply all commands or none, in one commit. `Refusal.index` says which one was refused."""
         ...
 

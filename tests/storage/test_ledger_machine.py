@@ -241,11 +241,14 @@ class Ledger(RuleBasedStateMachine):
     def owner_of(self, charge: Charge) -> str:
         return next(name for name, account in self.model.accounts.items() if charge in account.charges)
 
+    async def _together(self, commands: list[c.Command]) -> tuple[c.Done, ...] | c.Refusal:
+        return await self.store.submit_together(commands)
+
     @rule(group=st.lists(sketches, min_size=2, max_size=4))
     def submit_together(self, group: list[Any]) -> None:
         """All or nothing."""
         made = [(sketch, found) for sketch in group if (found := self.build(sketch, None)) is not None]
-        outcome = self.runner.run(self.store.submit_together([command for _, (command, _) in made]))
+        outcome = self.runner.run(self._together([command for _, (command, _) in made]))
         before, charges = copy.deepcopy((self.model, self.charges)), len(self.charges)
         refusal = None
         for index, (sketch, (_, apply)) in enumerate(made):

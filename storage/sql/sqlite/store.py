@@ -31,15 +31,13 @@ class SqliteStore(SqliteReader):
         super().__init__(path, readers, clock_us)
         self._lane = lane
 
-    async def submit(self, command: Command) -> Outcome:
-        """Apply one command; it is on disk when this returns."""
-        outcome: Outcome = await self._lane.submit(command)
-        return outcome
+    def submit(self, command: Command) -> asyncio.Future[Outcome]:
+        """Apply one command; it is on disk once the future has its outcome. Cancelling the future takes nothing back."""
+        return self._lane.submit(command)
 
-    async def submit_together(self, commands: Sequence[Command]) -> tuple[Done, ...] | Refusal:
+    def submit_together(self, commands: Sequence[Command]) -> asyncio.Future[tuple[Done, ...] | Refusal]:
         """Apply all commands or none, in one commit."""
-        outcome: tuple[Done, ...] | Refusal = await self._lane.submit(Group(tuple(commands)))
-        return outcome
+        return self._lane.submit(Group(tuple(commands)))
 
     async def record_usage(self, row: UsageRow) -> None:
         """Keep one usage row; it is on disk when this returns."""

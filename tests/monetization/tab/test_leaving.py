@@ -208,6 +208,67 @@ async def test_a_hold_that_cannot_be_written_stops_the_call(world: World) -> Non
     assert await world.available("TOKEN") == 1_000
 
 
+class Held:
+    """A store whose own futures a caller waits on, as SQLite's are: whoever leaves must not cancel them."""
+
+    def __init__(self, store: Any) -> None:
+        self._store = store
+        self.futures: list[asyncio.Future[Any]] = []
+        self.asked: asyncio.Queue[None] = asyncio.Queue()
+        self.fails_once = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    async def _answer(self, answering: Any, future: asyncio.Future[Any]) -> None:
+        answer = await answering
+        for _ in range(5):
+            await asyncio.sleep(0)
+        if self.fails_once:
+            self.fails_once = False
+            future.set_exception(StorageUnavailable("lost"))
+        else:
+            future.set_result(answer)
+
+    def submit(self, command: Any) -> asyncio.Future[Any]:
+        return self._given(self._store.submit(command))
+
+    def submit_together(self, commands: Any) -> asyncio.Future[Any]:
+        return self._given(self._store.submit_together(commands))
+
+    def _given(self, answering: Any) -> asyncio.Future[Any]:
+        future = asyncio.get_running_loop().create_future()
+        self.futures.append(future)
+        self.asked.put_nowait(None)
+        self.answering = asyncio.ensure_future(self._answer(answering, future))
+        return future
+
+
+@pytest.mark.parametrize("is_lost", [False, True], ids=["it is written", "its answer is lost"])
+async def test_a_caller_who_leaves_while_the_settling_is_written_pays_once_and_cancels_nothing(
+    world: World, *, is_lost: bool
+) -> None:
+    await world.fund("tokens")
+    held = Held(world.store)
+
+    def play(tab: Tab) -> None:
+        done()(tab)
+        held.fails_once = is_lost
+
+    call = asyncio.ensure_future(through(world, held).run("tokens", play))
+    for _ in ("hold", "settling"):
+        await asyncio.wait_for(held.asked.get(), 5)
+    for _ in range(2):
+        call.cancel()
+        await asyncio.sleep(0)
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(call, 5)
+    assert not any(future.cancelled() for future in held.futures)
+    [row] = await world.rows()
+    assert row.charge_amount == 63
+    assert (await world.available("TOKEN"), await world.open_holds()) == (1_000 - 63, 0)
+
+
 @pytest.mark.parametrize("is_lost", [False, True], ids=["before the commit", "after the commit"])
 @pytest.mark.parametrize(
     "play", [done(), cut(0), cut(40, Usage(input=40))], ids=["whole answer", "no answer", "half an answer"]

@@ -221,7 +221,7 @@ async def test_a_credential_lowers_a_quota_and_raises_it_only_with_authority(wor
         quote = world.quotes.quote(caller, MOST)
         from monetization.funding import sources  # noqa: PLC0415  # only here
 
-        limit_of = sources(caller, quote.tier, quote.charge, now_us=world.clock())[0].claims[0].limit
+        limit_of = next(sources(caller, quote.tier, quote.charge, now_us=world.clock())).claims[0].limit
         assert limit_of is not None
         return limit_of
 
