@@ -1,14 +1,14 @@
 """Leaves a provider alone that keeps failing, so that callers learn it at once. State in this process only."""
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
+from types import TracebackType
 from typing import Literal
 
 from methods.dialects.canonical import ChatReply
 from methods.errors import ProviderFailed, ProviderTimedOut
 from methods.providers import faults
 from methods.providers.base import Ask, Batches, Provider
-from methods.providers.wrapping import Wrapping
+from methods.providers.wrapping import Stream, WrappedStream, Wrapping
 
 State = Literal["closed", "open", "half_open"]
 
@@ -50,23 +50,21 @@ class Breaker(Wrapping):
         self._close()
         return reply
 
-    @asynccontextmanager
-    async def stream(self, ask: Ask) -> AsyncIterator[Batches]:
+    def stream(self, ask: Ask) -> Stream:
         """The inner provider's stream. A stream that has begun and is then left by its reader speaks well of the provider."""
+        return _Guarded(self.inner.stream(ask), self)
+
+    def admit(self) -> None:
+        """Let a call through. Raises: ProviderFailed (`provider_circuit_open`)."""
         if self._opened is not None:
             self._try()
-        has_begun = False
-        try:
-            async with self.inner.stream(ask) as batches:
-                has_begun = True
-                yield batches
-        except BaseException as fault:
-            if has_begun and not _is_unwell(fault):
-                self._close()
-            else:
-                self._take(fault)
-            raise
-        self._close()
+
+    def ended(self, fault: BaseException | None, *, has_begun: bool) -> None:
+        """Learn from the end of a stream."""
+        if fault is None or (has_begun and not _is_unwell(fault)):
+            self._close()
+        else:
+            self._take(fault)
 
     def _try(self) -> None:
         assert self._opened is not None
@@ -97,3 +95,30 @@ class Breaker(Wrapping):
 
 def _is_unwell(fault: BaseException) -> bool:
     return isinstance(fault, ProviderFailed | ProviderTimedOut) and fault.slug in faults.UNWELL
+
+
+class _Guarded(WrappedStream):
+    __slots__ = ("_breaker",)
+
+    def __init__(self, inner: Stream, breaker: Breaker) -> None:
+        super().__init__(inner)
+        self._breaker = breaker
+
+    async def __aenter__(self) -> Batches:
+        self._breaker.admit()
+        try:
+            return await self._inner.__aenter__()
+        except BaseException as fault:
+            self._breaker.ended(fault, has_begun=False)
+            raise
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool | None:
+        try:
+            return await self._inner.__aexit__(kind, error, trace)
+        except BaseException as fault:
+            error = fault
+            raise
+        finally:
+            self._breaker.ended(error, has_begun=True)

@@ -2,12 +2,11 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from types import TracebackType
 
 from methods.dialects.canonical import ChatReply
 from methods.providers.base import Ask, Batches, Provider
-from methods.providers.wrapping import Wrapping
+from methods.providers.wrapping import Stream, WrappedStream, Wrapping
 from monetization.errors import Overloaded
 
 
@@ -39,23 +38,30 @@ class Capping(Wrapping):
         try:
             return await self.inner.complete(ask)
         finally:
-            self._release()
+            self.release()
 
-    @asynccontextmanager
-    async def stream(self, ask: Ask) -> AsyncIterator[Batches]:
+    def stream(self, ask: Ask) -> Stream:
         """The inner provider's stream, which holds its slot until it is left. Raises: also Overloaded."""
+        return _Capped(self.inner.stream(ask), self)
+
+    async def take(self) -> None:
+        """Return with a slot. Raises: Overloaded."""
         if self._running < self._limit:
             self._running += 1
         else:
             await self._wait()
-        try:
-            async with self.inner.stream(ask) as batches:
-                yield batches
-        finally:
-            self._release()
+
+    def release(self) -> None:
+        """Hand a slot on."""
+        while self._waiting:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                return
+        self._running -= 1
 
     async def _wait(self) -> None:
-        """Return with a slot, which `_release` of another call hands over."""
+        """Return with a slot, which `release` of another call hands over."""
         if len(self._waiting) >= self._waiting_max:
             raise self._overloaded()
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -65,20 +71,12 @@ class Capping(Wrapping):
                 await turn
         except BaseException as ended:
             if turn.done() and not turn.cancelled():
-                self._release()  # The slot came at the very moment of giving up.
+                self.release()  # The slot came at the very moment of giving up.
             else:
                 self._waiting.remove(turn)
             if isinstance(ended, TimeoutError):
                 raise self._overloaded() from None
             raise
-
-    def _release(self) -> None:
-        while self._waiting:
-            turn = self._waiting.popleft()
-            if not turn.done():
-                turn.set_result(None)
-                return
-        self._running -= 1
 
     def _overloaded(self) -> Overloaded:
         return Overloaded(
@@ -87,3 +85,27 @@ class Capping(Wrapping):
             retry_after_seconds=1.0,
             data={"provider": self.name},
         )
+
+
+class _Capped(WrappedStream):
+    __slots__ = ("_cap",)
+
+    def __init__(self, inner: Stream, cap: Capping) -> None:
+        super().__init__(inner)
+        self._cap = cap
+
+    async def __aenter__(self) -> Batches:
+        await self._cap.take()
+        try:
+            return await self._inner.__aenter__()
+        except BaseException:
+            self._cap.release()
+            raise
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool | None:
+        try:
+            return await self._inner.__aexit__(kind, error, trace)
+        finally:
+            self._cap.release()

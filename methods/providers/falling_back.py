@@ -1,13 +1,13 @@
 """Asks the next target when one fails before any output, and says which one is asked. The chain itself is the router's."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final
 
 from methods.dialects.canonical import ChatReply
 from methods.errors import ProviderFailed, ProviderTimedOut
 from methods.providers.base import Ask, Batches, Provider
+from methods.providers.wrapping import FirstStream, Stream
 from monetization.errors import Overloaded
 from monetization.terms import Target
 
@@ -33,23 +33,23 @@ async def complete(chain: Chain, ask: Ask, on_target: OnTarget) -> ChatReply:
     return await provider.complete(_ask_of(ask, target))
 
 
-@asynccontextmanager
-async def stream(chain: Chain, ask: Ask, on_target: OnTarget) -> AsyncIterator[Batches]:
+def stream(chain: Chain, ask: Ask, on_target: OnTarget) -> Stream:
     """The stream of the first target that begins one. Raises: the last target's fault."""
-    async with AsyncExitStack() as stack:
-        yield await _enter(stack, chain, ask, on_target)
+    return FirstStream(lambda: _begin(chain, ask, on_target))
 
 
-async def _enter(stack: AsyncExitStack, chain: Chain, ask: Ask, on_target: OnTarget) -> Batches:
+async def _begin(chain: Chain, ask: Ask, on_target: OnTarget) -> tuple[Stream, Batches]:
     for target, provider in chain[:-1]:
         on_target(target)
+        begun = provider.stream(_ask_of(ask, target))
         try:
-            return await stack.enter_async_context(provider.stream(_ask_of(ask, target)))
+            return begun, await begun.__aenter__()
         except MOVES_ON:
             continue
     target, provider = chain[-1]
     on_target(target)
-    return await stack.enter_async_context(provider.stream(_ask_of(ask, target)))
+    begun = provider.stream(_ask_of(ask, target))
+    return begun, await begun.__aenter__()
 
 
 def _ask_of(ask: Ask, target: Target) -> Ask:

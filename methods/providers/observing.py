@@ -1,12 +1,12 @@
 """Tells the metrics how each attempt at a provider ended. It changes nothing and counts nothing itself."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
+from types import TracebackType
 
 from methods.dialects.canonical import ChatReply
 from methods.providers.base import Ask, Batches, Provider
-from methods.providers.wrapping import Wrapping
+from methods.providers.wrapping import Stream, WrappedStream, Wrapping
 from storage.errors import Fault
 
 Observer = Callable[[str, str, float], None]
@@ -32,21 +32,46 @@ class Observing(Wrapping):
         self._observer(self.name, "done", self._clock() - started)
         return reply
 
-    @asynccontextmanager
-    async def stream(self, ask: Ask) -> AsyncIterator[Batches]:
+    def stream(self, ask: Ask) -> Stream:
         """The inner provider's stream."""
-        started = self._clock()
-        outcome = "left"
+        return _Observed(self.inner.stream(ask), self.name, self._observer, self._clock)
+
+
+class _Observed(WrappedStream):
+    __slots__ = ("_clock", "_name", "_observer", "_started")
+
+    def __init__(self, inner: Stream, name: str, observer: Observer, clock: Callable[[], float]) -> None:
+        super().__init__(inner)
+        self._name = name
+        self._observer = observer
+        self._clock = clock
+        self._started = 0.0
+
+    async def __aenter__(self) -> Batches:
+        self._started = self._clock()
         try:
-            async with self.inner.stream(ask) as batches:
-                yield batches
-            outcome = "done"
-        except (Fault, asyncio.CancelledError, GeneratorExit) as ended:
-            outcome = _outcome(ended)
+            return await self._inner.__aenter__()
+        except BaseException as ended:
+            self._tell(ended)
+            raise
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool | None:
+        try:
+            return await self._inner.__aexit__(kind, error, trace)
+        except BaseException as ended:
+            error = ended
             raise
         finally:
-            self._observer(self.name, outcome, self._clock() - started)
+            self._tell(error)
+
+    def _tell(self, ended: BaseException | None) -> None:
+        outcome = "done" if ended is None else _outcome(ended)
+        self._observer(self._name, outcome, self._clock() - self._started)
 
 
 def _outcome(ended: BaseException) -> str:
-    return ended.slug if isinstance(ended, Fault) else "cancelled"
+    if isinstance(ended, Fault):
+        return ended.slug
+    return "cancelled" if isinstance(ended, asyncio.CancelledError | GeneratorExit) else "left"

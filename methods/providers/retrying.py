@@ -1,15 +1,14 @@
 """Asks again where that is safe. The rule of what is safe lives here; how to wait comes in as arguments."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from methods.dialects.canonical import ChatReply
 from methods.errors import ProviderFailed, ProviderTimedOut
 from methods.providers import faults
 from methods.providers.base import Ask, Batches, Provider
-from methods.providers.wrapping import Wrapping
+from methods.providers.wrapping import FirstStream, Stream, Wrapping
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,21 +68,20 @@ class Retrying(Wrapping):
                 await self._wait_or_raise(fault, attempt, started)
             attempt += 1
 
-    @asynccontextmanager
-    async def stream(self, ask: Ask) -> AsyncIterator[Batches]:
+    def stream(self, ask: Ask) -> Stream:
         """The first stream that begins. Raises: the last attempt's fault."""
-        async with AsyncExitStack() as stack:
-            yield await self._enter(stack, ask)
+        return FirstStream(lambda: self._begin(ask))
 
-    async def _enter(self, stack: AsyncExitStack, ask: Ask) -> Batches:
+    async def _begin(self, ask: Ask) -> tuple[Stream, Batches]:
         started = self._clock()
         attempt = 0
         while True:
+            stream = self.inner.stream(ask)
             try:
                 if attempt == 0:
-                    return await stack.enter_async_context(self.inner.stream(ask))
+                    return stream, await stream.__aenter__()
                 async with self._rest_of(started):
-                    return await stack.enter_async_context(self.inner.stream(ask))
+                    return stream, await stream.__aenter__()
             except (ProviderFailed, ProviderTimedOut) as fault:
                 await self._wait_or_raise(fault, attempt, started)
             attempt += 1
