@@ -1,9 +1,9 @@
 """The order in which a process leaves, as a wrapper around the app's lifespan. Which calls run is the drain's knowledge."""
 
 import asyncio
-import os
 import sys
 from collections.abc import Callable
+from multiprocessing import parent_process
 from signal import SIGINT, SIGTERM, Signals, getsignal
 from typing import Final
 
@@ -97,7 +97,8 @@ class Leaving:
 
 async def _when_orphaned(leave: Callable[[], None]) -> None:
     """A worker whose parent was killed serves on where nobody can reach it to stop it: it leaves by itself."""
-    parent = os.getppid()
-    while os.getppid() == parent:
+    parent = parent_process()
+    assert parent is not None, "a worker is another process's child"
+    while parent.is_alive():  # noqa: ASYNC110  # the end of another process is no event of this loop
         await asyncio.sleep(PARENT_SECONDS)
     leave()
