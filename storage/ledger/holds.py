@@ -167,7 +167,7 @@ def keep_beside(state: State, tenant: str, command: c.Settle | c.Release | c.Cha
     row = command.usage
     if row is not None:
         state.changes.usage.append(row if row.charge_amount in (None, paid) else replace(row, charge_amount=paid))
-    if not isinstance(command, c.Release):
+    if not isinstance(command, c.Release) and command.events:
         state.changes.events.extend((tenant, event) for event in command.events)
 
 
