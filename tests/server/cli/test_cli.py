@@ -7,6 +7,7 @@ import socket
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -42,6 +43,8 @@ def identified(settings: Settings, token: str) -> object:
         tier_of=lambda name: name,
         on_unknown_tier=lambda _: None,
         on_failure=lambda _: None,
+        clock=time.time,
+        monotonic=time.monotonic,
     )
     return asyncio.run(callers.identify(Credential("bearer", token)))
 
