@@ -98,7 +98,7 @@ def create_worker_app() -> ASGIApp:
     return worker_app(os.environ, lambda settings, drain: create_app(settings, drain, shared_metrics=shared))
 
 
-GARBAGE_THRESHOLDS = (20_000, 20, 100)
+GARBAGE_THRESHOLDS = (5_000, 10, 10)
 """New objects between two collections, and how many of one kind between two of the next."""
 
 
