@@ -44,6 +44,9 @@ SCENARIOS = (
     Scenario("stream of 100 chunks", 1, *STREAM, adds_at_most(1.5)),
     Scenario("same, in one burst", 32, *BURST, None),
 )
-"""Every commercial step is on and durable, so the aim is 0.6 of a floor that takes none of them. A burst has no aim: the floor passes it on as one piece, unread, while we must read and number each of its chunks."""
+"""Every commercial step is on and durable, so the aim is 0.6 of a floor that takes none of them.
+
+A burst has no aim: the floor passes it on as one piece, unread, while we must read and number each of its chunks.
+"""
 MEMORY_MB_MAX = 90.0
 START_SECONDS_MAX = 1.5
