@@ -149,9 +149,8 @@ class PromptRegistry:
             except (OSError, ValueError) as wrong:
                 if known is not None:
                     prompts[prompt_id] = known
-                self._tell_once(
-                    prompt_id, signature, f"prompts: {path.name}: {_problem(wrong)}; kept the last good one"
-                )
+                kept = "it is not used" if known is None else "kept the last good one"
+                self._tell_once(prompt_id, signature, f"prompts: {path.name}: {_problem(wrong)}; {kept}")
         self._prompts = prompts
 
     def _tell_once(self, prompt_id: str, signature: Signature, problem: str) -> None:

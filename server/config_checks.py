@@ -1,7 +1,7 @@
 """Contradictions between settings that are each right on their own. Pure: nothing is opened and nobody is asked."""
 
 from collections.abc import Iterator
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -40,6 +40,13 @@ def _server(settings: "Settings") -> Iterator[Problem]:
         yield "server.workers", "more than 1 needs PostgreSQL; set storage.url to postgresql://… or workers to 1"
     if not _is_http(settings.server.public_url):
         yield "server.public_url", "must be an http:// or https:// address"
+    for origin in settings.server.cors_origins:
+        if origin != "*" and not (_is_http(origin) and origin.count("/") == 2):  # noqa: PLR2004  # scheme://host
+            # RFC 6454, section 7.1: a browser sends no path, so an origin with one never matches.
+            yield "server.cors_origins", f'{origin!r} is no origin; write it as "https://app.example.com"'
+    for address in settings.server.trusted_proxies:
+        if address != "*" and not _is_network(address):
+            yield "server.trusted_proxies", f"{address!r} is no IP address or network; correct it"
 
 
 def _auth(settings: "Settings") -> Iterator[Problem]:
@@ -50,6 +57,9 @@ def _auth(settings: "Settings") -> Iterator[Problem]:
     if not auth.has_key:
         if auth.require_auth:
             yield "auth.require_auth", "nobody could sign in; set public_key, jwks_url or secret"
+        for name in ("issuer", "audience"):
+            if getattr(auth, name):
+                yield f"auth.{name}", "is for tokens, and no key checks them; set public_key, jwks_url or secret too"
         return
     for name in ("issuer", "audience"):
         if not getattr(auth, name):
@@ -74,6 +84,8 @@ def _algorithms(auth: "AuthSettings") -> Iterator[Problem]:
 def _keys(auth: "AuthSettings") -> Iterator[Problem]:
     if auth.jwks_url is not None and not is_safe_address(auth.jwks_url):
         yield "auth.jwks_url", "must be https:// (http:// only on this machine); correct the address"
+    if auth.jwks_stale_seconds < auth.jwks_refresh_seconds:
+        yield "auth.jwks_stale_seconds", "must not be shorter than auth.jwks_refresh_seconds"
     # The cryptography is loaded only where there is a key to look at.
     from server.auth.tokens import KeyProblem, check_keys  # noqa: PLC0415  # see above
 
@@ -86,7 +98,10 @@ def _keys(auth: "AuthSettings") -> Iterator[Problem]:
 def _providers(settings: "Settings") -> Iterator[Problem]:
     for name, provider in settings.providers.items():
         url = provider.base_url
-        if provider.kind != "simulator" and (not _is_http(url) or "@" in url or "?" in url):
+        if provider.kind == "simulator":
+            if url:
+                yield f"providers.{name}.base_url", "a simulator has no address; remove it, or name another kind"
+        elif not _is_http(url) or any(sign in url for sign in "@?#"):
             yield (
                 f"providers.{name}.base_url",
                 "must be an http:// or https:// address without user, password and query",
@@ -174,7 +189,15 @@ def _is_default(secret: str) -> bool:
 def _is_http(url: str) -> bool:
     try:
         parts = urlsplit(url)
-        return parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port or 0) >= 0
+        is_written_well = url.isprintable() and " " not in url
+        return is_written_well and parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != -1
+    except ValueError:
+        return False
+
+
+def _is_network(address: str) -> bool:
+    try:
+        return bool(ip_network(address, strict=False))
     except ValueError:
         return False
 

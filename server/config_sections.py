@@ -1,14 +1,13 @@
 """Every section of the configuration file as a type; the attribute layout mirrors the file. No section knows another one."""
 
 from decimal import Decimal
-from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal  # Any: TOML before it is checked
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
 
 from monetization.charging.rounding import Rounding
 from monetization.tiers import Policy
-from server.config_values import Exact, Names, Percent, nano
+from server.config_values import Exact, Folder, HeaderName, HeaderValue, Names, Percent, has_port, header_value, nano
 
 Kind = Literal["openai", "anthropic", "google", "simulator"]
 Algorithm = Literal["RS256", "ES256", "Ed25519", "EdDSA", "HS256"]
@@ -25,17 +24,6 @@ def _filled(value: SecretStr) -> SecretStr:
 
 Filled = Annotated[SecretStr, AfterValidator(_filled)]
 """A secret that is not empty. It never prints."""
-
-
-def _header_value(value: SecretStr) -> SecretStr:
-    said = SecretStr(value.get_secret_value().strip())
-    if not (said.get_secret_value().isascii() and said.get_secret_value().isprintable()):
-        raise ValueError("is sent as a header, so it must be one line of printable ASCII characters")
-    return said
-
-
-HeaderValue = Annotated[SecretStr, AfterValidator(_header_value)]
-"""A secret that is sent in a header. Space around it, such as the line end of its file, is no part of it."""
 
 
 class Section(BaseModel):
@@ -86,14 +74,16 @@ class ServerSettings(Section):
 
 def _database(value: SecretStr) -> SecretStr:
     url = value.get_secret_value().replace("postgres://", "postgresql://", 1)
-    if not url.startswith(("sqlite:///", "postgresql://")) or url == "sqlite:///":
+    file = url.removeprefix("sqlite:///")
+    is_known = bool(file) and file != ":memory:" and "?" not in file if file != url else url.startswith("postgresql://")
+    if not is_known or not has_port(url):
         raise ValueError("must be sqlite:///FILE or postgresql://user:password@host/database")
     return SecretStr(url)
 
 
 def _redis(value: SecretStr) -> SecretStr:
     url = value.get_secret_value()
-    if url and not url.startswith(("redis://", "rediss://", "unix://")):
+    if url and not (url.startswith(("redis://", "rediss://", "unix://")) and has_port(url)):
         raise ValueError("must be redis://host:port/number, rediss://…, unix://… or empty")
     return value
 
@@ -188,7 +178,7 @@ class ProviderSettings(Section):
 
     kind: Kind
     """May be left out where the name itself is a kind."""
-    api_key: Annotated[Filled, AfterValidator(_header_value)] | None = None
+    api_key: Annotated[Filled, AfterValidator(header_value)] | None = None
     """None: only callers with an own key are served by it (or a server that asks for none)."""
     base_url: Annotated[str, AfterValidator(lambda url: url.rstrip("/"))] = ""
     """Empty in the file: the vendor's own."""
@@ -201,7 +191,7 @@ class ProviderSettings(Section):
     retries_first_byte: bool = False
     """Also repeat a stream whose first byte did not come in time; the vendor may charge for both."""
     max_concurrency: Annotated[int, Field(ge=1, le=100_000)] = 256
-    headers: dict[str, HeaderValue] = Field(default_factory=dict)
+    headers: dict[HeaderName, HeaderValue] = Field(default_factory=dict)
     """Sent with every request; values count as secrets."""
     breaker_failures: Annotated[int, Field(ge=1, le=10_000)] = 5
     """Failures in a row after which the provider is left alone."""
@@ -360,7 +350,7 @@ class LoggingSettings(Section):
 class PromptsSettings(Section):
     """`[prompts]`."""
 
-    directory: Path | None = None
+    directory: Folder | None = None
     """Prompt files, relative to the configuration file. None: the server keeps no prompts."""
 
 

@@ -1,12 +1,15 @@
 """The kinds of value that a setting can have, and the references `env:NAME` and `file:PATH`. No setting is named here."""
 
 import json
+import os
+import re
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any  # Any: TOML before it is checked
+from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
 _FILE_BYTES_MAX = 65_536
 _SCALE = 9
@@ -39,7 +42,67 @@ def _list(value: object) -> object:
     return value
 
 
-Names = Annotated[tuple[str, ...], BeforeValidator(_list)]
+def _named(values: tuple[str, ...]) -> tuple[str, ...]:
+    if any(not value.strip() for value in values):
+        raise ValueError("holds an empty entry; remove it")
+    return values
+
+
+Names = Annotated[tuple[str, ...], BeforeValidator(_list), AfterValidator(_named)]
+
+
+def _folder(value: Path) -> Path:
+    try:
+        with os.scandir(value):
+            return value
+    except OSError as wrong:
+        raise ValueError(f"{(wrong.strerror or 'unreadable').lower()}; give a readable folder") from None
+
+
+Folder = Annotated[Path, AfterValidator(_folder)]
+"""A folder that can be read now."""
+
+
+def header_value(value: SecretStr) -> SecretStr:
+    """A value as it can stand in a header. Raises: ValueError."""
+    said = SecretStr(value.get_secret_value().strip())
+    if not (said.get_secret_value().isascii() and said.get_secret_value().isprintable()):
+        raise ValueError("is sent as a header, so it must be one line of printable ASCII characters")
+    return said
+
+
+HeaderValue = Annotated[SecretStr, AfterValidator(header_value)]
+"""A secret that is sent in a header. Space around it, such as the line end of its file, is no part of it."""
+
+
+_OUR_HEADERS = frozenset(
+    {"accept", "accept-encoding", "connection", "content-length", "content-type", "host", "traceparent"}
+    | {"transfer-encoding", "x-request-id"}
+)
+_KEY_HEADERS = frozenset({"authorization", "x-api-key", "x-goog-api-key"})
+
+
+def _header_name(name: str) -> str:
+    said = name.lower()
+    if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9a-z-]+", said):
+        raise ValueError("is no name of a header")
+    if said in _OUR_HEADERS:
+        raise ValueError("is set by the server itself; remove it")
+    if said in _KEY_HEADERS:  # else it would go along with the keys of others
+        raise ValueError("carries a credential; give it as api_key")
+    return said
+
+
+HeaderName = Annotated[str, AfterValidator(_header_name)]
+"""In lower case, so that no name is sent twice."""
+
+
+def has_port(url: str) -> bool:
+    """Whether the port of an address is a number, or not said."""
+    try:
+        return urlsplit(url).port != -1
+    except ValueError:
+        return False
 
 
 def nano(value: Decimal) -> int:

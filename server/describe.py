@@ -6,14 +6,18 @@ from typing import Any
 from methods.all_methods import METHODS
 from methods.catalog import Catalog
 from methods.openrpc import describe
-from server.config import Settings
+from server.config import ConfigError, Settings
 
 TITLE = "Tollgate"
 
 
 def catalog_of(settings: Settings) -> Catalog:
-    """The catalog as this configuration opens and closes it. Raises: ValueError for a public name that no method has."""
-    return Catalog(METHODS, public=settings.auth.public_methods, is_auth_required=settings.auth.require_auth)
+    """The catalog as this configuration opens and closes it. Raises: ConfigError for a public name that no method has."""
+    try:
+        return Catalog(METHODS, public=settings.auth.public_methods, is_auth_required=settings.auth.require_auth)
+    except ValueError as wrong:
+        problem = str(wrong).removeprefix("public_methods ")
+        raise ConfigError("settings", "auth.public_methods", f"{problem}; rpc.discover lists them") from None
 
 
 def openrpc_document(settings: Settings) -> dict[str, Any]:  # OpenRPC is JSON of every shape

@@ -104,6 +104,7 @@ def provider_config_of(name: str, settings: Settings) -> ProviderConfig:
         first_byte_timeout_seconds=said.first_byte_timeout_seconds,
         retries=said.retries,
         max_concurrency=said.max_concurrency,
+        retries_first_byte=said.retries_first_byte,
         headers={header: Secret(value.get_secret_value()) for header, value in said.headers.items()},
         breaker_failures=said.breaker_failures,
         breaker_seconds=said.breaker_seconds,

@@ -26,13 +26,22 @@ class Leaving:
     """Takes over SIGTERM and SIGINT once the app has started, and hands them to the server when the calls have finished."""
 
     def __init__(
-        self, app: ASGIApp, drain: Drain, *, notice_seconds: float, drain_seconds: float, is_worker: bool = False
+        self,
+        app: ASGIApp,
+        drain: Drain,
+        *,
+        notice_seconds: float,
+        drain_seconds: float,
+        is_worker: bool = False,
+        on_refusal: Callable[[str], object] = lambda _: None,
     ) -> None:
+        """`on_refusal` hears the one line of a start that the operator can correct."""
         self._app = app
         self._drain = drain
         self._notice_seconds = notice_seconds
         self._drain_seconds = drain_seconds
         self._is_worker = is_worker
+        self._on_refusal = on_refusal
         self._departure: asyncio.Task[None] | None = None
         self._guard: asyncio.Task[None] | None = None
         self.refusal: str | None = None
@@ -57,6 +66,7 @@ class Leaving:
                 self._take_signals()
             elif message["type"] == "lifespan.startup.failed" and isinstance(wrong := sys.exception(), _CORRECTABLE):
                 self.refusal = str(wrong)
+                self._on_refusal(self.refusal)
                 message = {**message, "message": self.refusal}  # whoever starts it needs the line, not the traceback
             await send(message)
 

@@ -8,6 +8,7 @@ call has closed its tab. A second signal skips all of it.
 import logging
 import os
 import socket
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from typing import Final
 
 import uvicorn
 from starlette.types import ASGIApp
+from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
 from server.config import Settings
@@ -31,6 +33,8 @@ from server.slow_heads import BoundedHeads
 CONFIG_FILE_VARIABLE: Final = "TOLLGATE_CONFIG_FILE"
 """Tells a worker which file to load. Only `serve` sets it."""
 WORKER_FACTORY: Final = "server.app:create_worker_app"
+_REFUSAL_FILE: Final = "refusal"
+"""Where a worker leaves the one line that its parent says; beside the metrics that they share."""
 BACKLOG: Final = 2048
 SHUTDOWN_SECONDS: Final = 2
 """For open exchanges that are no calls, after the calls have finished: pages, webhooks, the last bytes of a stream."""
@@ -80,26 +84,42 @@ def serve(
 
 
 def _serve_alone(app: Leaving, server: ServerSettings, listener: socket.socket) -> None:
-    def says_more(record: logging.LogRecord) -> bool:
-        del record
-        return app.refusal is None
-
-    # What uvicorn says of a start that was refused is said better, once, by whoever catches CannotStart.
-    logger = logging.getLogger("uvicorn.error")
-    logger.addFilter(says_more)
     try:
-        uvicorn.Server(_config(app, server)).run(sockets=[listener])
+        with _silent_when(lambda: app.refusal is not None):
+            uvicorn.Server(_config(app, server)).run(sockets=[listener])
     except SystemExit:
         if app.refusal is None:
             raise
         raise CannotStart(app.refusal) from None
+
+
+@contextmanager
+def _silent_when(is_refused: Callable[[], bool]) -> Iterator[None]:
+    """What uvicorn says of a start that was refused is said better, once, by whoever catches CannotStart."""
+
+    def says_more(record: logging.LogRecord) -> bool:
+        del record
+        return not is_refused()
+
+    logger = logging.getLogger("uvicorn.error")
+    logger.addFilter(says_more)
+    try:
+        yield
     finally:
         logger.removeFilter(says_more)
 
 
 def worker_app(environ: Mapping[str, str], make_app: MakeApp) -> ASGIApp:
     """The app of one worker among several, from the file that the parent named: what `create_worker_app` returns."""
-    return _leaving(Settings.load(config_file(environ), environ), make_app, is_worker=True)
+    refusal = Path(environ[SHARED_DIRECTORY_VARIABLE]) / _REFUSAL_FILE
+    logging.getLogger("uvicorn.error").addFilter(lambda _: not refusal.exists())
+    try:
+        return _leaving(
+            Settings.load(config_file(environ), environ), make_app, is_worker=True, on_refusal=refusal.write_text
+        )
+    except OperatorError as wrong:  # the file was changed after the parent had read it
+        refusal.write_text(str(wrong))
+        sys.exit(STARTUP_FAILURE)
 
 
 def _default_app() -> MakeApp:
@@ -108,7 +128,13 @@ def _default_app() -> MakeApp:
     return create_app
 
 
-def _leaving(settings: Settings, make_app: MakeApp, *, is_worker: bool = False) -> Leaving:
+def _leaving(
+    settings: Settings,
+    make_app: MakeApp,
+    *,
+    is_worker: bool = False,
+    on_refusal: Callable[[str], object] = lambda _: None,
+) -> Leaving:
     drain = Drain()
     return Leaving(
         make_app(settings, drain),
@@ -116,6 +142,7 @@ def _leaving(settings: Settings, make_app: MakeApp, *, is_worker: bool = False) 
         notice_seconds=settings.server.drain_notice_seconds,
         drain_seconds=settings.server.drain_seconds,
         is_worker=is_worker,
+        on_refusal=on_refusal,
     )
 
 
@@ -173,7 +200,14 @@ def _serve_workers(server: ServerSettings, listener: socket.socket, file: str, f
         # Workers are spawned: the environment is the only thing that reaches them before their first import.
         _environment({CONFIG_FILE_VARIABLE: file, SHARED_DIRECTORY_VARIABLE: shared}),
     ):
-        _Supervisor(_config(factory, server), [listener], Path(shared)).run()
+        refusal = Path(shared) / _REFUSAL_FILE
+        supervisor = _Supervisor(_config(factory, server), [listener], Path(shared))
+        with _silent_when(refusal.exists):
+            supervisor.run()
+        if refusal.exists():
+            raise CannotStart(refusal.read_text())
+        if supervisor.has_failed():
+            sys.exit(STARTUP_FAILURE)  # the worker has told why
 
 
 class _Supervisor(Multiprocess):
@@ -182,6 +216,10 @@ class _Supervisor(Multiprocess):
     def __init__(self, config: uvicorn.Config, sockets: list[socket.socket], shared: Path) -> None:
         super().__init__(config, sockets)
         self._shared = shared
+
+    def has_failed(self) -> bool:
+        """Whether it ended because a worker could not start."""
+        return any(process.exitcode == STARTUP_FAILURE for process in self.processes)
 
     def keep_subprocess_alive(self) -> None:
         before = {process.pid for process in self.processes}

@@ -30,6 +30,19 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     "unknown default": ({"routing": {"default_provider": "nobody"}, **SIMULATOR}, "routing.default_provider"),
     "unknown tier": ({"charging": {"default_tier": "nobody"}, **SIMULATOR}, "charging.default_tier"),
     "float price": ({"prices": {"openai/x": {"input": 1.5, "output": "2"}}}, "prices"),
+    "folder of prompts that is not there": ({"prompts": {"directory": "nowhere"}, **SIMULATOR}, "prompts.directory"),
+    "public method that is none": ({"auth": {"public_methods": ["helth"]}, **SIMULATOR}, "auth.public_methods"),
+    "price without a provider": ({"prices": {"x": {"input": "1", "output": "2"}}, **SIMULATOR}, "prices"),
+    "database that lives nowhere": ({"storage": {"url": "sqlite:///:memory:"}, **SIMULATOR}, "storage.url"),
+    "database at no port": ({"storage": {"url": f"postgresql://u:{SECRET}@h:x/d"}, **SIMULATOR}, "storage.url"),
+    "database that is down": (
+        {"storage": {"url": f"postgresql://u:{SECRET}@127.0.0.1:9/d"}, **SIMULATOR},
+        "storage.url",
+    ),
+    "database that is down, several workers": (
+        {"storage": {"url": f"postgresql://u:{SECRET}@127.0.0.1:9/d"}, "server": {"workers": 2}, **SIMULATOR},
+        "storage.url",
+    ),
     "same alias twice": ({"tiers": {"a": {"aliases": ["z"]}, "b": {"aliases": ["z"]}}, **SIMULATOR}, "tiers.b.aliases"),
     "provider header with a line end": (
         {"providers": {"openai": {"headers": {"x-team": f"{SECRET}\nx: y"}, "base_url": "http://127.0.0.1:9"}}},

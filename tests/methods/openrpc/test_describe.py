@@ -3,7 +3,7 @@
 import pytest
 
 from methods.method import Access
-from server.config import Settings
+from server.config import ConfigError, Settings
 from server.describe import catalog_of, openrpc_document
 
 
@@ -45,5 +45,5 @@ def test_it_shows_what_the_configuration_opens_and_closes() -> None:
 def test_the_documented_list_of_public_methods_is_accepted_and_a_misspelling_is_not() -> None:
     names = ["health", "ping", "rpc.discover", "listTiers", "getTierDetails", "getProviderPricing"]
     assert catalog_of(settings(public_methods=names)).access["health"] is Access.PUBLIC
-    with pytest.raises(ValueError, match="helth"):
+    with pytest.raises(ConfigError, match=r"auth\.public_methods: names no method: helth"):
         catalog_of(settings(public_methods=["helth"]))

@@ -161,6 +161,14 @@ def test_a_bad_file_keeps_the_last_good_prompt_and_is_told_once_without_its_text
     assert shelf.registry.fill("p", {}).text == "better"
 
 
+def test_a_file_that_was_never_good_is_said_to_be_unused(shelf: Shelf) -> None:
+    shelf.write("p.md", b"+++\nmodel = 3\n+++\ntext")
+    shelf.later()
+    with pytest.raises(NotFound):
+        shelf.registry.fill("p", {})
+    assert shelf.problems[0].endswith("; it is not used")
+
+
 def test_a_directory_that_vanishes_keeps_what_was_read(shelf: Shelf) -> None:
     shelf.write("p.md", "good")
     shelf.later()

@@ -2,6 +2,7 @@
 
 import re
 import tomllib
+from dataclasses import fields as fields_of
 from decimal import Decimal
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from pydantic import BaseModel
 
 from server.config import ConfigError, Settings
 from server.config_sections import ProviderSettings
+from server.from_settings import provider_config_of
 
 ROOT = Path(__file__).resolve().parents[3]
 KEYS = {"OPENAI_API_KEY": "sk-canary-openai", "ANTHROPIC_API_KEY": "sk-ant-canary", "GOOGLE_API_KEY": "AIza-canary"}
@@ -167,7 +169,42 @@ def test_settings_do_not_change_and_keep_their_secrets(example: Path) -> None:
 
 
 def test_prompts_lie_beside_the_file(tmp_path: Path) -> None:
+    (tmp_path / "texts").mkdir()
     assert load(tmp_path, '[prompts]\ndirectory = "texts"').prompts.directory == tmp_path / "texts"
+
+
+def test_names_of_headers_are_kept_in_lower_case_so_that_none_is_sent_twice(tmp_path: Path) -> None:
+    headers = load(tmp_path, '[providers.openai]\nheaders = { "X-Team" = "a" }').providers["openai"].headers
+    assert list(headers) == ["x-team"]
+
+
+def test_every_setting_of_a_provider_reaches_it(tmp_path: Path) -> None:
+    """A key that is accepted and does nothing is worse than one that is refused."""
+    text = """
+[providers.mine]
+kind = "openai"
+api_key = "k-mine"
+base_url = "https://mine.example/v1"
+models = ["m"]
+timeout_seconds = 11
+connect_timeout_seconds = 2
+first_byte_timeout_seconds = 3
+retries = 4
+retries_first_byte = true
+max_concurrency = 5
+headers = { x-team = "a" }
+breaker_failures = 6
+breaker_seconds = 7
+"""
+    settings = load(tmp_path, text)
+    said, config = settings.providers["mine"], provider_config_of("mine", settings)
+    fields = {field.name for field in fields_of(config)} - {"name"}
+    assert fields == set(ProviderSettings.model_fields)
+    plain = {name: getattr(config, name) for name in fields - {"api_key", "headers"}}
+    assert plain == {name: getattr(said, name) for name in plain}
+    assert config.api_key is not None
+    assert (config.api_key.reveal(), config.headers["x-team"].reveal()) == ("k-mine", "a")
+    assert all(value != ProviderSettings.model_fields[name].default for name, value in plain.items())
 
 
 def test_a_tier_says_only_what_was_said_in_the_words_of_a_tier(tmp_path: Path) -> None:
