@@ -1,51 +1,127 @@
-"""Whether a call may start now. A process runs a bounded number of metered calls and refuses the rest."""
+"""Whether a metered call may start now: a place in this process, and the limits of everybody it counts for. Free calls need none.
 
-from contextlib import AbstractContextManager, nullcontext
+Everything is taken in one check or nothing is. What the call may use at most is counted until it ends; then what it did use takes
+its place. A call that is refused further on (by the plan, the money, the quota) takes nothing of any limit.
+"""
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from types import TracebackType
+from typing import Literal, Self
 
 from monetization.callers import Caller
+from monetization.calls import Call
 from monetization.errors import Overloaded
-from monetization.terms import Terms
+from monetization.limits.bounds import Limits
+from monetization.limits.refusing import fault_of
+from monetization.settling import used
+from monetization.tab import Tab
+from monetization.terms import Most
+from storage.ephemeral.limiter import Limiter, Pass, Refused
+from storage.errors import Fault
 
 
 class Admission:
-    """Counts the metered calls that run in this process. Free methods always pass, so that status can be asked under load."""
+    """Admits metered calls. Used from one event loop."""
 
-    def __init__(self, *, calls_max: int) -> None:
+    def __init__(
+        self,
+        *,
+        calls_max: int,
+        limits: Limits,
+        limiter: Limiter,
+        when_store_is_down: Literal["open", "closed"],
+        on_skipped: Callable[[], None],
+        clock_us: Callable[[], int],
+    ) -> None:
+        """`on_skipped` is told of every call whose limits were not applied because their store was down."""
         self.calls_max = calls_max
+        self.limits = limits
+        self.limiter = limiter
         self.running = 0
+        self._when_store_is_down = when_store_is_down
+        self._on_skipped = on_skipped
+        self._clock_us = clock_us
 
-    def admit(self, caller: Caller, terms: Terms) -> AbstractContextManager[object]:
-        """Hold a place while the block runs. Entering raises: Overloaded when there is none."""
-        del caller  # the process bound does not ask who; limits per caller will
-        return _Place(self) if terms.is_metered else _FREE
+    def admit(self, call: Call, caller: Caller, most: Most) -> "AbstractAsyncContextManager[Place]":
+        """Hold a place while the block runs. Entering raises: Overloaded, RateLimited."""
+        return Place(self, call, caller, most)
 
-    def enter(self) -> None:
-        """Take a place. Raises: Overloaded."""
-        if self.running >= self.calls_max:
+    async def take(self, call: Call, caller: Caller, most: Most) -> Pass | None:
+        """Take all that the call needs, or nothing. None: it is not limited. Raises: Overloaded, RateLimited."""
+        bounds = self.limits.bounds(caller)
+        if not bounds:
+            return None
+        taken = await self.limiter.take(bounds, self.limits.tokens(caller, most))
+        if taken is None:
+            self._skip()
+            return None
+        if isinstance(taken, Refused):
+            call.standings.append(lambda: taken.standings)
+            raise fault_of(taken, self._clock_us())
+        call.standings.append(taken.standings)
+        return taken
+
+    def _skip(self) -> None:
+        """The store cannot tell: limits fail open and loudly, unless the operator wants them closed."""
+        if self._when_store_is_down == "closed":
             raise Overloaded(
-                f"this server runs {self.calls_max} calls already; repeat in a second", retry_after_seconds=1
+                "the limits cannot be checked now, and this server admits nothing unchecked; repeat in a second",
+                reason="limits_unavailable",
+                retry_after_seconds=1,
             )
-        self.running += 1
-
-    def leave(self) -> None:
-        """Give a place back."""
-        self.running -= 1
+        self._on_skipped()
 
 
-class _Place:
+class Place:
     """One call's place, a class because a generator costs every call twice as much."""
 
-    __slots__ = ("_admission",)
+    __slots__ = ("_admission", "_call", "_caller", "_most", "_pass", "tab")
 
-    def __init__(self, admission: Admission) -> None:
+    def __init__(self, admission: Admission, call: Call, caller: Caller, most: Most) -> None:
         self._admission = admission
+        self._call = call
+        self._caller = caller
+        self._most = most
+        self._pass: Pass | None = None
+        self.tab: Tab | None = None
+        """Set once a tab is open: it knows what the call has used."""
 
-    def __enter__(self) -> None:
-        self._admission.enter()
+    async def __aenter__(self) -> Self:
+        admission = self._admission
+        if admission.running >= admission.calls_max:
+            raise Overloaded(
+                f"this server runs {admission.calls_max} calls already; repeat in a second", retry_after_seconds=1
+            )
+        admission.running += 1
+        try:
+            self._pass = await admission.take(self._call, self._caller, self._most)
+        except BaseException:
+            admission.running -= 1
+            raise
+        return self
 
-    def __exit__(self, *ended: object) -> None:
-        self._admission.leave()
+    async def __aexit__(
+        self, kind: type[BaseException] | None, ended: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._admission.running -= 1
+        taken, tab = self._pass, self.tab
+        if taken is None:
+            return
+        if tab is not None and tab.meter.target is not None:  # else no provider was asked: refused, or answered before
+            taken.settle(self._tokens(tab))
+        elif isinstance(ended, Fault):
+            taken.undo()
+        else:
+            taken.settle(0)
 
-
-_FREE = nullcontext()
-"""Free methods need no place."""
+    def _tokens(self, tab: Tab) -> int:
+        """What the call has really used: what was charged, or what was seen where the books could not be written."""
+        if tab.receipt is not None:
+            usage = tab.receipt.usage
+        else:
+            found = used(tab.meter, self._most)
+            if found is None:
+                return 0
+            usage = found.usage
+        return usage.tokens_input + usage.tokens_output

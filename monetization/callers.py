@@ -42,6 +42,11 @@ class Caller:
     """Limits named by the credential: monthly_token_quota, rpm, tpm. They lower what the tier says, unless authoritative."""
     is_authoritative: bool = False
     """True where the issuer may also raise what the tier says."""
+    key_id: str | None = None
+    """The key of ours that was shown. None: another credential."""
+    own_limits: dict[str, dict[str, int]] = field(default_factory=dict)
+    """Speeds kept on our side, by whom they are for: "user" (in the place of the tier's), "organization" and "key" (on top, over
+    all of its calls); each names some of rpm, tpm and concurrent."""
     address: str | None = None
     """The network address of the peer, for limits on anonymous callers."""
     own_key: Secret | None = None

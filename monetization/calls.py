@@ -1,8 +1,10 @@
 """One request as every floor sees it: a door made it from its own wire format, and nothing in it has been believed yet."""
 
+from collections.abc import Callable
 from dataclasses import field
 from typing import Literal
 
+from storage.ephemeral.limiter import Standing
 from storage.records.fact import fact
 
 DoorName = Literal["rpc", "websocket", "openai", "anthropic", "gemini", "mcp", "rest", "cli"]
@@ -38,3 +40,5 @@ class Call:
     is_notification: bool = False
     started: float = 0.0
     """Monotonic seconds when the request arrived."""
+    standings: list[Callable[[], tuple[Standing, ...]]] = field(default_factory=list, compare=False, repr=False)
+    """Filled in by admission: tells where the caller stands with each limit, for doors that can show it. Empty: not limited."""

@@ -5,7 +5,7 @@ import random
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING
@@ -28,6 +28,7 @@ from monetization.registers import Registers
 from monetization.replays import Replays
 from monetization.statements import Statements
 from monetization.terms import Target
+from monetization.tiers import Tiers
 from server.auth.callers import Callers
 from server.config import Settings
 from server.describe import catalog_of, openrpc_document
@@ -37,6 +38,7 @@ from server.gateway import Gateway
 from server.health import Check
 from server.jobs import Job, running
 from server.journal import Journal
+from server.limiting import open_admission
 from server.logs import Logs
 from server.metrics import Metrics
 from server.running import RunningCalls
@@ -94,6 +96,11 @@ def now_us() -> int:
     return time.time_ns() // 1_000
 
 
+def monotonic_us() -> int:
+    """Microseconds that never run backwards."""
+    return time.monotonic_ns() // 1_000
+
+
 @asynccontextmanager
 async def compose(settings: Settings, instruments: Instruments) -> AsyncIterator[Parts]:
     """Build everything, in the order of the floors; leaving closes it in reverse. Raises: ConfigError, StoreRefused."""
@@ -117,6 +124,7 @@ async def compose(settings: Settings, instruments: Instruments) -> AsyncIterator
             monotonic=time.monotonic,
         )
         stack.push_async_callback(callers.aclose)
+        admission = await stack.enter_async_context(_admission(settings, lambda: tiers, instruments))
         calls = RunningCalls()
         quotes = Quotes(lambda: tiers, registers.book, rules, registers.burn_rule, now_us, settings.urls.upgrade)
         document = openrpc_document(settings)
@@ -142,7 +150,7 @@ async def compose(settings: Settings, instruments: Instruments) -> AsyncIterator
             callers=callers,
             catalog=catalog,
             running=calls,
-            admission=Admission(calls_max=settings.server.calls_max),
+            admission=admission,
             entitlements=Entitlements(lambda: tiers, settings.auth.anonymous, settings.urls.upgrade),
             quotes=quotes,
             tabs=_tabs(store, settings),
@@ -151,6 +159,20 @@ async def compose(settings: Settings, instruments: Instruments) -> AsyncIterator
         )
         await stack.enter_async_context(running(_jobs(store, registers), on_failure=_job_failed(logs)))
         yield Parts(gateway, lambda: document, {"storage": store.ping})
+
+
+def _admission(
+    settings: Settings, tiers: Callable[[], Tiers], instruments: Instruments
+) -> AbstractAsyncContextManager[Admission]:
+    return open_admission(
+        settings,
+        tiers,
+        logs=instruments.logs,
+        metrics=instruments.metrics,
+        clock_us=now_us,
+        monotonic_us=monotonic_us,
+        new_id=_new_id,
+    )
 
 
 def _router(settings: Settings, session: "ClientSession", metrics: Metrics, models: PricedModels) -> Router:

@@ -14,11 +14,11 @@ from pydantic_settings import EnvSettingsSource, TomlConfigSettingsSource
 
 from server.config_checks import first_contradiction
 from server.config_errors import ConfigError
+from server.config_limits import LimitsSettings
 from server.config_names import documented_names
 from server.config_sections import (
     AuthSettings,
     ChargingSettings,
-    LimitsSettings,
     LoggingSettings,
     PaymentsSettings,
     PriceSettings,

@@ -317,22 +317,6 @@ class TierSettings(Section):
         return fields
 
 
-class LimitSettings(Section):
-    """Speed of callers without a tier."""
-
-    rpm: Positive
-    tpm: Positive
-    concurrent: Positive
-
-
-class LimitsSettings(Section):
-    """`[limits]`."""
-
-    byok: LimitSettings = LimitSettings(rpm=120, tpm=200_000, concurrent=10)
-    anonymous: LimitSettings = LimitSettings(rpm=5, tpm=500, concurrent=1)
-    when_store_is_down: Literal["open", "closed"] = "open"
-
-
 class UrlsSettings(Section):
     """`[urls]`: where refused callers are sent."""
 

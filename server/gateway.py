@@ -45,18 +45,19 @@ class Gateway:
         params = method.parse(call.params)  # InvalidParams
         caller = entry.caller = caller.bringing(params.own_key)  # an own provider key makes the caller byok
 
-        with self.running.track(caller, call), self.admission.admit(caller, method.terms):  # Overloaded, RateLimited
-            if method.most is None:  # a free method touches no money
+        with self.running.track(caller, call):
+            if method.most is None:  # a free method touches no money and no limit
                 return await method.handler(Context(caller, call, self.services, Meter(), sink), params)
 
-            most = method.most(self.services, params)  # UnknownModel, UnknownProvider
-            most = self.entitlements.check(caller, method.terms, most)  # Unauthenticated, NotEntitled
-            quote = self.quotes.quote(caller, most)  # PriceUnknown, PaymentRequired
+            most = method.most(self.services, params)  # what the parameters can cause: UnknownModel, UnknownProvider
+            async with self.admission.admit(call, caller, most) as place:  # Overloaded, RateLimited
+                most = self.entitlements.check(caller, method.terms, most)  # Unauthenticated, NotEntitled
+                quote = self.quotes.quote(caller, most)  # PriceUnknown, PaymentRequired
 
-            async with self.tabs.open(call, quote) as tab:  # QuotaExceeded, PaymentRequired, IdempotencyConflict
-                entry.meter = tab.meter
-                if tab.answer is None:  # else the key was used before, and this is its first answer
-                    context = Context(caller, call, self.services, tab.meter, tab.watch(sink), most)
-                    tab.answer = await method.handler(context, params)
-            # Leaving the block has closed the tab, exactly once, whatever happened inside.
-            return method.shown(tab.answer, tab.receipt)
+                async with self.tabs.open(call, quote) as tab:  # QuotaExceeded, PaymentRequired, IdempotencyConflict
+                    place.tab, entry.meter = tab, tab.meter
+                    if tab.answer is None:  # else the key was used before, and this is its first answer
+                        context = Context(caller, call, self.services, tab.meter, tab.watch(sink), most)
+                        tab.answer = await method.handler(context, params)
+                # Leaving the block has closed the tab, exactly once, whatever happened inside.
+                return method.shown(tab.answer, tab.receipt)
