@@ -102,6 +102,8 @@ class HeldTab:
         self._amount = held.amount
         self._claimed: dict[str, int] = {}
         """What was added to the parts of its windows since it was made."""
+        self._usage_id: str | None = None
+        """One for all that is written of the call, so that it leaves one row whatever happens."""
         self._noted = means.monotonic()
         self._bytes_next = MARGIN * quote.most.tokens_output
         self._beat: asyncio.TimerHandle | None = None
@@ -150,7 +152,7 @@ class HeldTab:
         self._noted = self._means.monotonic()
         so_far = used(self.meter, self._quote.most)
         usage = so_far.usage if so_far else Usage()
-        charge, _ = self._quote.charged(self.meter.target, usage)
+        charge, price = self._quote.charged(self.meter.target, usage)
         cost, quota = self._source.actual(self._quote.tier, charge), quota_of(charge)
         most, _ = self._quote.charged(self.meter.target, self._ahead(usage))
         more = max(0, self._source.actual(self._quote.tier, most) - self._amount)
@@ -158,9 +160,13 @@ class HeldTab:
         extend = Extend(
             tenant=TENANT, hold_id=self._held.id, amount=more, expires_us=self._means.expiry_us(), claims=claims
         )
-        note = Checkpoint(tenant=TENANT, hold_id=self._held.id, used=cost, quota=quota)
+        commands: list[Command] = [extend]
+        if so_far is not None:
+            lost = Used(usage, is_estimated=True, is_partial=True)  # what is known of the call if its process dies now
+            row = self._row("expired", lost, charge, price, cost)
+            commands.append(Checkpoint(tenant=TENANT, hold_id=self._held.id, used=cost, quota=quota, usage=row))
         try:
-            outcome = await self._means.ledger.submit_together([extend, note] if so_far else [extend])
+            outcome = await self._means.ledger.submit_together(commands)
         except StorageUnavailable:
             if more or claims:
                 raise
@@ -321,8 +327,10 @@ class HeldTab:
     def _row(self, ending: Ending, found: Used, charge: Charge | None, price: Price | None, amount: int) -> UsageRow:
         call, caller, meter = self._call, self._quote.caller, self.meter
         target = meter.target
+        if self._usage_id is None:
+            self._usage_id = self._means.new_id()
         return UsageRow(
-            id=self._means.new_id(),
+            id=self._usage_id,
             request_id=call.request_id,
             occurred_us=self._means.clock_us(),
             user_id=caller.user_id,

@@ -118,6 +118,13 @@ class Store(Reader, Protocol):
         """Expire every hold and lot whose time has come; returns how many holds and accounts it went through."""
         ...
 
+    async def prune(self, *, usage_before_us: int) -> int:
+        """Delete usage rows that ended before an instant, keys that may be forgotten and events long delivered.
+
+        It deletes a few rows in each commit and returns how many went. Balances, transfers and the chain stay as they are.
+        """
+        ...
+
 
 @asynccontextmanager
 async def open_store(url: str, *, clock_us: Callable[[], int]) -> AsyncIterator[Store]:

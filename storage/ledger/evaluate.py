@@ -13,6 +13,7 @@ from storage.ledger.answers import done
 from storage.ledger.lots import expire_lots
 from storage.ledger.state import State
 from storage.records import commands as c
+from storage.records.money import NEVER_US
 
 # Any: each handler takes its own command; the table pairs them, and a test sends every kind.
 
@@ -64,7 +65,8 @@ def _apply(state: State, command: c.Command) -> c.Outcome:
     outcome = handle(state, command)
     if isinstance(outcome, c.Done):
         state.put(state.idempotency, key, (given.request_hash, outcome))
-        state.changes.idempotency.append((key, given.request_hash, outcome))
+        expires_us = None if given.expires_us == NEVER_US else given.expires_us
+        state.changes.idempotency.append((key, given.request_hash, outcome, expires_us))
     return outcome
 
 
@@ -75,6 +77,8 @@ def tenant_of(command: c.Command) -> str:
             return command.source.tenant
         case c.RecordUsage() | c.Keep():
             return command.row.tenant
+        case c.Forget():
+            return ""  # of every tenant
         case c.Grant() | c.Hold() | c.Charge() | c.Adjust() | c.Configure() | c.ExpireLots():
             return command.account.tenant
         case _:
@@ -96,6 +100,13 @@ def _keep(state: State, command: c.Keep) -> c.Done:
     return c.Done(0)
 
 
+def _forget(state: State, command: c.Forget) -> c.Done:
+    state.changes.forgotten.append(command)
+    for key in command.keys:
+        state.put(state.idempotency, key, None)
+    return c.Done(0, len(command.usage) + len(command.keys) + len(command.events))
+
+
 _HANDLERS: dict[type, Callable[[State, Any], c.Outcome]] = {
     c.Grant: grants.grant,
     c.Hold: holds.hold,
@@ -113,4 +124,5 @@ _HANDLERS: dict[type, Callable[[State, Any], c.Outcome]] = {
     c.Configure: grants.configure,
     c.RecordUsage: _record_usage,
     c.Keep: _keep,
+    c.Forget: _forget,
 }

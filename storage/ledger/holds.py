@@ -137,6 +137,7 @@ def checkpoint(state: State, command: c.Checkpoint) -> c.Outcome:
         return refusal
     state.touch_hold(found)
     found.used = max(found.used, command.used)
+    found.usage = command.usage or found.usage
     for part in found.windows:
         state.touch_hold_window(part)
         part.checkpoint = max(part.checkpoint, command.quota.get(part.window.key.resource, 0))
@@ -159,6 +160,8 @@ def settle(state: State, command: c.Settle) -> c.Outcome:
     if isinstance(outcome, c.Done):
         before = resolution.charged if resolution is not None and outcome.is_late else 0
         keep_beside(state, command.tenant, command, paid=before + outcome.amount)
+        if outcome.is_late and command.usage is not None:
+            state.changes.usage_replaced.append(command.usage.id)
     return outcome
 
 
@@ -285,11 +288,14 @@ def expire(state: State, command: c.Expire) -> c.Outcome:
 def _expire(state: State, found: Hold) -> int:
     """Charge the checkpoint, never zero, never the maximum. The transfer's id follows from the hold's: two sweepers collide."""
     used = found.used if found.on_expire == "post_used" else 0
-    charged = _resolve(state, found, EXPIRE, "expire", used, transfer_id=found.id + 1)
+    charged = _resolve(state, found, EXPIRE, "expire", used, transfer_id=found.id + 1, ref=found.ref)
     if used > charged:
         _write_off(state, found.account, found.credit_account_id, used - charged, found.id, found.ref)
     windows.settle_all(state, found, None if found.on_expire == "post_used" else _Nothing())
     expire_lots(state, found.account)
+    if found.usage is not None and found.on_expire == "post_used":
+        paid = None if found.usage.charge_amount is None else charged
+        state.changes.usage.append(replace(found.usage, charge_amount=paid, occurred_us=state.now_us))
     return charged
 
 

@@ -88,8 +88,8 @@ def _of_move(needs: Needs, state: State, command: c.Move) -> None:
     _account(needs, state, command.target)
 
 
-def _of_nothing(needs: Needs, state: State, command: c.RecordUsage | c.Keep) -> None:
-    """A usage row reads nothing."""
+def _of_nothing(needs: Needs, state: State, command: c.RecordUsage | c.Keep | c.Forget) -> None:
+    """Rows that only come or go read nothing."""
 
 
 _NEEDS: dict[type, Callable[[Needs, State, Any], None]] = {
@@ -109,4 +109,5 @@ _NEEDS: dict[type, Callable[[Needs, State, Any], None]] = {
     c.Configure: _of_account,
     c.RecordUsage: _of_nothing,
     c.Keep: _of_nothing,
+    c.Forget: _of_nothing,
 }

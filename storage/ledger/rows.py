@@ -4,6 +4,7 @@ from typing import Final
 
 from storage.records.ledger import AccountKey, WindowKey
 from storage.records.money import NEVER_US
+from storage.records.usage import UsageRow
 
 CLEAN: Final = 0
 CHANGED: Final = 1
@@ -153,8 +154,8 @@ class Hold:
     """An open hold."""
 
     __slots__ = (
-        "account", "amount", "created_us", "credit_account_id", "expires_us", "id", "on_expire", "ref", "status", "used",
-        "windows",
+        "account", "amount", "created_us", "credit_account_id", "expires_us", "id", "on_expire", "ref", "status", "usage",
+        "used", "windows",
     )  # fmt: skip
 
     def __init__(
@@ -168,6 +169,7 @@ class Hold:
         created_us: int,
         expires_us: int,
         ref: str | None = None,
+        usage: UsageRow | None = None,
     ) -> None:
         self.id = id
         self.account = account
@@ -178,16 +180,18 @@ class Hold:
         self.created_us = created_us
         self.expires_us = expires_us
         self.ref = ref
+        self.usage = usage
+        """The row that its expiry writes; None until something was noted."""
         self.windows: list[HoldWindow] = []
         self.status = CLEAN
 
     def save(self) -> tuple[object, ...]:
         """What `restore` needs."""
-        return (self.amount, self.used, self.expires_us, list(self.windows))
+        return (self.amount, self.used, self.expires_us, list(self.windows), self.usage)
 
     def restore(self, saved: tuple[object, ...]) -> None:
         """Undo every change since `save`."""
-        self.amount, self.used, self.expires_us, self.windows = saved  # type: ignore[assignment]  # as `save` made it
+        self.amount, self.used, self.expires_us, self.windows, self.usage = saved  # type: ignore[assignment]  # as `save` made it
 
 
 class Window:

@@ -18,7 +18,7 @@ from storage.ledger.rows import (
     Resolution,
     Window,
 )
-from storage.records.commands import Done, Event
+from storage.records.commands import Done, Event, Forget
 from storage.records.kept import KeptRow
 from storage.records.ledger import AccountKey, WindowKey
 from storage.records.usage import UsageRow
@@ -59,8 +59,12 @@ class Changes:
     hold_windows: list[HoldWindow] = field(default_factory=list)
     debts: list[tuple[Account, int]] = field(default_factory=list)
     """Account and transfer whose uncovered part changed."""
-    idempotency: list[tuple[IdempotencyKey, str, Done]] = field(default_factory=list)
+    idempotency: list[tuple[IdempotencyKey, str, Done, int | None]] = field(default_factory=list)
+    """Key, hash, answer, and from when on it may be forgotten (None: never)."""
     usage: list[UsageRow] = field(default_factory=list)
+    usage_replaced: list[str] = field(default_factory=list)
+    """Ids among `usage` that stand in the place of a row written before: an expiry's, once the call's own end is known."""
+    forgotten: list[Forget] = field(default_factory=list)
     kept: list[KeptRow] = field(default_factory=list)
     events: list[tuple[str, Event]] = field(default_factory=list)
 

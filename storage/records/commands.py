@@ -31,6 +31,8 @@ class Idempotency:
     scope: str
     key: str
     request_hash: str
+    expires_us: int = NEVER_US
+    """From when on it may be forgotten. Never, for payments and grants."""
 
 
 @fact
@@ -113,6 +115,8 @@ class Checkpoint:
     used: int
     quota: Mapping[str, int] = field(default_factory=dict)
     """Used so far by resource."""
+    usage: UsageRow | None = None
+    """The row that the expiry writes, so that what it charges is told of. None: the last note's stays."""
     idempotency: Idempotency | None = None
 
 
@@ -253,6 +257,21 @@ class Keep:
     idempotency: Idempotency | None = None
 
 
+@fact(kw_only=True)
+class Forget:
+    """Delete what has outlived its time and nobody may ask for again. No balance and no transfer is touched."""
+
+    usage: tuple[int, ...] = ()
+    """Usage rows, by the store's own numbers."""
+    usage_before_us: int = 0
+    """Of this time all usage rows may be gone from now on."""
+    keys: tuple[tuple[str, str, str], ...] = ()
+    """Idempotency keys: tenant, scope, key."""
+    events: tuple[int, ...] = ()
+    """Outgoing events, by the store's own numbers."""
+    idempotency: Idempotency | None = None
+
+
 Command: TypeAlias = (
     Grant
     | Hold
@@ -270,6 +289,7 @@ Command: TypeAlias = (
     | Configure
     | RecordUsage
     | Keep
+    | Forget
 )
 
 

@@ -1,10 +1,12 @@
 """How the ledger's rows cross between working rows, records and columns: the same columns for every database."""
 
+import json
 from typing import Any
 
 import orjson
 
 from storage.ledger.rows import Account, Hold, HoldWindow, Lot, Window
+from storage.ledger.state import Changes
 from storage.records.commands import Done
 from storage.records.kept import KeptRow
 from storage.records.ledger import (
@@ -18,6 +20,8 @@ from storage.records.ledger import (
     WindowKey,
     WindowView,
 )
+from storage.records.usage import UsageRow
+from storage.sql.usage_rows import from_columns, to_columns
 
 # Any: columns come from a driver; the table gives their types.
 
@@ -26,7 +30,7 @@ TRANSFER = (
     "id, tenant, group_id, debit_account, credit_account, amount, kind, code, pending_id, related_id, ref, note, "
     "occurred_us, booked_us, batch_id"
 )
-HOLD = "transfer_id, account_id, credit_account, amount, used, on_expire, created_us, expires_us, ref"
+HOLD = "transfer_id, account_id, credit_account, amount, used, on_expire, created_us, expires_us, ref, note"
 WINDOW = "id, tenant, subject, resource, period, start_us, used, held"
 HOLD_WINDOW = "transfer_id, window_id, amount, checkpoint, settled"
 LOT = (
@@ -34,7 +38,9 @@ LOT = (
     "paid_nano, paid_currency, recognised_nano, refunded_nano, breakage_nano, moved_nano"
 )
 LOT_USE = "transfer_id, lot_id, amount, value_nano"
-IDEM = "tenant, scope, key, request_hash, transfer_id, result, created_us"
+IDEM = "tenant, scope, key, request_hash, transfer_id, result, created_us, expires_us"
+MOVED = "amount > 0 AND kind <> 1"
+"""Which transfers moved something; word for word the condition of their indexes."""
 OUTBOX = "tenant, topic, payload, attempts, next_us, state"
 KEPT = "tenant, kind, key, body, actor, reason, valid_from_us, expires_us, created_us"
 
@@ -71,18 +77,25 @@ def hold_columns(row: Hold) -> tuple[object, ...]:
     """The values of `HOLD`."""
     return (
         row.id, row.account.id, row.credit_account_id, row.amount, row.used, row.on_expire, row.created_us,
-        row.expires_us, row.ref,
+        row.expires_us, row.ref, note_of(row),
     )  # fmt: skip
+
+
+def note_of(row: Hold) -> str | None:
+    """The row that a hold's expiry writes, as JSON of its columns; None where nothing was noted."""
+    return None if row.usage is None else json.dumps(to_columns(row.usage))
 
 
 def hold_of(values: tuple[object, ...], account: Account) -> Hold:
     """A working row of `HOLD` in its account."""
-    return Hold(values[0], account, *values[2:])  # type: ignore[arg-type]  # typed by the table
+    *fields, note = values[2:]
+    usage = from_columns(tuple(json.loads(note))) if isinstance(note, str) else None
+    return Hold(values[0], account, *fields, usage)  # type: ignore[arg-type,call-arg]  # typed by the table
 
 
 def hold_view(values: tuple[object, ...], key: AccountKey) -> HoldView:
     """The record of a row of `HOLD`."""
-    hold_id, _, _, amount, used, on_expire, created_us, expires_us, ref = values
+    hold_id, _, _, amount, used, on_expire, created_us, expires_us, ref, _ = values
     return HoldView(hold_id, key, amount, used, on_expire, created_us, expires_us, ref)  # type: ignore[arg-type]  # typed by the table
 
 
@@ -133,6 +146,19 @@ def transfer_view(values: tuple[object, ...], account_id: int, other: AccountKey
     moved = 0 if kind in {PENDING, VOID} else -amount if debit == account_id else amount
     about = (pending_id, related_id, ref, note, occurred_us, booked_us)
     return TransferView(transfer_id, group_id, moved, kind, code, other, *about)
+
+
+def usage_to_store(changes: Changes) -> list[UsageRow]:
+    """The usage rows of a batch, each once. Of two with one id the later stands where it replaces; else the first is kept."""
+    if not changes.usage_replaced:
+        return changes.usage
+    return list({row.id: row for row in changes.usage}.values())
+
+
+def idem_columns(entry: tuple[tuple[str, str, str], str, Done, int | None], now_us: int) -> tuple[object, ...]:
+    """The values of `IDEM`."""
+    key, digest, outcome, expires_us = entry
+    return (*key, digest, outcome.id, done_text(outcome), now_us, expires_us)
 
 
 def done_text(outcome: Done) -> str:

@@ -5,6 +5,7 @@ Amounts are int64 in the scale of their asset; times are int64 microseconds sinc
 
 from sqlalchemy import BigInteger, CheckConstraint, Column, Index, Integer, MetaData, Table, Text, text
 
+from storage.sql.ledger_rows import MOVED
 from storage.sql.usage_rows import BUCKETS
 
 metadata = MetaData()
@@ -95,8 +96,11 @@ Index("transfer_resolves", transfer.c.pending_id, unique=True, sqlite_where=text
       postgresql_where=text("pending_id IS NOT NULL"))  # fmt: skip
 Index("transfer_related", transfer.c.related_id, sqlite_where=text("related_id IS NOT NULL"),
       postgresql_where=text("related_id IS NOT NULL"))  # fmt: skip
-Index("transfer_debit", transfer.c.debit_account, transfer.c.batch_id, transfer.c.id)
-Index("transfer_credit", transfer.c.credit_account, transfer.c.batch_id, transfer.c.id)
+# What moved something: holds, releases and calls that cost nothing are no movement, so they cost no place in these indexes.
+Index("transfer_debit", transfer.c.debit_account, transfer.c.batch_id, transfer.c.id,
+      sqlite_where=text(MOVED), postgresql_where=text(MOVED))  # fmt: skip
+Index("transfer_credit", transfer.c.credit_account, transfer.c.batch_id, transfer.c.id,
+      sqlite_where=text(MOVED), postgresql_where=text(MOVED))  # fmt: skip
 
 hold = Table(
     "hold",
@@ -110,6 +114,7 @@ hold = Table(
     Column("created_us", I8, nullable=False),
     Column("expires_us", I8, nullable=False),
     Column("ref", Text),
+    Column("note", Text),
     Index("hold_due", "expires_us", "transfer_id"),
     Index("hold_account", "account_id"),
     sqlite_strict=True,
@@ -210,9 +215,23 @@ idem = Table(
     Column("transfer_id", I8, nullable=False),
     Column("result", Text, nullable=False),
     Column("created_us", I8, nullable=False),
+    Column("expires_us", I8),
     sqlite_strict=True,
     sqlite_with_rowid=False,
 )
+"""Keys that were used, with their first answers. `expires_us` NULL: remembered for ever."""
+Index("idem_expiry", idem.c.expires_us, sqlite_where=text("expires_us IS NOT NULL"),
+      postgresql_where=text("expires_us IS NOT NULL"))  # fmt: skip
+
+pruned = Table(
+    "pruned",
+    metadata,
+    Column("resource", Text, primary_key=True),
+    Column("before_us", I8, nullable=False),
+    sqlite_strict=True,
+    sqlite_with_rowid=False,
+)
+"""Up to when rows of a table may have been deleted because of their age: what a proof must not miss."""
 
 batch = Table(
     "batch",

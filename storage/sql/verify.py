@@ -174,6 +174,23 @@ def _chain(select: Select) -> Rows:
         yield ("transfer without a batch", row[0], row[14])
 
 
+def _usage(select: Select) -> Rows:
+    """10. What the holds of a call were charged stands in the call's usage rows, to the unit, as long as those are kept."""
+    before = next((row[0] for row in select("SELECT before_us FROM pruned WHERE resource='usage'")), 0)
+    charged = "SELECT ref, amount, 0 AS told, {} AS booked, 0 AS rows_kept FROM transfer WHERE ref IS NOT NULL AND "
+    told = "SELECT request_id, 0, charge_amount, NULL, 1 FROM usage WHERE charge_amount > 0"
+    calls = select(
+        f"SELECT ref, {_sums('amount')}, {_sums('told')}, min(booked) FROM ("
+        f"{charged.format('booked_us')} (kind IN (2, 4) OR code='late_usage') UNION ALL "
+        f"{charged.format('NULL')} kind=0 AND code='usage' UNION ALL {told}) call "
+        "GROUP BY ref HAVING count(booked) + sum(rows_kept) > 0 ORDER BY ref"
+    )
+    for ref, whole, part, told_whole, told_part, booked in calls:
+        paid, shown = _total(whole, part), _total(told_whole, told_part)
+        if paid != shown and (booked is None or booked >= before):
+            yield (ref, paid, shown)
+
+
 _CHECKS: tuple[tuple[str, Callable[[Select], Rows]], ...] = (
     ("transfers have two accounts of one asset", _two_accounts),
     ("balances are the sum of their entries", _balances),
@@ -184,4 +201,5 @@ _CHECKS: tuple[tuple[str, Callable[[Select], Rows]], ...] = (
     ("what was paid for lots is accounted for", _values),
     ("quota windows equal their holds and charges", _windows),
     ("the hash chain is unbroken", _chain),
+    ("usage rows tell what calls were charged", _usage),
 )

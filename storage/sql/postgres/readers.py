@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from storage.ledger.lots import expirable
+from storage.records.commands import Forget
 from storage.records.kept import KeptRow
 from storage.records.ledger import (
     AccountKey,
@@ -23,6 +24,7 @@ from storage.sql.paging import LAST, numbers
 from storage.sql.postgres.connections import Connection
 from storage.sql.postgres.pool import Pool
 from storage.sql.postgres.verifying import verify_over
+from storage.sql.pruning import EVENTS_US, ROWS_MAX, forgetting
 from storage.sql.usage_rows import COLUMNS, from_columns
 
 # Any: rows are the driver's; the tables give their types.
@@ -46,8 +48,8 @@ _LOTS = f"SELECT {rows.LOT} FROM lot WHERE account_id={_ID} AND remaining>0 ORDE
 _ALL_LOTS = f"SELECT {rows.LOT} FROM lot WHERE account_id={_ID} ORDER BY priority, expires_us, id"
 _HOLDS = f"SELECT {rows.HOLD} FROM hold WHERE account_id={_ID} ORDER BY transfer_id"
 _SIDE = (
-    f"(SELECT {rows.TRANSFER}, {{other}} AS other FROM transfer WHERE {{side}}={_ID} AND (batch_id, id) < ($6, $7) "
-    "ORDER BY batch_id DESC, id DESC LIMIT $8)"
+    f"(SELECT {rows.TRANSFER}, {{other}} AS other FROM transfer WHERE {{side}}={_ID} AND {rows.MOVED} "
+    "AND (batch_id, id) < ($6, $7) ORDER BY batch_id DESC, id DESC LIMIT $8)"
 )
 _TRANSFERS = (
     f"SELECT t.*, {_of('a', rows.ACCOUNT)} FROM ("
@@ -67,14 +69,22 @@ _USAGE_OF_ALL = _USAGE.format("")
 _USAGE_OF_USER = _USAGE.format("AND user_id=$7")
 _SYSTEM = (
     "SELECT coalesce(sum(s*(amount/1000000000)),0), coalesce(sum(s*(amount%1000000000)),0) FROM "
-    f"(SELECT 1 AS s, amount FROM transfer WHERE credit_account={_ID} AND kind IN (0,2,4) "
-    f"UNION ALL SELECT -1, amount FROM transfer WHERE debit_account={_ID} AND kind IN (0,2,4)) t"
+    f"(SELECT 1 AS s, amount FROM transfer WHERE credit_account={_ID} AND {rows.MOVED} "
+    f"UNION ALL SELECT -1, amount FROM transfer WHERE debit_account={_ID} AND {rows.MOVED}) t"
 )
 _TOTALS = (
     "SELECT code, sum(s*(amount/1000000000)), sum(s*(amount%1000000000)) FROM "
-    f"(SELECT 1 AS s, code, amount FROM transfer WHERE credit_account={_ID} AND kind IN (0,2,4) "
-    f"UNION ALL SELECT -1, code, amount FROM transfer WHERE debit_account={_ID} AND kind IN (0,2,4)) t GROUP BY code"
+    f"(SELECT 1 AS s, code, amount FROM transfer WHERE credit_account={_ID} AND {rows.MOVED} "
+    f"UNION ALL SELECT -1, code, amount FROM transfer WHERE debit_account={_ID} AND {rows.MOVED}) t GROUP BY code"
 )
+_USAGE_OLDEST = (
+    "SELECT seq FROM (SELECT seq, occurred_us FROM usage WHERE seq>0 ORDER BY seq LIMIT $1) u WHERE occurred_us<$2"
+)
+_OUTBOX_OLDEST = (
+    "SELECT id FROM (SELECT id, state, next_us FROM outbox WHERE id>0 ORDER BY id LIMIT $1) o "
+    "WHERE state='delivered' AND next_us<$2"
+)
+_IDEM_OLDEST = "SELECT tenant, scope, key FROM idem WHERE expires_us<=$1 ORDER BY expires_us LIMIT $2"
 _KEPT_COUNT = "SELECT count(*) FROM kept WHERE tenant=$1 AND kind=ANY($2::text[])"
 _KEPT = f"SELECT id, {rows.KEPT} FROM kept WHERE tenant=$1 AND kind=$2 ORDER BY id"
 _KEPT_OF_KEY = f"SELECT id, {rows.KEPT} FROM kept WHERE tenant=$1 AND kind=$2 AND key=$3 ORDER BY id"
@@ -200,6 +210,19 @@ class PostgresReader:
     async def verify(self) -> list[Check]:
         """Prove the ledger's invariants on one snapshot while traffic goes on."""
         return await self._pool.snapshot(verify_over)
+
+    async def outlived(self, usage_before_us: int) -> Forget:
+        """Rows that have outlived their time: the first few of each kind."""
+        now = self._clock_us()
+        usage = await self._pool.fetch(_USAGE_OLDEST, ROWS_MAX, usage_before_us)
+        events = await self._pool.fetch(_OUTBOX_OLDEST, ROWS_MAX, now - EVENTS_US)
+        keys = await self._pool.fetch(_IDEM_OLDEST, now, ROWS_MAX)
+        return forgetting(
+            [seq for (seq,) in usage],
+            [(tenant, scope, key) for tenant, scope, key in keys],
+            [event for (event,) in events],
+            usage_before_us=usage_before_us,
+        )
 
     async def due(self, limit: int) -> tuple[list[tuple[str, int]], list[AccountKey]]:
         """Holds whose time has come (tenant, id) and accounts with lots past their expiry."""

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 from storage.ledger.evaluate import Group
-from storage.records.commands import Command, Done, Expire, ExpireLots, Outcome, RecordUsage, Refusal
+from storage.records.commands import Command, Done, Expire, ExpireLots, Forget, Outcome, RecordUsage, Refusal
 from storage.records.usage import UsageRow
 from storage.sql.postgres.connections import address_of, close, connect_first
 from storage.sql.postgres.engine import Engine
@@ -13,6 +13,7 @@ from storage.sql.postgres.lane import Lane
 from storage.sql.postgres.pool import Pool, open_pool
 from storage.sql.postgres.readers import PostgresReader
 from storage.sql.postgres.session import Session, check_schema
+from storage.sql.pruning import prune
 
 SWEEP_ROWS = 500
 
@@ -37,6 +38,14 @@ class PostgresStore(PostgresReader):
     async def record_usage(self, row: UsageRow) -> None:
         """Keep one usage row; it is durable when this returns."""
         await self._lane.submit(RecordUsage(row))
+
+    async def prune(self, *, usage_before_us: int) -> int:
+        """Delete what has outlived its time, a few rows in each commit. Returns how many rows went."""
+
+        async def outlived() -> Forget:
+            return await self.outlived(usage_before_us)
+
+        return await prune(outlived, self._lane.submit)
 
     async def sweep(self) -> int:
         """Expire every hold and lot whose time has come; several processes may sweep at once."""

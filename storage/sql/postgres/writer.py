@@ -5,6 +5,7 @@ from typing import Any
 
 from storage.ledger.chain import GENESIS, link
 from storage.ledger.state import Changes, State
+from storage.records.commands import Forget
 from storage.sql import ledger_rows as rows
 from storage.sql.postgres.connections import Connection
 from storage.sql.postgres.statements import arrays, insert, update
@@ -25,7 +26,7 @@ _BATCH = "INSERT INTO batch (id, prev_hash, hash, n, committed_us) VALUES ($1, $
 _ACCOUNT_SET = update("account", "id", "posted, held, overdraft, state, version")
 _TRANSFER = insert("transfer", rows.TRANSFER)
 _HOLD = insert("hold", rows.HOLD)
-_HOLD_SET = update("hold", "transfer_id", "amount, used, expires_us")
+_HOLD_SET = update("hold", "transfer_id", "amount, used, expires_us, note")
 _HOLD_GONE = "DELETE FROM hold WHERE transfer_id=ANY($1::bigint[])"
 _LOT = insert("lot", rows.LOT)
 _LOT_SET = update("lot", "id", "remaining, recognised_nano, refunded_nano, breakage_nano, moved_nano")
@@ -40,6 +41,24 @@ _DEBT_GONE = "DELETE FROM debt WHERE transfer_id=ANY($1::bigint[])"
 _IDEM = insert("idem", rows.IDEM)
 _OUTBOX = insert("outbox", rows.OUTBOX)
 _USAGE = insert("usage", COLUMNS, "ON CONFLICT (id) DO NOTHING")
+_USAGE_GONE = "DELETE FROM usage WHERE id=ANY($1::text[])"
+_USAGE_PRUNED = (
+    "DELETE FROM usage WHERE seq IN "
+    "(SELECT seq FROM usage WHERE seq=ANY($1::bigint[]) ORDER BY seq FOR UPDATE SKIP LOCKED)"
+)
+_IDEM_PRUNED = (
+    "DELETE FROM idem WHERE (tenant, scope, key) IN "
+    "(SELECT t.tenant, t.scope, t.key FROM unnest($1::text[], $2::text[], $3::text[]) AS v(tenant, scope, key) JOIN idem t "
+    "ON t.tenant=v.tenant AND t.scope=v.scope AND t.key=v.key FOR UPDATE OF t SKIP LOCKED)"
+)
+_OUTBOX_PRUNED = (
+    "DELETE FROM outbox WHERE id IN "
+    "(SELECT id FROM outbox WHERE id=ANY($1::bigint[]) ORDER BY id FOR UPDATE SKIP LOCKED)"
+)
+_PRUNED = (
+    "INSERT INTO pruned (resource, before_us) VALUES ($1, $2) "
+    "ON CONFLICT (resource) DO UPDATE SET before_us=greatest(pruned.before_us, excluded.before_us)"
+)
 _KEPT = insert("kept", rows.KEPT)
 
 Row = Sequence[Any]
@@ -78,10 +97,10 @@ class Writer:
         lots = sorted(changes.lots_new, key=lambda lot: (lot.tenant, lot.source, lot.source_ref))
         await self._many(_LOT, [rows.lot_columns(row) for row in lots])
         idempotency = sorted(changes.idempotency, key=lambda entry: entry[0])
-        await self._many(
-            _IDEM, [(*key, digest, outcome.id, rows.done_text(outcome), now) for key, digest, outcome in idempotency]
-        )
-        usage = sorted(changes.usage, key=lambda row: row.id)
+        await self._many(_IDEM, [rows.idem_columns(entry, now) for entry in idempotency])
+        if changes.usage_replaced:
+            await self._connection.execute(_USAGE_GONE, changes.usage_replaced)
+        usage = sorted(rows.usage_to_store(changes), key=lambda row: row.id)
         await self._many(_USAGE, [self._clean(to_columns(row)) for row in usage])
 
     async def _store_holds(self, changes: Changes) -> None:
@@ -90,8 +109,12 @@ class Writer:
         closed = set(changes.holds_closed)
         opened = [row for row in changes.holds_new if row.id not in closed]
         await self._many(_HOLD, [self._clean(rows.hold_columns(row)) for row in opened])
-        changed = [(row.id, row.amount, row.used, row.expires_us) for row in changes.holds if row.id not in closed]
-        await self._many(_HOLD_SET, changed)
+        changed = [
+            (row.id, row.amount, row.used, row.expires_us, rows.note_of(row))
+            for row in changes.holds
+            if row.id not in closed
+        ]
+        await self._many(_HOLD_SET, [self._clean(row) for row in changed])
         if closed:
             await self._connection.execute(_HOLD_GONE, changes.holds_closed)
 
@@ -122,6 +145,19 @@ class Writer:
             await self._connection.execute(_ANSWERS_GONE, now)
         events = [(tenant, event.topic, event.payload, 0, now, "waiting") for tenant, event in changes.events]
         await self._many(_OUTBOX, [self._clean(row) for row in events])
+        for forget in changes.forgotten:
+            await self._forget(forget)
+
+    async def _forget(self, forget: Forget) -> None:
+        execute = self._connection.execute
+        if forget.usage:
+            await execute(_USAGE_PRUNED, forget.usage)
+        if forget.usage_before_us:
+            await execute(_PRUNED, "usage", forget.usage_before_us)
+        if forget.keys:
+            await execute(_IDEM_PRUNED, *arrays(forget.keys))
+        if forget.events:
+            await execute(_OUTBOX_PRUNED, forget.events)
 
     async def _link(self, changes: Changes) -> tuple[int, str]:
         """Append the batch to the chain. From here to the commit this process waits for nobody."""
@@ -155,4 +191,4 @@ def cleaned(value: Any) -> Any:
 
 
 def _is_usage_only(changes: Changes) -> bool:
-    return sum(len(found) for found in changes.lists()) == len(changes.usage)
+    return sum(len(found) for found in changes.lists()) == len(changes.usage) + len(changes.forgotten)

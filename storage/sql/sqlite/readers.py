@@ -7,6 +7,7 @@ from typing import Any
 
 from storage.ledger.lots import expirable
 from storage.ledger.rows import Account
+from storage.records.commands import Forget
 from storage.records.kept import KeptRow
 from storage.records.ledger import (
     AccountKey,
@@ -21,6 +22,7 @@ from storage.records.ledger import (
 from storage.records.usage import UsageRow
 from storage.sql import ledger_rows as rows
 from storage.sql.paging import LAST, numbers
+from storage.sql.pruning import EVENTS_US, ROWS_MAX, forgetting
 from storage.sql.usage_rows import COLUMNS, from_columns
 from storage.sql.waiting import unavailable
 
@@ -32,8 +34,8 @@ _LOTS = f"SELECT {rows.LOT} FROM lot WHERE account_id=? AND remaining>=? ORDER B
 _HOLDS = f"SELECT {rows.HOLD} FROM hold WHERE account_id=? ORDER BY transfer_id"
 _OPEN = f"SELECT {rows.LOT} FROM lot WHERE account_id=? AND remaining>0 ORDER BY priority, expires_us, id"
 _SIDE = (
-    f"SELECT * FROM (SELECT {rows.TRANSFER} FROM transfer WHERE {{}}=:account AND (batch_id, id) < (:batch, :id) "
-    "ORDER BY batch_id DESC, id DESC LIMIT :limit)"
+    f"SELECT * FROM (SELECT {rows.TRANSFER} FROM transfer WHERE {{}}=:account AND {rows.MOVED} "
+    "AND (batch_id, id) < (:batch, :id) ORDER BY batch_id DESC, id DESC LIMIT :limit)"
 )
 _NEWEST = "ORDER BY batch_id DESC, id DESC LIMIT :limit"
 _TRANSFERS = f"{_SIDE.format('debit_account')} UNION ALL {_SIDE.format('credit_account')} {_NEWEST}"
@@ -52,14 +54,22 @@ _USAGE_OF_USER = _USAGE.format("usage_by_user WHERE tenant=:tenant AND user_id=:
 _USAGE_OF_ALL = _USAGE.format("usage_by_time WHERE tenant=:tenant")
 _SYSTEM = (
     "SELECT coalesce(sum(s*(amount/1000000000)),0), coalesce(sum(s*(amount%1000000000)),0) FROM "
-    "(SELECT 1 AS s, amount FROM transfer WHERE credit_account=:id AND kind IN (0,2,4) "
-    "UNION ALL SELECT -1, amount FROM transfer WHERE debit_account=:id AND kind IN (0,2,4))"
+    f"(SELECT 1 AS s, amount FROM transfer WHERE credit_account=:id AND {rows.MOVED} "
+    f"UNION ALL SELECT -1, amount FROM transfer WHERE debit_account=:id AND {rows.MOVED})"
 )
 _TOTALS = (
     "SELECT code, sum(s*(amount/1000000000)), sum(s*(amount%1000000000)) FROM "
-    "(SELECT 1 AS s, code, amount FROM transfer WHERE credit_account=:id AND kind IN (0,2,4) "
-    "UNION ALL SELECT -1, code, amount FROM transfer WHERE debit_account=:id AND kind IN (0,2,4)) GROUP BY code"
+    f"(SELECT 1 AS s, code, amount FROM transfer WHERE credit_account=:id AND {rows.MOVED} "
+    f"UNION ALL SELECT -1, code, amount FROM transfer WHERE debit_account=:id AND {rows.MOVED}) GROUP BY code"
 )
+_USAGE_OLDEST = (
+    "SELECT seq FROM (SELECT seq, occurred_us FROM usage WHERE seq>0 ORDER BY seq LIMIT ?) WHERE occurred_us<?"
+)
+_OUTBOX_OLDEST = (
+    "SELECT id FROM (SELECT id, state, next_us FROM outbox WHERE id>0 ORDER BY id LIMIT ?) "
+    "WHERE state='delivered' AND next_us<?"
+)
+_IDEM_OLDEST = "SELECT tenant, scope, key FROM idem WHERE expires_us<=? ORDER BY expires_us LIMIT ?"
 _KEPT = f"SELECT id, {rows.KEPT} FROM kept WHERE tenant=:tenant AND kind=:kind"
 
 
@@ -179,6 +189,19 @@ class Readers:
         places = ", ".join("?" * len(kinds))
         ((count,),) = self._all(f"SELECT count(*) FROM kept WHERE tenant=? AND kind IN ({places})", (tenant, *kinds))
         return int(count)
+
+    def outlived(self, usage_before_us: int) -> Forget:
+        """Rows that have outlived their time: the first few of each kind."""
+        now = self._clock_us()
+        usage = self._all(_USAGE_OLDEST, (ROWS_MAX, usage_before_us))
+        events = self._all(_OUTBOX_OLDEST, (ROWS_MAX, now - EVENTS_US))
+        keys = self._all(_IDEM_OLDEST, (now, ROWS_MAX))
+        return forgetting(
+            [seq for (seq,) in usage],
+            [(tenant, scope, key) for tenant, scope, key in keys],
+            [event for (event,) in events],
+            usage_before_us=usage_before_us,
+        )
 
     def due(self, limit: int) -> tuple[list[tuple[str, int]], list[AccountKey]]:
         """Holds whose time has come (tenant, id) and accounts with lots past their expiry."""

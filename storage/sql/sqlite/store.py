@@ -10,8 +10,9 @@ from typing import Any
 
 from storage.errors import StoreRefused
 from storage.ledger.evaluate import Group
-from storage.records.commands import Command, Done, Expire, ExpireLots, Outcome, RecordUsage, Refusal
+from storage.records.commands import Command, Done, Expire, ExpireLots, Forget, Outcome, RecordUsage, Refusal
 from storage.records.usage import UsageRow
+from storage.sql.pruning import prune
 from storage.sql.sqlite import connections, schema
 from storage.sql.sqlite.engine import Engine
 from storage.sql.sqlite.lane import Lane
@@ -42,6 +43,14 @@ class SqliteStore(SqliteReader):
     async def record_usage(self, row: UsageRow) -> None:
         """Keep one usage row; it is on disk when this returns."""
         await self._lane.submit(RecordUsage(row))
+
+    async def prune(self, *, usage_before_us: int) -> int:
+        """Delete what has outlived its time, a few rows in each commit. Returns how many rows went."""
+
+        async def outlived() -> Forget:
+            return self._readers.outlived(usage_before_us)
+
+        return await prune(outlived, self._lane.submit)
 
     async def sweep(self) -> int:
         """Expire every hold and lot whose time has come; returns how many holds and accounts it went through."""

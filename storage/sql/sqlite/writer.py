@@ -4,6 +4,7 @@ import sqlite3
 
 from storage.ledger.chain import link
 from storage.ledger.state import Changes, State
+from storage.records.commands import Forget
 from storage.sql import ledger_rows as rows
 from storage.sql.usage_rows import COLUMNS, to_columns
 
@@ -16,7 +17,7 @@ _ACCOUNT = _insert("account", rows.ACCOUNT)
 _ACCOUNT_SET = "UPDATE account SET posted=?, held=?, overdraft=?, state=?, version=? WHERE id=?"
 _TRANSFER = _insert("transfer", rows.TRANSFER)
 _HOLD = _insert("hold", rows.HOLD)
-_HOLD_SET = "UPDATE hold SET amount=?, used=?, expires_us=? WHERE transfer_id=?"
+_HOLD_SET = "UPDATE hold SET amount=?, used=?, expires_us=?, note=? WHERE transfer_id=?"
 _HOLD_GONE = "DELETE FROM hold WHERE transfer_id=?"
 _LOT = _insert("lot", rows.LOT)
 _LOT_SET = "UPDATE lot SET remaining=?, recognised_nano=?, refunded_nano=?, breakage_nano=?, moved_nano=? WHERE id=?"
@@ -30,6 +31,11 @@ _DEBT_GONE = "DELETE FROM debt WHERE transfer_id=?"
 _IDEM = _insert("idem", rows.IDEM)
 _OUTBOX = _insert("outbox", rows.OUTBOX)
 _USAGE = _insert("usage", ", ".join(COLUMNS)).replace("INSERT", "INSERT OR IGNORE", 1)
+_USAGE_GONE = "DELETE FROM usage WHERE id=?"
+_PRUNED = (
+    "INSERT INTO pruned (resource, before_us) VALUES (?, ?) "
+    "ON CONFLICT (resource) DO UPDATE SET before_us=max(before_us, excluded.before_us)"
+)
 _KEPT = _insert("kept", rows.KEPT)
 _ANSWERS_GONE = (
     "DELETE FROM kept WHERE id IN "
@@ -108,25 +114,32 @@ def _store_holds(connection: sqlite3.Connection, changes: Changes) -> None:
     if changes.holds_new:
         many(_HOLD, [rows.hold_columns(row) for row in changes.holds_new])
     if changes.holds:
-        many(_HOLD_SET, [(row.amount, row.used, row.expires_us, row.id) for row in changes.holds])
+        many(_HOLD_SET, [(row.amount, row.used, row.expires_us, rows.note_of(row), row.id) for row in changes.holds])
     if changes.holds_closed:
         many(_HOLD_GONE, [(hold_id,) for hold_id in changes.holds_closed])
 
 
 def _store_beside(connection: sqlite3.Connection, changes: Changes, now_us: int) -> None:
     many = connection.executemany
+    if changes.usage_replaced:
+        many(_USAGE_GONE, [(row_id,) for row_id in changes.usage_replaced])
     if changes.usage:
-        many(_USAGE, [to_columns(row) for row in changes.usage])
+        many(_USAGE, [to_columns(row) for row in rows.usage_to_store(changes)])
     if changes.idempotency:
-        many(
-            _IDEM,
-            [
-                (*key, digest, outcome.id, rows.done_text(outcome), now_us)
-                for key, digest, outcome in changes.idempotency
-            ],
-        )
+        many(_IDEM, [rows.idem_columns(entry, now_us) for entry in changes.idempotency])
     if changes.kept:
         many(_KEPT, [rows.kept_columns(row, now_us) for row in changes.kept])
         connection.execute(_ANSWERS_GONE, (now_us,))  # whoever adds an answer takes old ones away: no job, never many
     if changes.events:
         many(_OUTBOX, [(tenant, event.topic, event.payload, 0, now_us, "waiting") for tenant, event in changes.events])
+    for forget in changes.forgotten:
+        _forget(connection, forget)
+
+
+def _forget(connection: sqlite3.Connection, forget: Forget) -> None:
+    many = connection.executemany
+    many("DELETE FROM usage WHERE seq=?", [(seq,) for seq in forget.usage])
+    if forget.usage_before_us:
+        connection.execute(_PRUNED, ("usage", forget.usage_before_us))
+    many("DELETE FROM idem WHERE tenant=? AND scope=? AND key=?", forget.keys)
+    many("DELETE FROM outbox WHERE id=?", [(event_id,) for event_id in forget.events])

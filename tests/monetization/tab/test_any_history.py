@@ -122,19 +122,19 @@ async def check(batches: list[list[Part]]) -> None:
         for tier, (asset, granted) in GRANTED.items():
             balance = await store.balance(account(asset, tier))
             transfers = (await store.transfers(account(asset, tier), limit=1000)).rows
-            died = sum(-each.amount for each in transfers if each.code == "expire" and each.pending_id in history.dead)
             mine = [row for row in rows if row.user_id == tier]
             paid = sum(row.charge_amount or 0 for row in mine)
-            assert granted - balance.posted == paid + died
+            assert granted - balance.posted == paid
+            died = {each.ref for each in transfers if each.code == "expire" and each.pending_id in history.dead}
+            assert died <= {row.request_id for row in mine if row.outcome == "expired"}
             assert (balance.held, min(0, balance.posted)) == (0, 0)
             assert len({row.id for row in mine}) == len(mine)
             tokens, requests = WINDOWS.get(tier, ("tokens", "requests"))
             used, counted = await world.window(tokens, tier), await world.window(requests, tier)
             assert (used.held, counted.held) == (0, 0)
             settled = [row for row in mine if row.charge_amount is not None]
-            if not history.dead:
-                assert used.used == sum(row.usage.tokens_total for row in settled)
-                assert counted.used == len(settled)
+            assert used.used == sum(row.usage.tokens_total for row in settled)
+            assert counted.used == len(settled)
         await world.assert_sound()
 
 

@@ -13,6 +13,7 @@ from storage.records.commands import Checkpoint, Hold, Release, Settle
 from storage.records.usage import Usage
 from tests.monetization.tab.world import (
     HOLD_SECONDS,
+    TARGET,
     USED,
     Clock,
     Cut,
@@ -94,7 +95,7 @@ async def test_a_dead_process_leaves_the_last_note_as_the_charge(tmp_path: Path)
         tab = await world.doomed("tokens")
         sink = tab.watch(_nowhere)
         assert sink is not None
-        tab.meter.bytes_delivered = 40
+        tab.meter.target, tab.meter.bytes_delivered = TARGET, 40
         await sink([1])
         assert [hold.used for hold in await world.store.holds(_key("TOKEN"))] == [0]
         clock.advance(2)
@@ -112,6 +113,10 @@ async def test_a_dead_process_leaves_the_last_note_as_the_charge(tmp_path: Path)
         assert await world.available("TOKEN") == 1_000 - 125
         assert (await world.window("tokens"))[1:] == (100, 0)
         assert (await world.window("requests"))[1:] == (1, 0)
+        [row] = await world.rows()
+        assert (row.outcome, row.is_partial, row.is_estimated) == ("expired", True, True)
+        assert (row.charge_amount, row.charge_asset, row.usage) == (125, "TOKEN", Usage(input=80, output=20))
+        assert (row.user_id, row.method, row.model, row.price_version) == ("ada", "executeAIRequest", "plain", "test:1")
         await world.assert_sound()
 
 
@@ -152,7 +157,8 @@ async def test_a_call_that_outlives_its_hold_is_charged_late_and_once(world: Wor
     receipt = await world.run("tokens", play)
     assert receipt is not None
     assert receipt.amount == 188
-    assert [row.charge_amount for row in await world.rows()] == [188]
+    [row] = await world.rows()
+    assert (row.outcome, row.charge_amount, row.is_estimated, row.usage) == ("done", 188, False, Usage(100, output=50))
     assert await world.available("TOKEN") == 1_000 - 188
     assert (await world.window("tokens"))[1:] == (150, 0)
     codes = [transfer.code for transfer in (await world.store.transfers(_key("TOKEN"))).rows]

@@ -265,12 +265,13 @@ async def test_a_commit_that_happened_is_a_success_even_when_its_answer_was_lost
 async def test_a_label_that_postgres_cannot_store_stops_no_charge(store_url: tuple[str, Server]) -> None:
     url, _ = store_url
     row = UsageRow(id="use_1", request_id="r\x00", occurred_us=1, user_id="ada", caller_kind="byok", tier="free", method="m",
-                   door="rpc", provider=None, model="m\ud800", outcome="done", tenant="t", feature="\x00f")  # fmt: skip
+                   door="rpc", provider=None, model="m\ud800", outcome="done", tenant="t", feature="\x00f",
+                   charge_amount=30)  # fmt: skip
     async with open_store(url, clock_us=now_us) as store:
         await store.submit(grant())
         held = await store.submit(Hold(account=ADA, amount=50, expires_us=now_us() + 60_000_000, ref="a\x00b"))
         assert isinstance(held, Done)
-        settled = await store.submit(Settle(tenant="t", hold_id=held.id, amount=30, usage=row, ref="\x00"))
+        settled = await store.submit(Settle(tenant="t", hold_id=held.id, amount=30, usage=row, ref="r\x00"))
         assert isinstance(settled, Done)
         assert settled.amount == 30
         (kept,) = (await store.usage("t", "ada")).rows
