@@ -22,6 +22,8 @@ from storage.records.usage import Usage
 
 ANSWER_SECONDS: Final = 24 * 3600
 """How long an answer can be asked for again."""
+KEY_SECONDS: Final = 35 * 24 * 3600
+"""How long a key is known to have been used. Keys of payments and grants are known for ever."""
 ATTEMPTS_MAX: Final = 32
 """How often one key may come to nothing before it is refused for good."""
 
@@ -59,7 +61,8 @@ class Replays:
         if call.idempotency_key is None:
             return None
         scope = f"{call.method}:{caller.subject}"
-        return Idempotency(scope, f"{call.idempotency_key}#{attempt}", _fingerprint(call))
+        expires = self.clock_us() + KEY_SECONDS * 1_000_000
+        return Idempotency(scope, f"{call.idempotency_key}#{attempt}", _fingerprint(call), expires)
 
     async def find(self, hold_id: int) -> Kept | None:
         """The answer kept with a hold; None when the hold came to nothing. Raises: IdempotencyConflict while it is open."""

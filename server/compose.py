@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
@@ -87,6 +88,9 @@ class PricedModels:
 
 SWEEP_SECONDS = 1.0
 """Between two looks for holds whose time has come: how much longer than its life a hold may stay."""
+PRUNE_SECONDS = 60.0
+"""Between two looks for rows that have outlived their time."""
+DAY_US = 24 * 3600 * 1_000_000
 POLL_SECONDS = 1.0
 """Between two looks for prices and burn tables that another process has set."""
 
@@ -157,7 +161,8 @@ async def compose(settings: Settings, instruments: Instruments) -> AsyncIterator
             services=services,
             journal=Journal(logs, metrics, instruments.drain, now=time.time, monotonic=time.monotonic),
         )
-        await stack.enter_async_context(running(_jobs(store, registers), on_failure=_job_failed(logs)))
+        jobs = _jobs(store, registers, settings.storage.usage_retention_days)
+        await stack.enter_async_context(running(jobs, on_failure=_job_failed(logs)))
         yield Parts(gateway, lambda: document, {"storage": store.ping})
 
 
@@ -204,12 +209,17 @@ def _new_id() -> str:
     return secrets.token_hex(16)
 
 
-def _jobs(store: Store, registers: Registers) -> list[Job]:
+def _jobs(store: Store, registers: Registers, usage_days: int) -> list[Job]:
     """What happens without being asked for."""
     return [
         Job("expire holds and lots", SWEEP_SECONDS, store.sweep),
+        Job("prune old rows", PRUNE_SECONDS, partial(_prune, store, days=usage_days)),
         Job("read prices and burn tables", POLL_SECONDS, registers.poll),
     ]
+
+
+async def _prune(store: Store, *, days: int) -> None:
+    await store.prune(usage_before_us=now_us() - days * DAY_US)
 
 
 def _job_failed(logs: Logs) -> Callable[[str, Exception], None]:
