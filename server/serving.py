@@ -198,7 +198,15 @@ def _serve_workers(server: ServerSettings, listener: socket.socket, file: str, f
     with (
         tempfile.TemporaryDirectory(prefix="tollgate-metrics-") as shared,
         # Workers are spawned: the environment is the only thing that reaches them before their first import.
-        _environment({CONFIG_FILE_VARIABLE: file, SHARED_DIRECTORY_VARIABLE: shared}),
+        _environment(
+            {
+                CONFIG_FILE_VARIABLE: file,
+                SHARED_DIRECTORY_VARIABLE: shared,
+                # The command line may have said another address than the file.
+                "TOLLGATE__SERVER__HOST": server.host,
+                "TOLLGATE__SERVER__PORT": str(server.port),
+            }
+        ),
     ):
         refusal = Path(shared) / _REFUSAL_FILE
         supervisor = _Supervisor(_config(factory, server), [listener], Path(shared))
