@@ -10,7 +10,7 @@ Fault
 
 from typing import NoReturn, assert_never
 
-from storage.errors import Fault, IdempotencyConflict, NotFound
+from storage.errors import Fault, IdempotencyConflict, NotFound, VersionChanged
 from storage.records.commands import Done, Refusal
 
 
@@ -88,6 +88,8 @@ def raise_refusal(refusal: Refusal) -> NoReturn:
             raise HoldClosed(reason=refusal.reason, data=data)
         case "key_reused":
             raise IdempotencyConflict("the key was used before with another body", data=data)
+        case "version_changed":
+            raise VersionChanged("it was changed meanwhile; read it again", data={"version": data["version"]})
         case "not_found":
             raise NotFound
         case "not_refundable":

@@ -134,6 +134,7 @@ CODES: Final[dict[type[Fault], int]] = {
     booked.HoldClosed: -32009,
     kept.InvalidCursor: -32602,
     kept.IdempotencyConflict: -32009,
+    kept.VersionChanged: -32009,
     Overloaded: -32010,
     kept.StorageUnavailable: -32010,
     kept.NotFound: -32011,

@@ -33,6 +33,7 @@ STATUSES: Final[dict[type[Fault], int]] = {
     booked.HoldClosed: 409,
     kept.InvalidCursor: 400,
     kept.IdempotencyConflict: 409,
+    kept.VersionChanged: 409,
     commerce.Overloaded: 503,
     kept.StorageUnavailable: 503,
     kept.NotFound: 404,

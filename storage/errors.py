@@ -4,6 +4,7 @@ Fault
 ├── NotFound              there is no such row for this caller
 ├── InvalidCursor         the page's cursor is not one of ours
 ├── IdempotencyConflict   the key was used before with another body, or its first call still runs
+├── VersionChanged        somebody else has changed it since it was read
 └── StorageUnavailable    the store could not keep its promise now; nothing was written
     └── StoreClosed       this process is leaving; another one may be asked
 
@@ -59,6 +60,13 @@ class IdempotencyConflict(Fault):
 
     reason = "key_reused"
     message = "Idempotency conflict"
+
+
+class VersionChanged(Fault):
+    """What was to be changed is not what was read any more: read it again. `data.version` is the one that stands, 0 for none."""
+
+    reason = "version_changed"
+    message = "Changed meanwhile"
 
 
 class StorageUnavailable(Fault):

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from storage.errors import StoreRefused
 from storage.records.commands import Command, Done, Outcome, Refusal
+from storage.records.directory import DirectoryEntry
 from storage.records.kept import KeptRow
 from storage.records.ledger import (
     AccountKey,
@@ -92,6 +93,37 @@ class Reader(Protocol):
 
     async def kept_count(self, tenant: str, kinds: Sequence[str]) -> int:
         """How many kept rows of these kinds there are: it grows with every one that becomes visible."""
+        ...
+
+    async def kept_page(
+        self, tenant: str, kind: str, *, key: str | None = None, limit: int = 50, cursor: str | None = None
+    ) -> Page[KeptRow]:
+        """Kept rows of a kind, the newest first; of one key, or of all. Answers are not among them."""
+        ...
+
+    async def entry(self, tenant: str, kind: str, key: str) -> DirectoryEntry | None:
+        """A directory entry; None where there is none that is live now."""
+        ...
+
+    async def entries_of(self, tenant: str, owner: str) -> tuple[DirectoryEntry, ...]:
+        """Every live entry of one owner, of all kinds."""
+        ...
+
+    async def entries(
+        self, tenant: str, kind: str, *, limit: int = 50, cursor: str | None = None
+    ) -> Page[DirectoryEntry]:
+        """The live entries of a kind, in the order of their keys."""
+        ...
+
+    async def entries_changed(self, after_seq: int, limit: int) -> tuple[tuple[DirectoryEntry, ...], int]:
+        """The first entries changed after `after_seq`, dead ones too, and the last seq among them.
+
+        A change that another process commits later has a greater seq, so whoever goes on from there misses none.
+        """
+        ...
+
+    async def directory_seq(self) -> int:
+        """The seq of the last change of the directory; 0: nothing was ever put."""
         ...
 
     async def verify(self) -> list[Check]:

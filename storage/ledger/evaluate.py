@@ -10,6 +10,7 @@ from typing import Any
 
 from storage.ledger import grants, holds, refunds
 from storage.ledger.answers import done
+from storage.ledger.entries import put
 from storage.ledger.lots import expire_lots
 from storage.ledger.state import State
 from storage.records import commands as c
@@ -79,6 +80,8 @@ def tenant_of(command: c.Command) -> str:
             return command.row.tenant
         case c.Forget():
             return ""  # of every tenant
+        case c.Put():
+            return command.entry.tenant
         case c.Grant() | c.Hold() | c.Charge() | c.Adjust() | c.Configure() | c.ExpireLots():
             return command.account.tenant
         case _:
@@ -125,4 +128,5 @@ _HANDLERS: dict[type, Callable[[State, Any], c.Outcome]] = {
     c.RecordUsage: _record_usage,
     c.Keep: _keep,
     c.Forget: _forget,
+    c.Put: put,
 }

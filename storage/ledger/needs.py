@@ -4,8 +4,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from storage.ledger.entries import is_storable
 from storage.ledger.evaluate import Group, tenant_of
-from storage.ledger.state import IdempotencyKey, LotKey, State
+from storage.ledger.state import EntryKey, IdempotencyKey, LotKey, State
 from storage.records import commands as c
 from storage.records.ledger import AccountKey, WindowKey
 
@@ -25,6 +26,8 @@ class Needs:
     """A lot found by its business key brings its account."""
     charges: dict[int, None] = field(default_factory=dict)
     """A charge brings its account, its uses and the lots they name."""
+    entries: dict[EntryKey, None] = field(default_factory=dict)
+    """Directory entries; they are loaded for one batch alone."""
 
 
 def missing(commands: Sequence[c.Command | Group], state: State) -> Needs:
@@ -92,6 +95,11 @@ def _of_nothing(needs: Needs, state: State, command: c.RecordUsage | c.Keep | c.
     """Rows that only come or go read nothing."""
 
 
+def _of_put(needs: Needs, _: State, command: c.Put) -> None:
+    if is_storable(command.entry):
+        needs.entries[(command.entry.tenant, command.entry.kind, command.entry.key)] = None
+
+
 _NEEDS: dict[type, Callable[[Needs, State, Any], None]] = {
     c.Grant: _of_grant,
     c.Hold: _of_claims,
@@ -110,4 +118,5 @@ _NEEDS: dict[type, Callable[[Needs, State, Any], None]] = {
     c.RecordUsage: _of_nothing,
     c.Keep: _of_nothing,
     c.Forget: _of_nothing,
+    c.Put: _of_put,
 }

@@ -19,6 +19,7 @@ from storage.ledger.rows import (
     Window,
 )
 from storage.records.commands import Done, Event, Forget
+from storage.records.directory import DirectoryEntry
 from storage.records.kept import KeptRow
 from storage.records.ledger import AccountKey, WindowKey
 from storage.records.usage import UsageRow
@@ -29,6 +30,8 @@ IdempotencyKey: TypeAlias = tuple[str, str, str]
 """Tenant, scope, key."""
 LotKey: TypeAlias = tuple[str, str, str]
 """Tenant, source, source's own reference."""
+EntryKey: TypeAlias = tuple[str, str, str]
+"""Tenant, kind, key."""
 LotPlace: TypeAlias = tuple[int, int, AccountKey, int]
 """Lot id, granted, its account, when it expires: what a repeated grant needs to know."""
 Row: TypeAlias = Account | Lot | Hold | HoldWindow | Window | ChargeRow | ChargeUse | Resolution
@@ -66,6 +69,8 @@ class Changes:
     """Ids among `usage` that stand in the place of a row written before: an expiry's, once the call's own end is known."""
     forgotten: list[Forget] = field(default_factory=list)
     kept: list[KeptRow] = field(default_factory=list)
+    entries: list[DirectoryEntry] = field(default_factory=list)
+    """Directory entries in the order of their seq; of several with one key the last is stored."""
     events: list[tuple[str, Event]] = field(default_factory=list)
 
     def lists(self) -> tuple[list[Any], ...]:
@@ -92,10 +97,13 @@ class State:
         """Lots without units that this batch may give units back to."""
         self.charges: dict[int, ChargeRow | None] = {}
         self.resolutions: dict[int, Resolution | None] = {}
+        self.entries: dict[EntryKey, DirectoryEntry] = {}
+        """The directory entries that this batch may write over."""
         self.next_account_id = 1
         self.next_transfer_id = 2
         self.next_lot_id = 1
         self.next_window_id = 1
+        self.next_seq = 1
         self.batch_id = 1
         self.now_us = 0
         self.group_id = 0
@@ -120,13 +128,14 @@ class State:
         self.closed_lots.clear()
         self.charges.clear()
         self.resolutions.clear()
+        self.entries.clear()
         self.batch_id += bool(changes.transfers)
 
     def forget(self) -> None:
         """Drop every loaded row: after a failed commit only the database knows what is true."""
         for rows in (
             self.accounts, self.holds, self.windows, self.idempotency, self.lot_keys, self.closed_lots, self.charges,
-            self.resolutions,
+            self.resolutions, self.entries,
         ):  # fmt: skip
             rows.clear()
         self.systems.clear()

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import field
 from typing import Literal, TypeAlias
 
+from storage.records.directory import DirectoryEntry
 from storage.records.fact import fact
 from storage.records.kept import KeptRow
 from storage.records.ledger import AccountKey, WindowKey, WindowView
@@ -19,6 +20,7 @@ RefusalReason = Literal[
     "key_reused",
     "out_of_range",
     "not_found",
+    "version_changed",  # data: kind, key, version: the one that stands; 0: there is none
     "not_refundable",  # data: refundable
     "invalid",
 ]
@@ -269,6 +271,21 @@ class Forget:
     """Idempotency keys: tenant, scope, key."""
     events: tuple[int, ...] = ()
     """Outgoing events, by the store's own numbers."""
+    idempotency: None = None
+
+
+@fact
+class Put:
+    """Write a directory entry over the one of its tenant, kind and key; in a group, it is there exactly if its neighbours are.
+
+    The body `DELETED` deletes it. Done's `amount` is the new version. Refused: `version_changed`; `invalid` for another owner
+    than before, or a text that no database can hold.
+    """
+
+    entry: DirectoryEntry
+    """Its version, seq and changed_us are not looked at: the store gives them."""
+    expect: int | None = None
+    """The version that must stand; 0: no live entry. None: any."""
     idempotency: Idempotency | None = None
 
 
@@ -290,6 +307,7 @@ Command: TypeAlias = (
     | RecordUsage
     | Keep
     | Forget
+    | Put
 )
 
 

@@ -262,11 +262,38 @@ kept = Table(
 )
 """Answers that may be asked for again, and an operator's own documents, append-only: see `storage.records.kept`."""
 Index(
+    "kept_kind",
+    kept.c.tenant,
+    kept.c.kind,
+    kept.c.id,
+    sqlite_where=text("kind <> 'answer'"),
+    postgresql_where=text("kind <> 'answer'"),
+)
+Index(
     "kept_expiry",
     kept.c.expires_us,
     sqlite_where=text("kind = 'answer'"),
     postgresql_where=text("kind = 'answer'"),
 )
+
+directory = Table(
+    "directory",
+    metadata,
+    Column("tenant", Text, primary_key=True),
+    Column("kind", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("owner", Text, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("expires_us", I8, nullable=False),
+    Column("version", I8, nullable=False),
+    Column("seq", I8, nullable=False),
+    Column("changed_us", I8, nullable=False),
+    Index("directory_owner", "tenant", "owner", "kind", "key"),
+    Index("directory_seq", "seq", unique=True),
+    Index("directory_expiry", "expires_us"),
+    sqlite_strict=True,
+)
+"""What is known of users, organizations and keys: see `storage.records.directory`."""
 
 outbox = Table(
     "outbox",

@@ -14,6 +14,7 @@ from storage.ledger.state import State
 from storage.sql import ledger_rows as rows
 from storage.sql.charges import CHARGE_CODES, note_return
 from storage.sql.postgres.connections import Connection
+from storage.sql.postgres.directory import load_entries, lock_entries
 from storage.sql.postgres.known import Known, system_keys
 from storage.sql.postgres.statements import arrays, select_by
 
@@ -67,6 +68,8 @@ class Loader:
     async def lock(self) -> None:
         """Lock every account that the batch may change. Waits for other processes, in the one order that all keep."""
         known, needs = self._known, self._needs
+        if needs.entries:
+            await lock_entries(self._connection)
         wanted = {known.accounts[key] for key in needs.accounts}
         wanted.update(await self._owners(needs.holds))
         if needs.charges:
@@ -89,6 +92,8 @@ class Loader:
         await self._load_keys()
         if self._needs.charges:
             await self._load_charges(list(self._needs.charges))
+        if self._needs.entries:
+            await load_entries(self._connection, self._state, list(self._needs.entries))
 
     def _fetch(self, statement: str, *values: Any) -> Any:  # an awaitable of rows: typed by the tables
         return self._connection.fetch(statement, *values)

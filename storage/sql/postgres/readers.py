@@ -1,7 +1,7 @@
 """The reading half of the store on PostgreSQL: each read sees the last commit and waits for no writer."""
 # ruff: noqa: S608  # statements are built from our own column names, never from values
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from storage.ledger.lots import expirable
@@ -22,7 +22,7 @@ from storage.records.usage import UsageRow
 from storage.sql import ledger_rows as rows
 from storage.sql.paging import LAST, numbers
 from storage.sql.postgres.connections import Connection
-from storage.sql.postgres.pool import Pool
+from storage.sql.postgres.directory import DirectoryReads
 from storage.sql.postgres.verifying import verify_over
 from storage.sql.pruning import EVENTS_US, ROWS_MAX, forgetting
 from storage.sql.usage_rows import COLUMNS, from_columns
@@ -98,12 +98,8 @@ _DUE_ACCOUNTS = (
 )
 
 
-class PostgresReader:
+class PostgresReader(DirectoryReads):
     """Reads of one database. See `storage.store.Reader` for the promises."""
-
-    def __init__(self, pool: Pool, clock_us: Callable[[], int]) -> None:
-        self._pool = pool
-        self._clock_us = clock_us
 
     async def ping(self) -> None:
         """Return if the database answers."""

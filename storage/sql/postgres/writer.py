@@ -8,6 +8,7 @@ from storage.ledger.state import Changes, State
 from storage.records.commands import Forget
 from storage.sql import ledger_rows as rows
 from storage.sql.postgres.connections import Connection
+from storage.sql.postgres.directory import store_entries
 from storage.sql.postgres.statements import arrays, insert, update
 from storage.sql.usage_rows import COLUMNS, to_columns
 
@@ -143,6 +144,8 @@ class Writer:
         if changes.kept:
             await self._many(_KEPT, [self._clean(rows.kept_columns(row, now)) for row in changes.kept])
             await self._connection.execute(_ANSWERS_GONE, now)
+        if changes.entries:
+            await store_entries(self._connection, changes.entries, now)
         events = [(tenant, event.topic, event.payload, 0, now, "waiting") for tenant, event in changes.events]
         await self._many(_OUTBOX, [self._clean(row) for row in events])
         for forget in changes.forgotten:

@@ -13,6 +13,7 @@ from storage.ledger.evaluate import Group, evaluate
 from storage.ledger.needs import missing
 from storage.ledger.state import State
 from storage.records.commands import Command
+from storage.sql.sqlite.directory import last_seq
 from storage.sql.sqlite.loader import Loader
 from storage.sql.sqlite.writer import store
 
@@ -74,6 +75,7 @@ class Engine:
         last = max(one("SELECT max(id) FROM transfer"), one("SELECT max(transfer_id) FROM hold_window"))
         state.next_transfer_id = last // 2 * 2 + 2
         state.batch_id = one("SELECT max(id) FROM batch") + 1
+        state.next_seq = last_seq(self._connection) + 1
         found = self._connection.execute("SELECT hash FROM batch WHERE id=?", (state.batch_id - 1,)).fetchone()
         if found is not None:
             self._last_hash = found[0]

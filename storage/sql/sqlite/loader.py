@@ -10,6 +10,7 @@ from storage.ledger.state import State
 from storage.records.ledger import SYSTEM_KINDS, AccountKey, WindowKey
 from storage.sql import ledger_rows as rows
 from storage.sql.charges import CHARGE_CODES, note_return
+from storage.sql.sqlite.directory import load_entries
 
 # Any: columns come from the driver; the table gives their types.
 
@@ -57,6 +58,7 @@ class Loader:
             self._lot_key(lot_key)
         for transfer_id in needs.charges:
             self._charge(transfer_id)
+        load_entries(self._connection, self._state, needs.entries)
 
     def _one(self, statement: str, values: tuple[Any, ...]) -> Any:  # a row, or None: typed by the table
         return self._connection.execute(statement, values).fetchone()

@@ -86,6 +86,10 @@ class Readers:
         except sqlite3.Error as failed:
             raise unavailable(failed) from failed
 
+    def fetch(self, statement: str, values: Any) -> list[tuple[Any, ...]]:
+        """The rows of a statement. Raises: StorageUnavailable."""
+        return self._all(statement, values)
+
     def _id(self, key: AccountKey) -> int:
         found = self._all(_ACCOUNT, key)
         return int(found[0][0]) if found else 0

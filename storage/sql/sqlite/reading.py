@@ -23,15 +23,17 @@ from storage.records.usage import UsageRow
 from storage.sql.migrations.revisions import HEAD
 from storage.sql.paging import LAST
 from storage.sql.sqlite import connections, schema
+from storage.sql.sqlite.directory import DirectoryReads
 from storage.sql.sqlite.readers import Readers
 from storage.sql.verify import verify
 from storage.sql.waiting import unavailable
 
 
-class SqliteReader:
+class SqliteReader(DirectoryReads):
     """Reads of one file. See `storage.store.Reader` for the promises."""
 
     def __init__(self, path: Path, readers: Readers, clock_us: Callable[[], int]) -> None:
+        super().__init__(readers.fetch, clock_us)
         self._path = path
         self._readers = readers
         self._clock_us = clock_us

@@ -6,6 +6,7 @@ from storage.ledger.chain import link
 from storage.ledger.state import Changes, State
 from storage.records.commands import Forget
 from storage.sql import ledger_rows as rows
+from storage.sql.sqlite.directory import store_entries
 from storage.sql.usage_rows import COLUMNS, to_columns
 
 
@@ -130,6 +131,8 @@ def _store_beside(connection: sqlite3.Connection, changes: Changes, now_us: int)
     if changes.kept:
         many(_KEPT, [rows.kept_columns(row, now_us) for row in changes.kept])
         connection.execute(_ANSWERS_GONE, (now_us,))  # whoever adds an answer takes old ones away: no job, never many
+    if changes.entries:
+        store_entries(connection, changes.entries, now_us)
     if changes.events:
         many(_OUTBOX, [(tenant, event.topic, event.payload, 0, now_us, "waiting") for tenant, event in changes.events])
     for forget in changes.forgotten:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from storage.sql.postgres import known, loader, readers, writer
+from storage.sql.postgres import directory, known, loader, readers, writer
 from tests.fakes.postgres import Server
 
 WHOLE_TABLE = {
@@ -16,7 +16,7 @@ WHOLE_TABLE = {
 
 
 def statements() -> Iterator[tuple[str, str]]:
-    for module in (known, loader, readers, writer):
+    for module in (directory, known, loader, readers, writer):
         name = module.__name__.rpartition(".")[2]
         for constant, text in vars(module).items():
             if (
