@@ -84,7 +84,7 @@ class Ledger(RuleBasedStateMachine):
     def open(self) -> None:
         self.runner.run(self._open())
         for number, name in enumerate(NAMES * 2):
-            self.submit([(("grant", name, 40, 1 + number % 3, NEVER_US, 100 + number), None)])
+            self.send([(("grant", name, 40, 1 + number % 3, NEVER_US, 100 + number), None)])
 
     async def _open(self) -> None:
         self.stack = AsyncExitStack()
@@ -123,8 +123,9 @@ class Ledger(RuleBasedStateMachine):
         return hold, (name, amount, expires, claims, overdraft, on_expire)
 
     def some_hold(self, index: int) -> Hold | None:
+        """Counted from the newest, so that long histories do not end among holds that were closed long ago."""
         known = [hold for hold in self.model.holds if hold.id]
-        return known[index % len(known)] if known else None
+        return known[-1 - index % len(known)] if known else None
 
     def make_extend(self, key_: Any, index: int, amount: int, ahead: int | None) -> Any:
         hold = self.some_hold(index)
@@ -178,7 +179,7 @@ class Ledger(RuleBasedStateMachine):
         known = [*((name, charge) for name, charge in self.charges if charge.id), *expiries]
         if not known:
             return None
-        name, charge = known[index % len(known)]
+        name, charge = known[-1 - index % len(known)]
         return c.RefundCharge(tenant="t", transfer_id=charge.id, amount=amount, idempotency=key_), (
             name,
             charge,
@@ -197,6 +198,9 @@ class Ledger(RuleBasedStateMachine):
     @rule(batch=st.lists(st.tuples(sketches, replays), min_size=2, max_size=8))
     def submit(self, batch: list[tuple[Any, str | None]]) -> None:
         """Commands sent at once share a commit and are applied in their order."""
+        self.send(batch)
+
+    def send(self, batch: list[tuple[Any, str | None]]) -> None:
         made = [
             (sketch, replay, found) for sketch, replay in batch if (found := self.build(sketch, replay)) is not None
         ]
@@ -247,6 +251,9 @@ class Ledger(RuleBasedStateMachine):
     @rule(group=st.lists(sketches, min_size=2, max_size=4))
     def submit_together(self, group: list[Any]) -> None:
         """All or nothing."""
+        self.send_together(group)
+
+    def send_together(self, group: list[Any]) -> None:
         made = [(sketch, found) for sketch in group if (found := self.build(sketch, None)) is not None]
         outcome = self.runner.run(self._together([command for _, (command, _) in made]))
         before, charges = copy.deepcopy((self.model, self.charges)), len(self.charges)
