@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from methods.ai_result import CreditReport, ExecuteResult, TokenUsage, UsageInfo, text_usage, usage_report
+from methods.ai_result import CreditReport, ExecuteResult, TokenUsage, UsageInfo, UsageReport, text_usage, usage_report
 from monetization.charging.policies import Charge
 from monetization.tab import Receipt
 
@@ -12,19 +12,34 @@ _NANO: Final = 1_000_000_000
 def present(result: ExecuteResult, receipt: Receipt) -> ExecuteResult:
     """Add the figures to a result (in place: it was made for this call). Money is shown as JSON numbers, as documented."""
     if "usage" not in result:
-        counted = usage_report(receipt.usage)
-        if receipt.is_estimated:
-            counted["isEstimated"] = True
-        result["usage"] = counted
+        result["usage"] = counted = _counted(receipt)
         result["data"]["usage"] = text_usage(counted)
+    _add_cost(result["usage"], receipt)
     if receipt.charge is not None:
-        if receipt.is_cost_known:
-            result["usage"]["cost"] = receipt.charge.cost_nano / _NANO
-            result["usage"]["platformFee"] = receipt.charge.fee_nano / _NANO
         if receipt.quota_remaining is not None:
             result["quotaRemaining"] = receipt.quota_remaining
         _add_payment(result, receipt, receipt.charge)
     return result
+
+
+def report(receipt: Receipt) -> UsageReport:
+    """The `usage` of a call that has no result because it broke off."""
+    counted = _counted(receipt)
+    _add_cost(counted, receipt)
+    return counted
+
+
+def _counted(receipt: Receipt) -> UsageReport:
+    counted = usage_report(receipt.usage)
+    if receipt.is_estimated:
+        counted["isEstimated"] = True
+    return counted
+
+
+def _add_cost(counted: UsageReport, receipt: Receipt) -> None:
+    if receipt.charge is not None and receipt.is_cost_known:
+        counted["cost"] = receipt.charge.cost_nano / _NANO
+        counted["platformFee"] = receipt.charge.fee_nano / _NANO
 
 
 def _add_payment(result: ExecuteResult, receipt: Receipt, charge: Charge) -> None:

@@ -12,10 +12,10 @@ from pydantic import TypeAdapter
 from pydantic.json_schema import JsonSchemaMode
 
 from methods.catalog import Catalog
-from methods.errors import CODES, InvalidParams
+from methods.errors import CODES, Cancelled, Forbidden, InvalidParams
 from methods.method import Access, Example, Method
 from monetization.errors import Overloaded, RateLimited, Unauthenticated
-from storage.errors import Fault
+from storage.errors import Fault, IdempotencyConflict, StorageUnavailable
 
 OPENRPC_VERSION: Final = "1.3.2"
 INTERNAL: Final = {"code": -32603, "message": "Internal error"}
@@ -24,6 +24,7 @@ JsonObject: TypeAlias = dict[str, Any]  # Any: JSON Schema and OpenRPC are forei
 References: TypeAlias = Mapping[Any, JsonObject]  # by a type and how it is used; a result may be any type at all
 
 _EVERYWHERE: Final[tuple[type[Fault], ...]] = (InvalidParams, Unauthenticated, RateLimited, Overloaded)
+_METERED: Final[tuple[type[Fault], ...]] = (Cancelled, IdempotencyConflict, StorageUnavailable)
 _REF: Final = "#/components/schemas/{model}"
 
 
@@ -57,7 +58,9 @@ def describe(catalog: Catalog, *, title: str, version: str, url: str) -> JsonObj
 _ABOUT: Final = """
     JSON-RPC 2.0. Parameters go by name or by position. Every error has `data.reason`, which is stable, and `data.requestId`.
     Methods with `x-streams` report `$/progress` before their result when `params.stream` is true and the transport can carry it:
-    `POST` with `Accept: text/event-stream`, or a WebSocket. Credentials go into the `Authorization` header.
+    `POST` with `Accept: text/event-stream`, or a WebSocket. An error after the first `$/progress` has `data.partial`, and like
+    one of a cancelled call (-32800) `data.usage`: what the call used, in the shape of the result's `usage`.
+    Credentials go into the `Authorization` header.
 """
 
 
@@ -99,7 +102,9 @@ def _params(reference: JsonObject, schemas: Mapping[str, JsonObject]) -> list[Js
 
 
 def _faults(method: Method) -> tuple[type[Fault], ...]:
-    return tuple(dict.fromkeys((*_EVERYWHERE, *method.faults)))
+    of_role = (Forbidden,) if method.role else ()
+    of_money = _METERED if method.terms.is_metered else ()
+    return tuple(dict.fromkeys((*_EVERYWHERE, *of_role, *of_money, *method.faults)))
 
 
 def _error(fault: type[Fault]) -> JsonObject:

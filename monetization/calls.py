@@ -2,10 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from storage.ephemeral.limiter import Standing
 from storage.records.fact import fact
+
+if TYPE_CHECKING:
+    from monetization.tab import Receipt
 
 DoorName = Literal["rpc", "websocket", "openai", "anthropic", "gemini", "mcp", "rest", "cli"]
 
@@ -42,3 +45,5 @@ class Call:
     """Monotonic seconds when the request arrived."""
     standings: list[Callable[[], tuple[Standing, ...]]] = field(default_factory=list, compare=False, repr=False)
     """Filled in by admission: tells where the caller stands with each limit, for doors that can show it. Empty: not limited."""
+    receipts: list["Receipt"] = field(default_factory=list, compare=False, repr=False)
+    """Filled in as its tab closes: what the call came to, for doors that have no result to show. Empty: it used nothing."""

@@ -12,6 +12,7 @@ from monetization.held import HeldTab, Means
 from monetization.quoting import Quote
 from monetization.refusals import fault_of
 from monetization.replays import ATTEMPTS_MAX, worn_out
+from monetization.settling import receipt_of
 from monetization.tab import Tab
 from storage.errors import StorageUnavailable
 from storage.records.commands import Done, Hold, Idempotency, Refusal
@@ -87,7 +88,11 @@ class _Opening:
         tab = self._tab
         if tab.is_replay:
             return
-        left = await (tab.close_done() if ended is None else _abandon(tab, ended))
+        try:
+            left = await (tab.close_done() if ended is None else _abandon(tab, ended))
+        finally:
+            if (receipt := receipt_of(tab, self._quote.most)) is not None:
+                self._call.receipts.append(receipt)
         if left is not None:
             raise left from ended
 

@@ -8,7 +8,7 @@ import asyncio
 from dataclasses import replace
 from typing import Final
 
-from monetization.tab import Meter
+from monetization.tab import Meter, Receipt, Tab
 from monetization.terms import Most
 from storage.records.fact import fact
 from storage.records.usage import Usage
@@ -52,6 +52,14 @@ def used(meter: Meter, most: Most, *, tokens_input: int | None = None, tokens_ou
         return Used(meter.usage, is_partial=True)
     usage = replace(meter.usage, output=meter.usage.output + delivered - told)
     return Used(usage, is_estimated=True, is_partial=True)
+
+
+def receipt_of(tab: Tab, most: Most) -> Receipt | None:
+    """What a closed tab came to, or what its meter saw where the books could not be written. None: nothing was used."""
+    if tab.receipt is not None:
+        return tab.receipt
+    found = used(tab.meter, most)
+    return None if found is None else Receipt(found.usage, found.is_estimated, found.is_partial)
 
 
 async def counted(found: Used, meter: Meter, most: Most) -> Used:

@@ -101,11 +101,13 @@ def malformed_reply(wrong: Malformed, request_id: str) -> bytes:
     return error_reply(wrong.rpc_id, wrong.code, _NAMES[wrong.code], data)
 
 
-def fault_reply(rpc_id: RpcId, fault: Fault, request_id: str, *, is_partial: bool = False) -> bytes:
-    """The reply for a fault. `is_partial`: progress was sent before it."""
+def fault_reply(
+    rpc_id: RpcId, fault: Fault, request_id: str, *, is_partial: bool = False, used: Mapping[str, object] | None = None
+) -> bytes:
+    """The reply for a fault. `is_partial`: progress was sent before it. `used`: what the call used all the same."""
     code = code_of(fault)
     if code == INTERNAL_ERROR:
-        return internal_reply(rpc_id, request_id, is_partial=is_partial)
+        return internal_reply(rpc_id, request_id, is_partial=is_partial, used=used)
     data: dict[str, object] = dict(fault.data)
     if fault.retry_after_seconds is not None:
         data["retryAfter"] = fault.retry_after_seconds
@@ -114,14 +116,21 @@ def fault_reply(rpc_id: RpcId, fault: Fault, request_id: str, *, is_partial: boo
     # The faults of commerce may carry a narrower reason of their own in `data`; the slug is what clients switch on.
     data["reason"] = fault.slug
     data["requestId"] = request_id
-    if is_partial:
-        data["partial"] = True
+    _add_what_was(data, is_partial=is_partial, used=used)
     return error_reply(rpc_id, code, fault.message, data)
 
 
-def internal_reply(rpc_id: RpcId, request_id: str, *, is_partial: bool = False) -> bytes:
+def internal_reply(
+    rpc_id: RpcId, request_id: str, *, is_partial: bool = False, used: Mapping[str, object] | None = None
+) -> bytes:
     """The reply for our own mistakes: always the same words."""
     data: dict[str, object] = {"reason": "internal_error", "requestId": request_id}
+    _add_what_was(data, is_partial=is_partial, used=used)
+    return error_reply(rpc_id, INTERNAL_ERROR, "Internal error", data)
+
+
+def _add_what_was(data: dict[str, object], *, is_partial: bool, used: Mapping[str, object] | None) -> None:
     if is_partial:
         data["partial"] = True
-    return error_reply(rpc_id, INTERNAL_ERROR, "Internal error", data)
+    if used is not None:
+        data["usage"] = used

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from starlette.types import Receive, Scope, Send
 
 from methods.deadlines import Deadlines
+from monetization.calls import Call
 from server.errors import REFUSALS, headers_of, status_of
 from server.jsonrpc import Malformed, Request, RpcId, classify, internal_reply, malformed_reply, parse
 from server.rpc_calls import (
@@ -15,6 +16,7 @@ from server.rpc_calls import (
     RpcLimits,
     Runner,
     Serve,
+    call_from_wire,
     idempotency_key_from_wire,
     is_ignored,
     progress_token,
@@ -125,18 +127,20 @@ class RpcDoor:
     async def _stream(self, request: Request, arrival: Arrival, out: Sender, departure: Departure) -> None:
         request_id = arrival.request_id
         events: EventStream | None = None
+        call: Call | None = None
         try:
             meta = take_meta(request)
+            call = call_from_wire(request, meta, arrival, request_id, is_stream=True)
             events = self._events(progress_token(meta, request), request_id, out, departure)
             try:
-                answer = await self._runner.run_stream(request, meta, arrival, request_id, events.sink)
+                answer = await self._runner.serve(call, events.sink)
             finally:
                 await events.close()
-            outcome = self._runner.finished(request, answer, request_id)
+            outcome = self._runner.rendered(request, answer)
         except Exception as error:  # noqa: BLE001  # the door's net, for streams
-            has_begun = events is not None and events.has_begun
-            outcome = self._runner.failed(request, error, request_id, is_partial=has_begun)
-            if events is None or not has_begun:
+            is_partial = events is not None and events.has_progress()
+            outcome = self._runner.failed(request, error, request_id, call, is_partial=is_partial)
+            if events is None or not events.has_begun:
                 await self._single(request, outcome, out, departure)
                 return
         departure.stop()

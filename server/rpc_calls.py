@@ -1,17 +1,21 @@
 """From a JSON-RPC request to a Call, and from its outcome to a reply: what POST and WebSocket share. No transport here."""
 
+import asyncio
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
-from methods.errors import InvalidParams
+from methods.ai_receipt import report
+from methods.errors import Cancelled, InvalidParams
 from methods.method import Answer, to_wire
 from methods.progress import ProgressSink
 from monetization.calls import Call, Credential, DoorName
+from monetization.tab import Receipt
 from server.jsonrpc import Malformed, Request, fault_reply, internal_reply, result_reply
 from storage.errors import Fault
 from storage.records.fact import fact
+from storage.records.usage import Usage
 
 Serve: TypeAlias = Callable[[Call, ProgressSink | None], Awaitable[Answer]]
 Crashed: TypeAlias = Callable[[BaseException, str], None]
@@ -168,46 +172,57 @@ class Runner:
     """Runs one call and renders its outcome. The broad net of the JSON-RPC doors is here."""
 
     def __init__(self, serve: Serve, limits: RpcLimits, crashed: Crashed) -> None:
-        self._serve = serve
+        self.serve = serve
+        """Raises what serving raises."""
         self._limits = limits
         self._crashed = crashed
 
-    async def run(self, request: Request, arrival: Arrival, request_id: str, *, in_batch: bool = False) -> Outcome:
-        """Serve without progress. Raises only CancelledError."""
+    async def run(
+        self,
+        request: Request,
+        arrival: Arrival,
+        request_id: str,
+        *,
+        in_batch: bool = False,
+        is_cancelled: Callable[[], bool] = lambda: False,
+    ) -> Outcome:
+        """Serve without progress. `is_cancelled`: whether a cancellation was the caller's wish; others are passed on."""
+        call: Call | None = None
         try:
             meta = take_meta(request)
             if in_batch:
                 _forbid_stream(request)
             call = call_from_wire(request, meta, arrival, request_id, is_stream=False)
-            answer = await self._serve(call, None)
-            return Outcome(self._rendered(request, answer))
+            return self.rendered(request, await self.serve(call, None))
+        except asyncio.CancelledError:
+            if not is_cancelled():
+                raise
+            return self.failed(request, by_wish(), request_id, call)
         except Exception as error:  # noqa: BLE001  # the one broad net of this door
-            return self.failed(request, error, request_id)
+            return self.failed(request, error, request_id, call)
 
-    async def run_stream(
-        self, request: Request, meta: dict[str, object], arrival: Arrival, request_id: str, sink: ProgressSink
-    ) -> Answer:
-        """Serve with progress. Raises what serving raises."""
-        return await self._serve(call_from_wire(request, meta, arrival, request_id, is_stream=True), sink)
-
-    def finished(self, request: Request, answer: Answer, request_id: str) -> Outcome:
-        """The outcome of a stream that succeeded."""
-        try:
-            return Outcome(self._rendered(request, answer))
-        except Exception as error:  # noqa: BLE001  # a result that cannot be written is our mistake
-            return self.failed(request, error, request_id)
-
-    def failed(self, request: Request, error: Exception, request_id: str, *, is_partial: bool = False) -> Outcome:
-        """The outcome of a call that raised."""
-        if isinstance(error, Fault):
-            return Outcome(fault_reply(request.rpc_id, error, request_id, is_partial=is_partial), error)
-        if isinstance(error, Malformed):
-            raise error
-        self._crashed(error, request_id)
-        return Outcome(internal_reply(request.rpc_id, request_id, is_partial=is_partial))
-
-    def _rendered(self, request: Request, answer: Answer) -> bytes:
+    def rendered(self, request: Request, answer: Answer) -> Outcome:
+        """The outcome of a call that succeeded. Raises: what a result that cannot be written raises, which is our mistake."""
         result = to_wire(answer)
         if len(result) > self._limits.response_bytes_max:
             raise OverflowError(f"the result has {len(result)} bytes")
-        return result_reply(request.rpc_id, result)
+        return Outcome(result_reply(request.rpc_id, result))
+
+    def failed(
+        self, request: Request, error: Exception, request_id: str, call: Call | None, *, is_partial: bool = False
+    ) -> Outcome:
+        """The outcome of a call that raised. `call` is None where it never became one."""
+        if isinstance(error, Malformed):
+            raise error
+        used = report(call.receipts[-1]) if call is not None and call.receipts else None
+        if used is None and (is_partial or isinstance(error, Cancelled)):
+            used = report(Receipt(Usage()))  # it ended before its provider had said anything
+        if isinstance(error, Fault):
+            return Outcome(fault_reply(request.rpc_id, error, request_id, is_partial=is_partial, used=used), error)
+        self._crashed(error, request_id)
+        return Outcome(internal_reply(request.rpc_id, request_id, is_partial=is_partial, used=used))
+
+
+def by_wish() -> Cancelled:
+    """The fault of a call that its caller took back."""
+    return Cancelled("the caller cancelled this call")

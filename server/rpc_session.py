@@ -7,15 +7,51 @@ from typing import Final
 import orjson
 from starlette.types import Receive, Send
 
-from methods.errors import Cancelled, Overloaded
+from methods.errors import Overloaded
 from methods.progress import Progress
-from monetization.calls import Credential
-from server.jsonrpc import Malformed, Request, classify, fault_reply, malformed_reply, parse, result_reply
-from server.rpc_calls import Arrival, RpcLimits, Runner, is_ignored, progress_token, take_meta, wants_stream
+from monetization.calls import Call, Credential
+from server.jsonrpc import Malformed, Request, RpcId, classify, fault_reply, malformed_reply, parse, result_reply
+from server.rpc_calls import (
+    Arrival,
+    RpcLimits,
+    Runner,
+    by_wish,
+    call_from_wire,
+    is_ignored,
+    progress_token,
+    take_meta,
+    wants_stream,
+)
 from server.rpc_wire import ProgressWire
 
 _TOO_BIG: Final = 1009
 _NOT_TEXT: Final = 1003
+
+
+class _Running:
+    """One call of a socket, which its caller may cancel until its reply is on its way."""
+
+    __slots__ = ("_is_wished", "has_ended", "rpc_id", "task")
+
+    def __init__(self, rpc_id: RpcId) -> None:
+        self.rpc_id = rpc_id
+        self.task: asyncio.Task[None] | None = None
+        self.has_ended = False
+        self._is_wished = False
+
+    def cancel(self) -> None:
+        """End the call. Not at once: a task that has not begun would end without ever answering."""
+        if not self._is_wished:  # a second cancellation would look like somebody else's
+            self._is_wished = True
+            asyncio.get_running_loop().call_soon(self._cancel)
+
+    def _cancel(self) -> None:
+        if self.task is not None and not self.has_ended:
+            self.task.cancel()
+
+    def is_cancelled(self) -> bool:
+        """After a CancelledError: True if only the caller's wish caused it, which is then taken back."""
+        return self._is_wished and self.task is not None and self.task.uncancel() == 0
 
 
 def _refuse_batch() -> None:
@@ -48,9 +84,8 @@ class RpcSession:
         self._reader = asyncio.current_task()
         self._interrupted = False
         self._writing_since: float | None = None
-        self._cancelled: set[asyncio.Task[None]] = set()
         self._close_code: int | None = None
-        self.running: dict[asyncio.Task[None], Request] = {}
+        self.running: dict[asyncio.Task[None], _Running] = {}
 
     async def read(self, receive: Receive) -> None:
         """Take messages until the client leaves, breaks the rules of the transport, or is interrupted."""
@@ -129,8 +164,9 @@ class RpcSession:
             if not request.is_notification:
                 await self._say(fault_reply(request.rpc_id, busy, request_id))
             return
-        task = asyncio.get_running_loop().create_task(self._run(request, request_id))
-        self.running[task] = request
+        running = _Running(request.rpc_id)
+        running.task = task = asyncio.get_running_loop().create_task(self._run(request, request_id, running))
+        self.running[task] = running
         task.add_done_callback(self._forget)
 
     async def _authenticate(self, request: Request) -> None:
@@ -158,41 +194,41 @@ class RpcSession:
         wanted = params.get("id") if type(params) is dict else None
         if type(wanted) not in (str, int, float):
             return
-        found = [task for task, request in self.running.items() if request.rpc_id == wanted]
+        found = [running for running in self.running.values() if running.rpc_id == wanted and not running.has_ended]
         if len(found) == 1:
-            self._cancelled.add(found[0])
-            # Not at once: a task that has not begun would end without ever answering.
-            asyncio.get_running_loop().call_soon(found[0].cancel)
+            found[0].cancel()
 
-    async def _run(self, request: Request, request_id: str) -> None:
-        task = asyncio.current_task()
-        try:
-            reply = await self._reply(request, request_id)
-        except asyncio.CancelledError:
-            if task is None or task not in self._cancelled or task.uncancel() > 0:
-                raise
-            reply = fault_reply(request.rpc_id, Cancelled("the caller cancelled this call"), request_id)
+    async def _run(self, request: Request, request_id: str, running: "_Running") -> None:
+        reply = await self._reply(request, request_id, running)
+        running.has_ended = True
         if not request.is_notification:
             await self._say(reply)
 
-    async def _reply(self, request: Request, request_id: str) -> bytes:
+    async def _reply(self, request: Request, request_id: str, running: "_Running") -> bytes:
         arrival = Arrival(self._credential, request_id, "websocket", self._monotonic())
+        runner = self._runner
         if request.is_notification or not wants_stream(request.params):
-            return (await self._runner.run(request, arrival, request_id)).reply
+            return (await runner.run(request, arrival, request_id, is_cancelled=running.is_cancelled)).reply
         wire: ProgressWire | None = None
+        call: Call | None = None
         try:
             meta = take_meta(request)
+            call = call_from_wire(request, meta, arrival, request_id, is_stream=True)
             wire = ProgressWire(progress_token(meta, request), request_id)
 
             async def sink(items: Sequence[Progress]) -> None:
                 for message in wire.render(items):
                     await self._say(message)
 
-            answer = await self._runner.run_stream(request, meta, arrival, request_id, sink)
-        except Exception as error:  # noqa: BLE001  # the socket's net, for streams
-            is_partial = wire is not None and wire.seq > 0
-            return self._runner.failed(request, error, request_id, is_partial=is_partial).reply
-        return self._runner.finished(request, answer, request_id).reply
+            return runner.rendered(request, await runner.serve(call, sink)).reply
+        except asyncio.CancelledError:
+            if not running.is_cancelled():
+                raise
+            error: Exception = by_wish()
+        except Exception as wrong:  # noqa: BLE001  # the socket's net, for streams
+            error = wrong
+        is_partial = wire is not None and wire.seq > 0
+        return runner.failed(request, error, request_id, call, is_partial=is_partial).reply
 
     async def _say(self, message: bytes) -> None:
         if self._is_closed:
@@ -208,6 +244,5 @@ class RpcSession:
 
     def _forget(self, task: asyncio.Task[None]) -> None:
         self.running.pop(task, None)
-        self._cancelled.discard(task)
         if not task.cancelled():
             task.exception()  # a socket that broke while we spoke ends the reading side; there is nobody to tell

@@ -48,6 +48,10 @@ class EventStream:
         self._timer = self._loop.call_later(ping_seconds, self._look)
         self.has_begun = False
 
+    def has_progress(self) -> bool:
+        """Whether anything of the answer was sent; comments are nothing of it."""
+        return self.has_begun and self._wire.seq > 0
+
     async def sink(self, items: Sequence[Progress]) -> None:
         """Send what has arrived in one write; a slow client holds this back."""
         if not items:

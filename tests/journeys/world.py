@@ -68,7 +68,8 @@ def settings_for(fake: FakeProvider, private_key: str, *, keys: Mapping[str, str
                 "max_tokens_per_request": 32_000,
                 "features": ["basic_ai"],
                 **FREE,
-            }
+            },
+            "short": {"monthly_token_quota": 2_000, "max_tokens_per_request": 20, "features": ["basic_ai"], **FREE},
         },
         "limits": {"byok": FREE, "anonymous": FREE},
     }
