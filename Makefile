@@ -24,7 +24,7 @@ $(VENV)/.dev: $(VENV)/.core requirements-dev.txt
 	@touch $@
 
 serve: setup
-	@$(BIN)/tollgate serve --demo
+	@$(BIN)/tollgate serve --demo $(if $(PORT),--port $(PORT))
 
 test: dev
 	@$(BIN)/python -m pytest

@@ -1,6 +1,7 @@
 """What the operator said, in the words of the floors below: pure, and the only place that knows both."""
 
 from decimal import Decimal
+from urllib.parse import unquote, urlsplit
 
 from pydantic import SecretStr
 
@@ -78,11 +79,13 @@ def ceiling_of(settings: Settings) -> Rates | None:
 
 
 def secrets_of(settings: Settings) -> list[str]:
-    """Every secret of a configuration, for the net under the logs."""
+    """Every secret of a configuration, for the net under the logs; of an address also its password alone."""
 
     def found(value: object) -> list[str]:
         if isinstance(value, SecretStr):
-            return [value.get_secret_value()]
+            secret = value.get_secret_value()
+            password = urlsplit(secret).password if "://" in secret else None
+            return [secret] if password is None else [secret, password, unquote(password)]
         if isinstance(value, dict):
             return [secret for member in value.values() for secret in found(member)]
         return []

@@ -34,14 +34,16 @@ class Leaving:
         drain_seconds: float,
         is_worker: bool = False,
         on_refusal: Callable[[str], object] = lambda _: None,
+        clean: Callable[[str], str] = str,
     ) -> None:
-        """`on_refusal` hears the one line of a start that the operator can correct."""
+        """`on_refusal` hears the one line of a start that the operator can correct; `clean` hides secrets of any other."""
         self._app = app
         self._drain = drain
         self._notice_seconds = notice_seconds
         self._drain_seconds = drain_seconds
         self._is_worker = is_worker
         self._on_refusal = on_refusal
+        self._clean = clean
         self._departure: asyncio.Task[None] | None = None
         self._guard: asyncio.Task[None] | None = None
         self.refusal: str | None = None
@@ -64,10 +66,16 @@ class Leaving:
         async def send_noted(message: Message) -> None:
             if message["type"] == "lifespan.startup.complete":
                 self._take_signals()
-            elif message["type"] == "lifespan.startup.failed" and isinstance(wrong := sys.exception(), _CORRECTABLE):
-                self.refusal = str(wrong)
-                self._on_refusal(self.refusal)
-                message = {**message, "message": self.refusal}  # whoever starts it needs the line, not the traceback
+            elif message["type"] == "lifespan.startup.failed":
+                if isinstance(wrong := sys.exception(), _CORRECTABLE):
+                    self.refusal = str(wrong)
+                    self._on_refusal(self.refusal)
+                    message = {
+                        **message,
+                        "message": self.refusal,
+                    }  # whoever starts it needs the line, not the traceback
+                else:  # the log that hides secrets is closed by now, and this text goes to stderr
+                    message = {**message, "message": self._clean(message.get("message", ""))}
             await send(message)
 
         await self._app(scope, receive_late, send_noted)

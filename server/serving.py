@@ -143,7 +143,15 @@ def _leaving(
         drain_seconds=settings.server.drain_seconds,
         is_worker=is_worker,
         on_refusal=on_refusal,
+        clean=lambda text: _cleaned(settings, text),
     )
+
+
+def _cleaned(settings: Settings, text: str) -> str:
+    from server.from_settings import secrets_of  # noqa: PLC0415  # only a start that fails needs it
+    from server.redaction import Redactor  # noqa: PLC0415  # same
+
+    return Redactor(secrets_of(settings)).text(text)
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from server.config import ConfigError, Settings
 from server.config_sections import ProviderSettings
-from server.from_settings import provider_config_of
+from server.from_settings import provider_config_of, secrets_of
 
 ROOT = Path(__file__).resolve().parents[3]
 KEYS = {"OPENAI_API_KEY": "sk-canary-openai", "ANTHROPIC_API_KEY": "sk-ant-canary", "GOOGLE_API_KEY": "AIza-canary"}
@@ -284,3 +284,10 @@ def test_a_documented_key_does_not_stand_beside_one_that_was_said_in_the_environ
         },
     )
     assert settings.auth.public_key is None
+
+
+def test_the_password_of_an_address_is_a_secret_of_its_own(tmp_path: Path) -> None:
+    settings = load(
+        tmp_path, '[storage]\nurl = "postgresql://u:canary%40word@host/db"\nredis_url = "redis://:other@h/0"'
+    )
+    assert {"canary%40word", "canary@word", "other"} <= set(secrets_of(settings))

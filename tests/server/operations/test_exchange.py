@@ -19,6 +19,7 @@ from server.health import Check, Health, health_routes
 from server.leaving import Leaving
 from server.metrics import Bound, Metrics, metrics_route
 from server.middleware import transport
+from server.redaction import Redactor
 
 Headers = dict[str, str]
 
@@ -218,10 +219,12 @@ async def test_waiting_for_idle_ends_with_the_last_call_or_the_deadline() -> Non
     assert await waiting
 
 
-async def test_a_start_that_the_operator_can_correct_fails_with_one_line() -> None:
+async def failed_start(problem: Exception) -> list[Message]:
+    """What the server hears of a start that raises."""
+
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        raise ConfigError("config.toml", "storage.url", "cannot be opened; check it")
+        raise problem
         yield
 
     sent: list[Message] = []
@@ -232,8 +235,20 @@ async def test_a_start_that_the_operator_can_correct_fails_with_one_line() -> No
     async def send(message: Message) -> None:
         sent.append(message)
 
-    app = Leaving(Starlette(lifespan=lifespan), Drain(), notice_seconds=0, drain_seconds=0)
-    with pytest.raises(ConfigError):
+    clean = Redactor(["canary-of-the-start"]).text
+    app = Leaving(Starlette(lifespan=lifespan), Drain(), notice_seconds=0, drain_seconds=0, clean=clean)
+    with pytest.raises(type(problem)):
         await app({"type": "lifespan", "app": app}, receive, send)
+    return sent
+
+
+async def test_a_start_that_the_operator_can_correct_fails_with_one_line() -> None:
     line = "config.toml: storage.url: cannot be opened; check it"
+    sent = await failed_start(ConfigError("config.toml", "storage.url", "cannot be opened; check it"))
     assert sent == [{"type": "lifespan.startup.failed", "message": line}]
+
+
+async def test_a_start_that_fails_by_a_mistake_of_ours_tells_where_but_no_secret() -> None:
+    [sent] = await failed_start(RuntimeError("no way to canary-of-the-start"))
+    assert "RuntimeError" in sent["message"]
+    assert "canary-of-the-start" not in sent["message"]
