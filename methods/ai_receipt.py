@@ -72,6 +72,18 @@ def _tokens(charge: Charge, receipt: Receipt) -> TokenUsage:
 
 
 def _credits(receipt: Receipt) -> CreditReport:
+    report = _taken(receipt)
+    if receipt.month is not None:
+        month = receipt.month
+        report["monthlyUsage"] = {
+            "tokens": month.tokens,
+            "requests": month.requests,
+            "cost": month.cost_nano / _NANO,
+        }
+    return report
+
+
+def _taken(receipt: Receipt) -> CreditReport:
     if not receipt.is_shown_whole:
         return {"deducted": receipt.amount / _NANO, "remaining": receipt.balance / _NANO}
     # Whole credits of the running total: 6.5 show 6 and the next 6.5 show 7, so what is shown adds up to what is charged.

@@ -64,11 +64,20 @@ class UsageInfo(TypedDict):
     estimatedCostUsd: NotRequired[float]
 
 
+class MonthlyUsage(TypedDict):
+    """What the caller's calls have come to this calendar month, this one included."""
+
+    tokens: int
+    requests: int
+    cost: Annotated[float, Field(description="What the providers billed for them, in US dollars.")]
+
+
 class CreditReport(TypedDict):
     """What the call took in credits."""
 
     deducted: float
     remaining: Annotated[float, Field(description="Credits left and not held by other calls.")]
+    monthlyUsage: NotRequired[MonthlyUsage]
 
 
 class FunctionCallReport(TypedDict):

@@ -17,6 +17,8 @@ TENANT: Final = "default"
 TOKENS: Final = "tokens"
 REQUESTS: Final = "requests"
 OVERAGE: Final = "overage"
+COST: Final = "cost"
+"""What the providers billed for a caller's calls, in nano dollars: counted for those who pay with credits, never limited."""
 OWN_TOKENS: Final = "own_tokens"
 """Tokens and requests on the caller's own provider key are counted apart: they must not eat what a plan has paid for."""
 OWN_REQUESTS: Final = "own_requests"
@@ -58,7 +60,14 @@ def overage_nano(tier: Tier, tokens: int) -> int:
 
 def quota_of(charge: Charge) -> dict[str, int]:
     """What a charge counts in the windows that its hold claimed."""
-    return {TOKENS: charge.tokens, REQUESTS: 1, OVERAGE: charge.tokens, OWN_TOKENS: charge.tokens, OWN_REQUESTS: 1}
+    return {
+        TOKENS: charge.tokens,
+        REQUESTS: 1,
+        OVERAGE: charge.tokens,
+        COST: charge.cost_nano,
+        OWN_TOKENS: charge.tokens,
+        OWN_REQUESTS: 1,
+    }
 
 
 def quota_limit(caller: Caller, tier: Tier) -> int | None:
@@ -104,6 +113,6 @@ def sources(caller: Caller, tier: Tier, quote: Charge, *, now_us: int, overdraft
             yield Source("lots", account("TOKEN"), quote.amount, claims, overdraft_tokens)
         case "credits":
             # Both gates apply, the tighter one binds (R10).
-            yield Source("lots", account("CREDIT"), quote.amount, bounded())
+            yield Source("lots", account("CREDIT"), quote.amount, (*bounded(), claim(COST, quote.cost_nano)))
         case "byok":
             yield Source("nothing", account("TOKEN"), 0, (claim(OWN_TOKENS, quote.tokens), claim(OWN_REQUESTS, 1)))

@@ -12,6 +12,7 @@ from monetization.finishing import PATIENCE_SECONDS, insist, to_the_end, until_d
 from monetization.funding import TENANT, TOKENS, Source, quota_of
 from monetization.prices.rates import Price
 from monetization.quoting import Quote
+from monetization.receipts import month_of, paid_of, quota_left
 from monetization.refusals import Links, fault_of
 from monetization.replays import Kept, Replays
 from monetization.settling import BYTES_PER_TOKEN, MARGIN, STEP_BYTES, Used, counted, used
@@ -256,21 +257,22 @@ class HeldTab:
         commands: list[Command] = [settle]
         if ending == "done" and self._call.idempotency_key is not None:
             expected = self._receipt(found, charge, price, self._settled(charge, amount))
-            commands += self._means.replays.keep(self._call, hold_id, self.answer, expected)
+            commands = self._means.replays.keep(settle, self.answer, expected, self._limit())
         return _Bill(found, charge, price, amount, commands)
+
+    def _limit(self) -> int | None:
+        """The month's tokens, where a quota binds the call."""
+        for claim in self._source.claims:
+            if claim.window.resource == TOKENS:
+                return claim.limit
+        return None
 
     def _paid(self, bill: "_Bill", outcome: tuple[Done, ...] | Refusal) -> None:
         if isinstance(outcome, Refusal):
             raise fault_of(outcome, self._source.account.asset, self._means.links)
         found, charge, price, amount = bill.found, bill.charge, bill.price, bill.amount
-        # With a key, the first answer and its repetitions must be the same, so both show what was kept. And a commit whose
-        # answer was lost shows what it must have come to.
-        if len(bill.commands) > 1 or not outcome:
-            self.receipt = self._receipt(found, charge, price, self._settled(charge, amount))
-            return
-        settled = outcome[0]
-        if settled.is_late:  # the hold had expired and was charged its last note; this is the whole of it
-            settled = replace(settled, amount=amount - settled.written_off)
+        # A commit whose answer was lost shows what it must have come to; with a key, the ledger still knows what it came to.
+        settled = outcome[0] if outcome else self._settled(charge, amount)
         self.receipt = self._receipt(found, charge, price, settled)
 
     async def _insist(
@@ -304,23 +306,18 @@ class HeldTab:
         return replace(held, amount=amount, posted=held.posted - amount, held=held_before, windows=windows)
 
     def _receipt(self, found: Used, charge: Charge, price: Price | None, done: Done) -> Receipt:
-        limits = [claim.limit for claim in self._source.claims if claim.window.resource == TOKENS]
-        left: int | None = None
-        if limits and limits[0] is not None:
-            for view in done.windows:
-                if view.key.resource == TOKENS:
-                    left = max(0, limits[0] - view.used - view.held)
         return Receipt(
             usage=found.usage,
             is_estimated=found.is_estimated,
             is_partial=found.is_partial,
             charge=charge,
             asset=self._source.account.asset if self._source.amount else None,
-            amount=done.amount,
+            amount=paid_of(done, self._source.actual(self._quote.tier, charge)) if done.is_late else done.amount,
             balance=done.posted - done.held,
             posted=done.posted,
             is_shown_whole=self._quote.rules.rounding == "floor_carry",
-            quota_remaining=left,
+            quota_remaining=quota_left(done.windows, self._limit()),
+            month=month_of(done.windows) if charge.policy == "credits" else None,
             is_cost_known=price is not None,
         )
 

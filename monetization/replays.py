@@ -6,7 +6,7 @@ kept in the same commit. A hold that was released or expired left no answer, so 
 
 import hashlib
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Final, Protocol
 
 import orjson
@@ -14,9 +14,10 @@ import orjson
 from monetization.callers import Caller
 from monetization.calls import Call
 from monetization.charging.policies import Charge
-from monetization.tab import Receipt
+from monetization.receipts import as_settled
+from monetization.tab import MonthSoFar, Receipt
 from storage.errors import IdempotencyConflict
-from storage.records.commands import Checkpoint, Command, Done, Idempotency, Keep, Outcome
+from storage.records.commands import Checkpoint, Command, Done, Idempotency, Keep, Outcome, Settle
 from storage.records.kept import ANSWER, KeptRow
 from storage.records.usage import Usage
 
@@ -78,15 +79,30 @@ class Replays:
         if not rows:
             return None
         body = orjson.loads(rows[-1].body)
-        return Kept(body["answer"], _receipt(body["receipt"]))
+        receipt = _receipt(body["receipt"])
+        # Settling nothing under the key of the first settling gives that one's answer, and changes nothing whatever it finds.
+        settled = await self.memory.submit(
+            Settle(tenant=self.tenant, hold_id=hold_id, amount=0, idempotency=self._settling(hold_id))
+        )
+        if isinstance(settled, Done) and settled.is_replay:
+            receipt = as_settled(receipt, settled, body.get("limit"))
+        return Kept(body["answer"], receipt)
 
-    def keep(self, call: Call, hold_id: int, answer: object, receipt: Receipt) -> list[Command]:
-        """What stores the answer beside the settling of its hold; nothing for a call without a key."""
-        if call.idempotency_key is None or answer is None:
-            return []
-        body = orjson.dumps({"answer": answer, "receipt": asdict(receipt)}, default=_plain).decode()
+    def keep(self, settle: Settle, answer: object, foreseen: Receipt, limit: int | None) -> list[Command]:
+        """The settling of a call with a key, and beside it its answer.
+
+        The receipt is the one foreseen, because the commit cannot hold what it will come to. The ledger keeps that itself,
+        under a key of the settling, so that the first answer and its repetitions show the same and the truth.
+        """
+        settle = replace(settle, idempotency=self._settling(settle.hold_id))
+        if answer is None:
+            return [settle]
+        body = orjson.dumps({"answer": answer, "receipt": asdict(foreseen), "limit": limit}, default=_plain).decode()
         expires = self.clock_us() + ANSWER_SECONDS * 1_000_000
-        return [Keep(KeptRow(self.tenant, ANSWER, str(hold_id), body, expires_us=expires))]
+        return [settle, Keep(KeptRow(self.tenant, ANSWER, str(settle.hold_id), body, expires_us=expires))]
+
+    def _settling(self, hold_id: int) -> Idempotency:
+        return Idempotency("settle", str(hold_id), "", self.clock_us() + KEY_SECONDS * 1_000_000)
 
 
 def worn_out() -> IdempotencyConflict:
@@ -102,9 +118,13 @@ def _fingerprint(call: Call) -> str:
 
 
 def _receipt(body: dict[str, Any]) -> Receipt:  # JSON of our own writing
-    charge = body.pop("charge")
-    usage = body.pop("usage")
-    return Receipt(usage=Usage(**usage), charge=None if charge is None else Charge(**charge), **body)
+    charge, usage, month = body.pop("charge"), body.pop("usage"), body.pop("month", None)
+    return Receipt(
+        usage=Usage(**usage),
+        charge=None if charge is None else Charge(**charge),
+        month=None if month is None else MonthSoFar(**month),
+        **body,
+    )
 
 
 def _plain(value: object) -> object:

@@ -9,7 +9,7 @@ from monetization.funding import REQUESTS, TOKENS
 from monetization.periods import start_of
 from monetization.purchases import PURCHASE, Purchase, PurchaseType, Record, record_of
 from storage.errors import InvalidCursor
-from storage.records.ledger import PENDING, VOID, AccountKey, Balance, LotView, TransferView
+from storage.records.ledger import AccountKey, Balance, LotView, TransferView
 from storage.records.ledger import Page as Page  # noqa: PLC0414  # part of what statements answer with
 from storage.records.money import CREDIT, TOKEN, USD
 from storage.records.usage import UsageRow
@@ -21,7 +21,6 @@ _USED: Final = ("usage", "expire", "late_usage", "refund_charge")
 _GRANTED: Final = ("purchase", "promotion", "allowance")
 _LAPSED: Final = ("breakage", "expired")
 _LOOKS_MAX: Final = 4
-_PAGES_MAX: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,22 +133,15 @@ class Statements:
         return Page(tuple(bought[lot.id] for lot in page.rows), page.next_cursor), list(bought.values())
 
     async def movements(self, user_id: str, asset: str, *, limit: int, cursor: str | None) -> Page[Movement]:
-        """What moved, newest first; holds and their releases move nothing and are left out. Raises: InvalidCursor."""
+        """What moved, newest first; holds, releases and calls that took nothing are no movements. Raises: InvalidCursor."""
         account = self._account(user_id, asset)
         place, balance = _place(cursor)
-        found: list[TransferView] = []
         if cursor is None:
-            first, balance = await self._newest(account, limit)
+            page, balance = await self._newest(account, limit)
         else:
-            first = await self.store.transfers(account, limit=limit, cursor=place)
-        page = first
-        for _ in range(_PAGES_MAX):
-            found += [row for row in page.rows if row.kind not in (PENDING, VOID)]
-            if len(found) == limit or page.next_cursor is None:
-                break
-            page = await self.store.transfers(account, limit=limit - len(found), cursor=page.next_cursor)
+            page = await self.store.transfers(account, limit=limit, cursor=place)
         movements = []
-        for row in found:
+        for row in page.rows:
             balance = None if balance is None else balance - row.amount
             movements.append(Movement(row, balance))
         shown = "" if balance is None else str(balance)

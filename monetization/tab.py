@@ -43,6 +43,16 @@ class Meter:
 
 
 @fact
+class MonthSoFar:
+    """What was counted in the caller's calendar month, this call included."""
+
+    tokens: int = 0
+    requests: int = 0
+    cost_nano: int = 0
+    """What the providers billed, in nano dollars."""
+
+
+@fact
 class Receipt:
     """What a closed tab came to, as the books stood right after it."""
 
@@ -63,6 +73,8 @@ class Receipt:
     """True: shown in whole units, the rest is carried to the next call (`floor_carry`); the books stay exact."""
     quota_remaining: int | None = None
     """Tokens left in the month; None: no quota counts them."""
+    month: MonthSoFar | None = None
+    """Where the policy shows it (`credits`)."""
     is_cost_known: bool = True
     """False: nobody could price the model (a caller's own key), so the cost is unknown, not zero."""
 

@@ -57,7 +57,7 @@ class Reader(Protocol):
         ...
 
     async def transfers(self, key: AccountKey, *, limit: int = 50, cursor: str | None = None) -> Page[TransferView]:
-        """The account's movements."""
+        """The account's movements; holds, releases and what took nothing move nothing."""
         ...
 
     async def windows(self, tenant: str, subject: str) -> tuple[WindowView, ...]:

@@ -271,7 +271,7 @@ class Forget:
     """Idempotency keys: tenant, scope, key."""
     events: tuple[int, ...] = ()
     """Outgoing events, by the store's own numbers."""
-    idempotency: None = None
+    idempotency: Idempotency | None = None
 
 
 @fact

@@ -133,7 +133,7 @@ class TransferView:
     id: int
     group_id: int
     amount: int
-    """Signed: what it added to the account. Zero for holds and their releases."""
+    """Signed: what it added to the account."""
     kind: int
     code: str
     other: AccountKey

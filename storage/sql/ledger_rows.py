@@ -10,8 +10,6 @@ from storage.ledger.state import Changes
 from storage.records.commands import Done
 from storage.records.kept import KeptRow
 from storage.records.ledger import (
-    PENDING,
-    VOID,
     AccountKey,
     Balance,
     HoldView,
@@ -143,7 +141,7 @@ def transfer_view(values: tuple[object, ...], account_id: int, other: AccountKey
     found: tuple[Any, ...] = values  # typed by the table
     transfer_id, _, group_id, debit, _, amount, kind, *more = found
     code, pending_id, related_id, ref, note, occurred_us, booked_us, _ = more
-    moved = 0 if kind in {PENDING, VOID} else -amount if debit == account_id else amount
+    moved = -amount if debit == account_id else amount
     about = (pending_id, related_id, ref, note, occurred_us, booked_us)
     return TransferView(transfer_id, group_id, moved, kind, code, other, *about)
 

@@ -1,5 +1,7 @@
 """Looking into the books beside whoever writes them, and sums of what moved."""
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ from billing.refunds import refund_purchase
 from storage.errors import StoreInUse, StoreRefused
 from storage.records.commands import Keep
 from storage.records.kept import KeptRow
+from storage.sql.sqlite import readers, schema
 from storage.store import Store, open_reader, open_store
 from tests.storage.conftest import Clock
 
@@ -80,3 +83,13 @@ async def test_a_reader_of_a_foreign_file_is_refused_in_one_line(tmp_path: Path,
         with pytest.raises(StoreRefused, match=r"^storage\.url: [^\n]+$"):
             async with open_reader(f"sqlite:///{tmp_path / name}", clock_us=clock):
                 pass
+
+
+@pytest.mark.parametrize("statement", [readers._TRANSFERS, readers._TOTALS, readers._SYSTEM])
+def test_movements_are_read_by_the_indexes_that_hold_nothing_else(statement: str, tmp_path: Path) -> None:
+    asked = {"account": 1, "batch": 1, "id": 1, "limit": 1}
+    with closing(sqlite3.connect(tmp_path / "empty.db", isolation_level=None)) as connection:
+        schema.ensure(connection)
+        plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}", asked)]
+    for side in ("debit", "credit"):
+        assert any(f"SEARCH transfer USING INDEX transfer_{side} " in step for step in plan), plan

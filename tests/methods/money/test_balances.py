@@ -139,6 +139,20 @@ async def test_transactions_tell_the_balance_before_and_after_over_all_pages(pro
     assert len({row["id"] for row in rows}) == 6
 
 
+async def test_a_call_that_took_nothing_is_usage_and_no_transaction(product: Product) -> None:
+    """S2-30: transactions are what moved on a wallet; what a plan includes moves nothing."""
+    token = product.token("u1", "allowance")
+    for _ in range(3):
+        await product.call(token, "executeAIRequest", {"content": "Hello"})
+    await product.admin("grantTokens", {"userId": "u1", "tokens": 10})
+    for _ in range(3):
+        await product.call(token, "executeAIRequest", {"content": "Hello"})
+    page = await product.call(token, "getTransactions", {"limit": 1})
+    assert [(row["transactionType"], row["amount"]) for row in page["data"]] == [("GRANT", "10")]
+    assert "nextCursor" not in page
+    assert len((await product.call(token, "getUsageHistory"))["history"]) == 6
+
+
 @pytest.mark.parametrize("method", ["getUsageHistory", "getTopupHistory", "getPurchaseHistory", "getTransactions"])
 @pytest.mark.parametrize("cursor", ["x", "1.x", "1.2:", "9" * 30, "1:2:3", "-1.2", "1.2:x"])
 async def test_a_foreign_cursor_is_refused(product: Product, method: str, cursor: str) -> None:

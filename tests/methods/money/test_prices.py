@@ -258,8 +258,26 @@ async def test_s4_33_six_and_a_half_credits_show_six_and_then_seven(start: Start
         await product.admin("grantCredits", {"userId": "u1", "amount": 1530})
         token = product.token("u1", "credits")
         shown = [(await product.call(token, "executeAIRequest", {"content": "Hello"}))["credits"] for _ in range(2)]
-        assert shown == [{"deducted": 6, "remaining": 1524}, {"deducted": 7, "remaining": 1517}]
+        assert [(each["deducted"], each["remaining"]) for each in shown] == [(6, 1524), (7, 1517)]
         assert (await product.call(token, "getCreditBalance"))["remainingExact"] == "1517"
+
+
+async def test_s4_32_a_credits_answer_shows_what_the_month_has_come_to(start: Start) -> None:
+    async with start() as product:
+        await product.admin("grantCredits", {"userId": "u1", "amount": 1530})
+        token = product.token("u1", "credits")
+        tokens = cost = 0
+        for number, key in enumerate((None, "k", "k", None)):
+            answer = await product.call(token, "executeAIRequest", {"content": "Hello"}, key=key)
+            if number != 2:  # the repeated key shows its first answer once more
+                tokens += answer["usage"]["totalTokens"]
+                cost += round(answer["usage"]["cost"] * 10**9)
+            shown = answer["credits"]["monthlyUsage"]
+            requests = (1, 2, 2, 3)[number]
+            assert (shown["tokens"], shown["requests"], round(shown["cost"] * 10**9)) == (tokens, requests, cost)
+        assert cost > 0
+        balance = await product.call(token, "getCreditBalance")
+        assert (balance["monthlyTokensUsed"], balance["monthlyRequestsUsed"]) == (tokens, 3)
 
 
 async def test_a_fee_lies_between_its_bounds(start: Start) -> None:

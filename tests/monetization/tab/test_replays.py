@@ -9,8 +9,21 @@ import pytest
 from monetization.replays import ATTEMPTS_MAX
 from monetization.tab import Tab
 from storage.errors import IdempotencyConflict
+from storage.records.commands import Settle
 from storage.records.usage import Usage
-from tests.monetization.tab.world import HOLD_SECONDS, MOST, Clock, Cut, World, cut, done, until, world_at
+from tests.monetization.tab.world import (
+    HOLD_SECONDS,
+    MOST,
+    Clock,
+    Cut,
+    Failing,
+    World,
+    cut,
+    done,
+    through,
+    until,
+    world_at,
+)
 
 TIERS = ("allowance", "overage", "tokens", "credits", "own")
 
@@ -163,3 +176,57 @@ async def test_twenty_calls_with_one_key_are_one_run(world: World) -> None:
 
 def _never(tab: Tab) -> None:
     raise AssertionError("the first answer is kept")
+
+
+@pytest.mark.parametrize("is_late", [False, True])
+async def test_a_first_answer_and_its_repetitions_show_the_balance_as_it_was_settled(
+    world: World, *, is_late: bool
+) -> None:
+    """What was foreseen when the call was held may be wrong by then: others spend and are granted meanwhile."""
+    await world.grant("TOKEN", 1_000)
+
+    async def play(tab: Tab) -> None:
+        await world.grant("TOKEN", 500)
+        await world.run("tokens", done())
+        if is_late:
+            world.clock.advance(HOLD_SECONDS + 1)
+            await world.store.sweep()
+        done()(tab)
+
+    first = await world.run("tokens", play, call=world.call(key="k"))
+    await world.grant("TOKEN", 7)
+    again = await world.run("tokens", play, call=world.call(key="k"))
+    assert first is not None
+    assert (first.amount, first.balance, first.posted) == (63, 1_500 - 2 * 63, 1_500 - 2 * 63)
+    assert again == first
+
+
+async def test_what_is_shown_of_a_quota_is_what_was_settled_for_a_key_too(world: World) -> None:
+    async def play(tab: Tab) -> None:
+        await world.run("allowance", done())
+        done()(tab)
+
+    first = await world.run("allowance", play, call=world.call(key="k"))
+    again = await world.run("allowance", play, call=world.call(key="k"))
+    assert first is not None
+    assert first.quota_remaining == 1_000 - 2 * 50
+    assert again == first
+
+
+async def test_a_settling_with_a_key_whose_answer_was_lost_shows_what_it_came_to(world: World) -> None:
+    await world.grant("TOKEN", 1_000)
+    losses = [True]
+
+    def loses_once(commands: Any) -> bool:
+        return isinstance(commands, list) and isinstance(commands[0], Settle) and bool(losses) and losses.pop()
+
+    async def play(tab: Tab) -> None:
+        await world.grant("TOKEN", 500)
+        done()(tab)
+
+    losing = through(world, Failing(world.store, loses_once, is_lost=True))
+    first = await losing.run("tokens", play, call=world.call(key="k"))
+    assert first is not None
+    assert (first.amount, first.balance) == (63, 1_500 - 63)
+    assert await world.run("tokens", play, call=world.call(key="k")) == first
+    assert len(await world.rows()) == 1

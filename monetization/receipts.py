@@ -1,0 +1,42 @@
+"""The part of a receipt that follows from the books as they stood right after a call was settled. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from monetization.funding import COST, REQUESTS, TOKENS
+from monetization.tab import MonthSoFar, Receipt
+from storage.records.commands import Done
+from storage.records.ledger import WindowView
+
+
+def paid_of(settled: Done, asked: int) -> int:
+    """What a call paid in all: of one that outlived its hold, the expiry has charged a part."""
+    return asked - settled.written_off if settled.is_late else settled.amount
+
+
+def quota_left(windows: Sequence[WindowView], limit: int | None) -> int | None:
+    """Tokens left of a month's limit; None where there is none."""
+    if limit is None:
+        return None
+    for view in windows:
+        if view.key.resource == TOKENS:
+            return max(0, limit - view.used - view.held)
+    return None
+
+
+def month_of(windows: Sequence[WindowView]) -> MonthSoFar:
+    """What the windows of a call have counted."""
+    used = {view.key.resource: view.used for view in windows}
+    return MonthSoFar(used.get(TOKENS, 0), used.get(REQUESTS, 0), used.get(COST, 0))
+
+
+def as_settled(receipt: Receipt, settled: Done, limit: int | None) -> Receipt:
+    """A receipt that was foreseen, with what settling came to. `limit`: the month's tokens."""
+    return replace(
+        receipt,
+        amount=paid_of(settled, receipt.amount),
+        balance=settled.posted - settled.held,
+        posted=settled.posted,
+        quota_remaining=quota_left(settled.windows, limit),
+        month=None if receipt.month is None else month_of(settled.windows),
+    )
