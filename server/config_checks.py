@@ -27,6 +27,7 @@ _DEFAULTS = (
     "password",
 )
 _DISTINCT_MIN = 8
+_ONLY_OPENAI = ("max_tokens_field", "asks_stream_usage", "sends_reasoning")
 
 
 def first_contradiction(settings: "Settings") -> Problem | None:
@@ -98,6 +99,10 @@ def _keys(auth: "AuthSettings") -> Iterator[Problem]:
 def _providers(settings: "Settings") -> Iterator[Problem]:
     for name, provider in settings.providers.items():
         url = provider.base_url
+        if provider.kind != "openai":
+            for key in _ONLY_OPENAI:
+                if key in provider.model_fields_set:
+                    yield f"providers.{name}.{key}", 'is only for kind = "openai"; remove it'
         if provider.kind == "simulator":
             if url:
                 yield f"providers.{name}.base_url", "a simulator has no address; remove it, or name another kind"

@@ -197,6 +197,12 @@ class ProviderSettings(Section):
     """Failures in a row after which the provider is left alone."""
     breaker_seconds: Seconds = 30.0
     """How long it is left alone."""
+    max_tokens_field: Literal["max_tokens", "max_completion_tokens"] | None = None
+    """This and the next two are only for kind = "openai". The member that bounds an answer; None: what the address suggests."""
+    asks_stream_usage: bool = True
+    """False: for a vendor that refuses `stream_options` and sends usage anyway."""
+    sends_reasoning: bool = False
+    """Give thinking of earlier answers back as `reasoning_content`, as DeepSeek wants it."""
 
     @model_validator(mode="before")
     @classmethod

@@ -111,6 +111,9 @@ def provider_config_of(name: str, settings: Settings) -> ProviderConfig:
         headers={header: Secret(value.get_secret_value()) for header, value in said.headers.items()},
         breaker_failures=said.breaker_failures,
         breaker_seconds=said.breaker_seconds,
+        max_tokens_field=said.max_tokens_field,
+        asks_stream_usage=said.asks_stream_usage,
+        sends_reasoning=said.sends_reasoning,
     )
 
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import aiohttp
 
     from methods.dialects.base import Dialect
+    from methods.dialects.openai_request import MaxTokensField
     from methods.providers.observing import Observer
 
 Kind = Literal["openai", "anthropic", "google", "simulator"]
@@ -49,6 +50,10 @@ class ProviderConfig:
     headers: Mapping[str, Secret] = field(default_factory=dict)
     breaker_failures: int = 5
     breaker_seconds: float = 30.0
+    max_tokens_field: "MaxTokensField | None" = None
+    """This and the next two say what an OpenAI-compatible vendor differs in; see `methods.dialects.openai.OpenAI`."""
+    asks_stream_usage: bool = True
+    sends_reasoning: bool = False
 
 
 def build_providers(
@@ -96,7 +101,9 @@ def _http(config: ProviderConfig, session: "aiohttp.ClientSession") -> Provider:
     return HttpProvider(
         config.name,
         config.kind,
-        dialect_of(config.kind, is_vendors_own=base_url == vendors_own),
+        _compatible(config, is_vendors_own=base_url == vendors_own)
+        if config.kind == "openai"
+        else dialect_of(config.kind),
         base_url,
         session=session,
         key=config.api_key,
@@ -111,13 +118,26 @@ def _http(config: ProviderConfig, session: "aiohttp.ClientSession") -> Provider:
     )
 
 
-def dialect_of(kind: Kind, *, is_vendors_own: bool = True) -> "Dialect":
-    """The dialect of a kind. Compatible vendors know `max_tokens`; only OpenAI itself wants `max_completion_tokens`."""
+def _compatible(config: ProviderConfig, *, is_vendors_own: bool) -> "Dialect":
+    """OpenAI's wire as this vendor speaks it: only OpenAI itself wants `max_completion_tokens` and knows no `top_k`."""
+    from methods.dialects.openai import OpenAI  # noqa: PLC0415  # see above
+
+    usual: MaxTokensField = "max_completion_tokens" if is_vendors_own else "max_tokens"
+    return OpenAI(
+        max_tokens_field=config.max_tokens_field or usual,
+        asks_stream_usage=config.asks_stream_usage,
+        sends_reasoning=config.sends_reasoning,
+        sends_top_k=not is_vendors_own,
+    )
+
+
+def dialect_of(kind: Kind) -> "Dialect":
+    """The dialect of a kind, as the vendor itself speaks it."""
     match kind:
         case "openai":
             from methods.dialects.openai import OpenAI  # noqa: PLC0415  # see above
 
-            return OpenAI() if is_vendors_own else OpenAI(max_tokens_field="max_tokens", sends_top_k=True)
+            return OpenAI()
         case "anthropic":
             from methods.dialects.anthropic import Anthropic  # noqa: PLC0415  # see above
 

@@ -4,17 +4,33 @@ import http.client
 import json
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
+from urllib.parse import urlsplit
 
+import aiohttp
 import pytest
 from joserfc import jwt
 from joserfc.jwk import OctKey
 
 from server.config import Settings
 from tests.examples.conftest import Server
-from tests.fakes.server import ROOT, started
+from tests.fakes.provider import FakeProvider
+from tests.fakes.server import ROOT, serving, started
+from tests.journeys.world import Client, text_of
 
 EXAMPLES = ROOT / "examples"
+COMPATIBLE_KEYS = {
+    name: f"made-up-{name.lower()}"
+    for name in (
+        "MISTRAL_API_KEY",
+        "COHERE_API_KEY",
+        "OPENROUTER_API_KEY",
+        "GROQ_API_KEY",
+        "HF_TOKEN",
+        "AWS_BEARER_TOKEN_BEDROCK",
+    )
+}
 
 
 def ran(command: list[str], server: Server) -> str:
@@ -62,6 +78,7 @@ def test_every_example_configuration_is_accepted(config: Path) -> None:
         "ANTHROPIC_API_KEY": "made-up-for-the-test",
         "OPENAI_API_KEY": "made-up-for-the-test",
         "OPENSAAS_PUBLIC_KEY": _public_key(),
+        **COMPATIBLE_KEYS,
     }
     assert Settings.load(config, environ).providers
 
@@ -91,6 +108,38 @@ def test_the_smallest_configuration_serves_a_caller_of_its_issuer(tmp_path: Path
         )
         answer = json.load(connection.getresponse())
         assert answer["result"]["content"]
+
+
+async def test_every_compatible_vendor_is_served_by_configuration_alone(tmp_path: Path) -> None:
+    said = tomllib.loads((EXAMPLES / "config" / "compatible.toml").read_text())
+    named = {name: (urlsplit(it["base_url"]).path, it["models"][0]) for name, it in said["providers"].items()}
+    secret = "a-secret-of-at-least-thirty-two-characters"
+    async with FakeProvider() as fake:
+        for name, (path, model) in named.items():
+            said["providers"][name]["base_url"] = fake.url + path
+            said["prices"][f"{name}/{model}"] = {"input": "1", "output": "2"}
+        said["auth"] = {
+            "issuer": "https://auth.example.com",
+            "audience": "tollgate",
+            "algorithms": ["HS256"],
+            "secret": secret,
+        }
+        said["charging"] = {"default_tier": "enterprise"}
+        claims = {"userId": "u1", "iss": "https://auth.example.com", "aud": "tollgate", "exp": 4102444800}
+        token = jwt.encode({"alg": "HS256"}, claims, OctKey.import_key(secret))
+        with serving({**said, "storage": {}}, tmp_path, environment=COMPATIBLE_KEYS) as running:
+            async with aiohttp.ClientSession() as http:
+                client = Client(running, http, token)
+                for name, (path, model) in named.items():
+                    fake.seen.clear()
+                    params = {"content": "Hi", "options": {"provider": name, "model": model, "maxTokens": 50}}
+                    assert (await client.result("executeAIRequest", params))["provider"] == name
+                    assert text_of(await client.stream(params)) != ""
+                    key = said["providers"][name].get("api_key", "").removeprefix("env:")
+                    for asked in fake.seen:
+                        assert asked.path == f"{path}/chat/completions"
+                        assert asked.headers.get("authorization") == (f"Bearer {COMPATIBLE_KEYS[key]}" if key else None)
+                        assert (asked.json["model"], asked.json["max_tokens"]) == (model, 50)
 
 
 def _public_key() -> str:

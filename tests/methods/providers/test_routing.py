@@ -162,3 +162,27 @@ async def test_the_built_router_retries_then_falls_back_and_reports(
     assert heard == [("mistral", "provider_unavailable")] * 2 + [("simulator", "done")]
     assert "max_tokens" in fake.seen[0].json
     assert router.resolve("simulator", None)[0].model == "simulator"
+
+
+async def test_what_a_compatible_vendor_differs_in_is_configured(
+    fake: FakeProvider, session: aiohttp.ClientSession
+) -> None:
+    clock = Clock()
+    own = ProviderConfig(
+        "own", "openai", base_url=fake.url, max_tokens_field="max_completion_tokens", asks_stream_usage=False
+    )
+    router = build_providers(
+        {"usual": ProviderConfig("usual", "openai", base_url=fake.url), "own": own},
+        routing=RoutingConfig(),
+        session=session,
+        clock=clock,
+        sleep=clock.sleep,
+        random=lambda: 0.5,
+    )
+    for name in router.providers:
+        async with router.stream(router.resolve(name, "m"), ask_for("m"), lambda _: None) as batches:
+            assert [events async for events in batches] != []
+    usual, different = (seen.json.keys() for seen in fake.seen)
+    assert {"max_tokens", "stream_options"} <= usual
+    assert "max_completion_tokens" in different
+    assert not {"max_tokens", "stream_options"} & different

@@ -79,6 +79,8 @@ REFUSED = [
     ("providers.openai.base_url", '[providers.openai]\nbase_url = "https://u:p@host/v1"'),
     ("providers.openai.base_url", '[providers.openai]\nbase_url = "https://host/v1#part"'),
     ("providers.simulator.base_url", '[providers.simulator]\nbase_url = "https://host/v1"'),
+    ("providers.anthropic.sends_reasoning", "[providers.anthropic]\nsends_reasoning = true"),
+    ("providers.openai.max_tokens_field", '[providers.openai]\nmax_tokens_field = "tokens"'),
     ("providers.openai.models", '[providers.openai]\nmodels = ["a", ""]'),
     ("providers.openai.headers.x y", '[providers.openai]\nheaders = { "x y" = "v" }'),
     ("providers.openai.headers.Content-Length", '[providers.openai]\nheaders = { "Content-Length" = "5" }'),

@@ -195,6 +195,9 @@ max_concurrency = 5
 headers = { x-team = "a" }
 breaker_failures = 6
 breaker_seconds = 7
+max_tokens_field = "max_completion_tokens"
+asks_stream_usage = false
+sends_reasoning = true
 """
     settings = load(tmp_path, text)
     said, config = settings.providers["mine"], provider_config_of("mine", settings)
