@@ -2,7 +2,18 @@
 
 from typing import Final
 
-from methods import admin_money, admin_prices, admin_refunds, ai, balances, histories, pricing, system, tiers
+from methods import (
+    admin_money,
+    admin_prices,
+    admin_refunds,
+    admin_tiers,
+    ai,
+    balances,
+    histories,
+    pricing,
+    system,
+    tiers,
+)
 from methods.method import Method
 
 METHODS: Final[tuple[Method, ...]] = (
@@ -14,5 +25,6 @@ METHODS: Final[tuple[Method, ...]] = (
     *admin_money.METHODS,
     *admin_refunds.METHODS,
     *admin_prices.METHODS,
+    *admin_tiers.METHODS,
     *system.METHODS,
 )

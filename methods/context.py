@@ -15,6 +15,7 @@ from monetization.statements import Statements
 from monetization.tab import Meter
 from monetization.terms import Most
 from monetization.tiers import Tiers
+from monetization.tiers_in_force import Reload
 from storage.records.fact import fact
 
 if TYPE_CHECKING:
@@ -58,6 +59,8 @@ class Services:
     """The OpenRPC document."""
     tiers: Callable[[], Tiers]
     """The tiers in force now."""
+    reload_tiers: Callable[[], Reload]
+    """Reads the operator's file again."""
     quotes: Quotes
     """Prices and rules in force now; the same code quotes, charges and shows previews."""
     money: Money

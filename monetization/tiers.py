@@ -1,9 +1,9 @@
 """Tiers: what each plan says. Built-in ones are always there; the operator's file overrides them key by key."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Literal
+from typing import Final, Literal
 
 Policy = Literal["allowance", "virtual_tokens", "credits", "byok"]
 
@@ -104,10 +104,18 @@ BUILT_IN: tuple[Tier, ...] = (
 )
 
 
+ORDER: Final = tuple(tier.key for tier in BUILT_IN)
+"""The built-in tiers, lowest first."""
+
+
 class Tiers:
     """Every tier, found by key or alias. Immutable: a reload makes a new one."""
 
-    def __init__(self, tiers: Iterable[Tier], *, default: str) -> None:
+    def __init__(self, tiers: Iterable[Tier], *, default: str, order: Sequence[str] = ORDER) -> None:
+        """`order`: keys or aliases, lowest first; a tier that is not in it is above and below none.
+
+        Raises: ValueError, beginning with the key of the configuration that is wrong.
+        """
         self.by_key: Mapping[str, Tier] = MappingProxyType({tier.key: tier for tier in tiers})
         names = {key: key for key in self.by_key}
         for tier in self.by_key.values():
@@ -118,6 +126,30 @@ class Tiers:
         if default not in names:
             raise ValueError(f"charging.default_tier: there is no tier {default!r}; known: {', '.join(sorted(names))}")
         self.default = self.by_key[names[default]]
+        self._ranks = self._ranked(order)
+
+    def _ranked(self, order: Sequence[str]) -> Mapping[str, int]:
+        ranks: dict[str, int] = {}
+        for rank, name in enumerate(order):
+            key = self._names.get(name)
+            if key is None:
+                raise ValueError(f"charging.tier_order: there is no tier {name!r}; remove it or add [tiers.{name}]")
+            if key in ranks:
+                raise ValueError(f"charging.tier_order: names tier {key!r} twice; keep one")
+            ranks[key] = rank
+        return MappingProxyType(ranks)
+
+    def rank(self, name: str) -> int | None:
+        """The tier's place in the order, 0 the lowest; None for a tier outside it."""
+        return self._ranks.get(self.of(name).key)
+
+    def is_at_least(self, name: str, required: str) -> bool:
+        """Whether a tier is the required one or above it. A tier outside the order is at least itself and nothing else."""
+        key, floor = self.of(name).key, self._names.get(required, required)
+        if key == floor:
+            return True
+        mine, least = self._ranks.get(key), self._ranks.get(floor)
+        return mine is not None and least is not None and mine > least
 
     def key_of(self, name: str) -> str | None:
         """The tier key that a name or alias means; None when it means none."""

@@ -30,11 +30,19 @@ from monetization.replays import Replays
 from monetization.statements import Statements
 from monetization.terms import Target
 from monetization.tiers import Tiers
+from monetization.tiers_in_force import TiersInForce
 from server.auth.callers import Callers
 from server.config import Settings
 from server.describe import catalog_of, openrpc_document
 from server.drain import Drain
-from server.from_settings import ceiling_of, price_sources_of, provider_config_of, routing_of, rules_of, tiers_of
+from server.from_settings import (
+    ceiling_of,
+    model_costs_of,
+    price_sources_of,
+    provider_config_of,
+    routing_of,
+    rules_of,
+)
 from server.gateway import Gateway
 from server.health import Check
 from server.jobs import Job, running
@@ -42,6 +50,7 @@ from server.journal import Journal
 from server.limiting import open_admission
 from server.logs import Logs
 from server.metrics import Metrics
+from server.reloading import open_tiers
 from server.running import RunningCalls
 from storage.store import Store, open_store
 
@@ -92,7 +101,7 @@ PRUNE_SECONDS = 60.0
 """Between two looks for rows that have outlived their time."""
 DAY_US = 24 * 3600 * 1_000_000
 POLL_SECONDS = 1.0
-"""Between two looks for prices and burn tables that another process has set."""
+"""Between two looks for prices and burn tables that another process has set, and for a tier file written anew."""
 
 
 def now_us() -> int:
@@ -109,28 +118,22 @@ def monotonic_us() -> int:
 async def compose(settings: Settings, instruments: Instruments) -> AsyncIterator[Parts]:
     """Build everything, in the order of the floors; leaving closes it in reverse. Raises: ConfigError, StoreRefused."""
     logs, metrics = instruments.logs, instruments.metrics
-    tiers = tiers_of(settings)
     sources, rules = price_sources_of(settings), rules_of(settings)
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(open_store(settings.storage.url.get_secret_value(), clock_us=now_us))
         registers = Registers(store, sources, on_problem=_register_problem(logs), ceiling=ceiling_of(settings))
         await registers.refresh()
+        costs = partial(model_costs_of, book=registers.book, clock_us=now_us)
+        in_force = stack.enter_context(open_tiers(settings, costs, logs=logs, metrics=metrics))
+        tiers = in_force.tiers
         session = await stack.enter_async_context(open_session())
         router = _router(settings, session, metrics, PricedModels(registers.book, now_us))
-        callers = Callers.of(
-            settings.auth,
-            session=lambda: session,
-            default_tier=tiers.default.key,
-            tier_of=tiers.key_of,
-            on_unknown_tier=metrics.unknown_tier,
-            on_failure=metrics.auth_failed,
-            clock=time.time,
-            monotonic=time.monotonic,
-        )
+        callers = _callers(settings, session, tiers, metrics)
         stack.push_async_callback(callers.aclose)
-        admission = await stack.enter_async_context(_admission(settings, lambda: tiers, instruments))
+        in_force.tell(lambda _: callers.forget())
+        admission = await stack.enter_async_context(_admission(settings, tiers, instruments))
         calls = RunningCalls()
-        quotes = Quotes(lambda: tiers, registers.book, rules, registers.burn_rule, now_us, settings.urls.upgrade)
+        quotes = Quotes(tiers, registers.book, rules, registers.burn_rule, now_us, settings.urls.upgrade)
         document = openrpc_document(settings)
         catalog = catalog_of(settings)
         started = time.monotonic()
@@ -146,7 +149,8 @@ async def compose(settings: Settings, instruments: Instruments) -> AsyncIterator
                 "uptimeSeconds": int(time.monotonic() - started),
             },
             openrpc=lambda: document,
-            tiers=lambda: tiers,
+            tiers=tiers,
+            reload_tiers=in_force.reload,
             quotes=quotes,
             money=_money(store, settings, rules, registers),
         )
@@ -155,15 +159,28 @@ async def compose(settings: Settings, instruments: Instruments) -> AsyncIterator
             catalog=catalog,
             running=calls,
             admission=admission,
-            entitlements=Entitlements(lambda: tiers, settings.auth.anonymous, settings.urls.upgrade),
+            entitlements=Entitlements(tiers, settings.auth.anonymous, settings.urls.upgrade),
             quotes=quotes,
             tabs=_tabs(store, settings),
             services=services,
             journal=Journal(logs, metrics, instruments.drain, now=time.time, monotonic=time.monotonic),
         )
-        jobs = _jobs(store, registers, settings.storage.usage_retention_days)
+        jobs = _jobs(store, registers, in_force, settings.storage.usage_retention_days)
         await stack.enter_async_context(running(jobs, on_failure=_job_failed(logs)))
         yield Parts(gateway, lambda: document, {"storage": store.ping})
+
+
+def _callers(settings: Settings, session: "ClientSession", tiers: Callable[[], Tiers], metrics: Metrics) -> Callers:
+    return Callers.of(
+        settings.auth,
+        session=lambda: session,
+        default_tier=lambda: tiers().default.key,
+        tier_of=lambda name: tiers().key_of(name),
+        on_unknown_tier=metrics.unknown_tier,
+        on_failure=metrics.auth_failed,
+        clock=time.time,
+        monotonic=time.monotonic,
+    )
 
 
 def _admission(
@@ -209,12 +226,13 @@ def _new_id() -> str:
     return secrets.token_hex(16)
 
 
-def _jobs(store: Store, registers: Registers, usage_days: int) -> list[Job]:
+def _jobs(store: Store, registers: Registers, in_force: TiersInForce, usage_days: int) -> list[Job]:
     """What happens without being asked for."""
     return [
         Job("expire holds and lots", SWEEP_SECONDS, store.sweep),
         Job("prune old rows", PRUNE_SECONDS, partial(_prune, store, days=usage_days)),
         Job("read prices and burn tables", POLL_SECONDS, registers.poll),
+        Job("read tiers", POLL_SECONDS, in_force.poll),
     ]
 
 

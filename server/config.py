@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self  # Any: TOML before it is checked
 
-from pydantic import ConfigDict, Field, ValidationError, model_validator
+from pydantic import ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import EnvSettingsSource, TomlConfigSettingsSource
 
@@ -61,6 +61,26 @@ class Settings(Section):
     webhooks: WebhooksSettings = WebhooksSettings()
 
     model_config = ConfigDict(validate_default=False)
+    _file: Path | None = PrivateAttr(default=None)
+    _environ: Mapping[str, str] = PrivateAttr(default_factory=dict)
+
+    @property
+    def file(self) -> Path | None:
+        """The file that was loaded; None where the settings were made in code or from the environment alone."""
+        return self._file
+
+    def reread(self) -> Self:
+        """What the same file and environment say now. Raises: ConfigError, also where no file was loaded."""
+        if self._file is None:
+            raise ConfigError(
+                "settings", "", "the server was started without a file, so there is nothing to read again"
+            )
+        return self.load(self._file, self._environ)
+
+    def loaded_from(self, path: Path | None, environ: Mapping[str, str]) -> Self:
+        """These settings, knowing where they came from."""
+        self._file, self._environ = path, environ
+        return self
 
     @model_validator(mode="before")
     @classmethod
@@ -90,7 +110,7 @@ class Settings(Section):
             environ=environ,
             folder=Path() if path is None else path.parent,
             origins=_Origins("environment" if path is None else str(path), outside),
-        )
+        ).loaded_from(path, environ)
 
     @classmethod
     def of(

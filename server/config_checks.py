@@ -159,8 +159,9 @@ def _tiers(settings: "Settings") -> Iterator[Problem]:
     from monetization.tiers import Tiers, merged  # noqa: PLC0415  # keeps this module's import free of commerce
 
     said = {key: tier.said() for key, tier in settings.tiers.items()}
+    charging = settings.charging
     try:
-        Tiers(merged(said, policy=settings.charging.policy), default=settings.charging.default_tier)
+        Tiers(merged(said, policy=charging.policy), default=charging.default_tier, order=charging.tier_order)
     except ValueError as wrong:
         key, _, problem = str(wrong).partition(": ")
         yield key, problem

@@ -12,3 +12,5 @@ class ConfigError(OperatorError):
         super().__init__(": ".join(part for part in (origin, key, problem) if part).replace("\n", " "))
         self.key = key
         """The dotted key; empty where the whole file is wrong."""
+        self.problem = problem.replace("\n", " ")
+        """What is wrong and what to do, without the key."""

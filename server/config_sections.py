@@ -1,12 +1,12 @@
 """Every section of the configuration file as a type; the attribute layout mirrors the file. No section knows another one."""
 
 from decimal import Decimal
-from typing import Annotated, Any, ClassVar, Literal  # Any: TOML before it is checked
+from typing import Annotated, Any, ClassVar, Final, Literal  # Any: TOML before it is checked
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
 
 from monetization.charging.rounding import Rounding
-from monetization.tiers import Policy
+from monetization.tiers import ORDER, Policy
 from server.config_values import Exact, Folder, HeaderName, HeaderValue, Names, Percent, has_port, header_value, nano
 
 Kind = Literal["openai", "anthropic", "google", "simulator"]
@@ -247,6 +247,8 @@ class ChargingSettings(Section):
     """`[charging]`: what tiers do that do not say otherwise."""
 
     default_tier: str = "free"
+    tier_order: Names = ORDER
+    """Tiers from the lowest to the highest, for rules that ask for "at least" a tier."""
     policy: Policy = "allowance"
     price_book: Literal["current", "legacy"] = "current"
     """`legacy`: the price tables of the founding documents, and no other built-in price."""
@@ -285,6 +287,14 @@ def _threshold(value: int) -> int:
     return value
 
 
+def _unlimited(value: object) -> object:
+    return None if value == "unlimited" else value
+
+
+Unlimited: Final = BeforeValidator(_unlimited)
+"""`"unlimited"` lifts what the built-in tier of the same name limits: said, and None."""
+
+
 class TierSettings(Section):
     """`[tiers.NAME]`: what the operator says about a tier. None: not said, the built-in tier or the default stands."""
 
@@ -292,12 +302,12 @@ class TierSettings(Section):
     aliases: Names | None = None
     price_usd: Exact | None = None
     policy: Policy | None = None
-    monthly_token_quota: Amount | None = None
-    monthly_request_quota: Amount | None = None
-    max_tokens_per_request: Positive | None = None
-    rpm: Positive | None = None
-    tpm: Positive | None = None
-    concurrent: Positive | None = None
+    monthly_token_quota: Annotated[Amount | None, Unlimited] = None
+    monthly_request_quota: Annotated[Amount | None, Unlimited] = None
+    max_tokens_per_request: Annotated[Positive | None, Unlimited] = None
+    rpm: Annotated[Positive | None, Unlimited] = None
+    tpm: Annotated[Positive | None, Unlimited] = None
+    concurrent: Annotated[Positive | None, Unlimited] = None
     features: Names | None = None
     providers: Names | None = None
     models: Names | None = None

@@ -1,5 +1,7 @@
 """What the operator said, in the words of the floors below: pure, and the only place that knows both."""
 
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from decimal import Decimal
 from urllib.parse import unquote, urlsplit
 
@@ -10,12 +12,14 @@ from methods.providers.routing import RoutingConfig
 from monetization.callers import Secret
 from monetization.charging.policies import Fee, Rules
 from monetization.charging.rounding import ppm_from_percent
-from monetization.prices.book import Source
+from monetization.errors import PriceUnknown
+from monetization.prices.book import PriceBook, Source
 from monetization.prices.catalogue import Catalogue, SimulatorPrices
 from monetization.prices.legacy import legacy_book
 from monetization.prices.overrides import from_configuration
 from monetization.prices.rates import Rates, rates_from
-from monetization.tiers import Tiers, merged
+from monetization.terms import Target
+from monetization.tiers import Tier, Tiers, merged
 from server.config import ConfigError, Settings
 from server.config_values import nano
 
@@ -50,8 +54,9 @@ def _ppm(percent: Decimal) -> int:
 def tiers_of(settings: Settings) -> Tiers:
     """The tiers that a configuration comes to. Raises: ConfigError."""
     said = {name: tier.said() for name, tier in settings.tiers.items()}
+    charging = settings.charging
     try:
-        return Tiers(merged(said, policy=settings.charging.policy), default=settings.charging.default_tier)
+        return Tiers(merged(said, policy=charging.policy), default=charging.default_tier, order=charging.tier_order)
     except ValueError as wrong:
         key, _, problem = str(wrong).partition(": ")
         raise ConfigError("settings", key, problem) from None
@@ -70,6 +75,31 @@ def price_sources_of(settings: Settings) -> list[Source]:
     if settings.charging.price_book == "legacy":
         return [overrides, legacy_book(), SimulatorPrices()]
     return [overrides, Catalogue({name: p.base_url for name, p in settings.providers.items()})]
+
+
+def model_costs_of(
+    settings: Settings, book: Callable[[], PriceBook], clock_us: Callable[[], int]
+) -> Callable[[Tier], dict[str, int]]:
+    """What the named models of a tier cost now: `provider/model` → nano dollars for half a million tokens in and half out."""
+
+    def costs(tier: Tier) -> dict[str, int]:
+        found = {}
+        for target in _named_targets(settings, tier):
+            with suppress(PriceUnknown):
+                price = book().find(target, clock_us())
+                found[f"{target.provider}/{target.model}"] = (price.base.input + price.base.output) // 2
+        return found
+
+    return costs
+
+
+def _named_targets(settings: Settings, tier: Tier) -> Iterator[Target]:
+    """The models that the configuration names for a tier; where it names none, all are allowed and none is looked at."""
+    for name, provider in settings.providers.items():
+        named = provider.models or [model for model in tier.models if not model.endswith("*")]
+        for model in named:
+            if tier.includes_provider(name) and tier.includes_model(model):
+                yield Target(name, model, provider.kind)
 
 
 def ceiling_of(settings: Settings) -> Rates | None:

@@ -85,6 +85,7 @@ class Metrics:
             counter("tokens", "Tokens that providers counted.", ("provider", "model", "direction")), free=1
         )
         self._auth = Bound(counter("auth_failures", "Credentials that did not hold.", ("reason",)), free=0)
+        self._reloads = counter("tier_reloads", "Readings of the tiers while running.", ("result",))
         self._unknown_tiers = counter("unknown_tiers", "Credentials that name a tier nobody configured.")
         self._limits_skipped = counter("limits_skipped", "Limits not applied because their store was down.")
         self._http = Bound(counter("http_requests", "HTTP requests.", ("method", "route", "status")), free=1)
@@ -113,6 +114,10 @@ class Metrics:
     def auth_failed(self, reason: str = "unauthenticated") -> None:
         """A credential did not hold."""
         self._auth.child(reason).inc()
+
+    def tiers_reloaded(self, *, is_done: bool) -> None:
+        """The tiers were read again; `is_done` False: the file was refused and nothing changed."""
+        self._reloads.labels("done" if is_done else "refused").inc()
 
     def unknown_tier(self, name: str = "") -> None:
         """A credential named an unknown tier. The name is the caller's, so it is no label."""

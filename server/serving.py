@@ -11,10 +11,10 @@ import socket
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from signal import SIGINT, SIGTERM, getsignal, signal
+from signal import SIGHUP, SIGINT, SIGTERM, getsignal, signal
 from typing import Final
 
 import uvicorn
@@ -243,6 +243,13 @@ class _Supervisor(Multiprocess):
         for pid in before - {process.pid for process in self.processes}:
             if pid is not None:
                 forget_process(pid, self._shared)
+
+    def handle_hup(self) -> None:
+        """Let every worker read its tiers again; uvicorn would end and start them all."""
+        for process in self.processes:
+            if process.pid is not None:
+                with suppress(ProcessLookupError):
+                    os.kill(process.pid, SIGHUP)
 
     def join_all(self) -> None:
         while any(process.process.is_alive() for process in self.processes):

@@ -33,7 +33,7 @@ class Callers:
         auth: "AuthSettings",
         *,
         keys: "Keys | None",
-        default_tier: str,
+        default_tier: Callable[[], str],
         tier_of: Callable[[str], str | None],
         on_unknown_tier: Callable[[str], None],
         on_failure: Callable[[str], None],
@@ -59,7 +59,7 @@ class Callers:
         auth: "AuthSettings",
         *,
         session: "Callable[[], ClientSession]",
-        default_tier: str,
+        default_tier: Callable[[], str],
         tier_of: Callable[[str], str | None],
         on_unknown_tier: Callable[[str], None],
         on_failure: Callable[[str], None],
@@ -105,6 +105,10 @@ class Callers:
         """The caller of a token that was checked a moment ago and has not expired; None when it must be checked."""
         entry = self._cache.get(self._digest(token))
         return entry[1] if entry is not None and self._clock() < entry[0] else None
+
+    def forget(self) -> None:
+        """Check every credential anew from now on: what tier names mean has changed."""
+        self._cache.clear()
 
     def _digest(self, token: str) -> bytes:
         digest = self._seed.copy()
@@ -181,7 +185,7 @@ class ClaimReader:
         self,
         names: "ClaimNames",
         *,
-        default_tier: str,
+        default_tier: Callable[[], str],
         tier_of: Callable[[str], str | None],
         on_unknown_tier: Callable[[str], None],
         is_authoritative: bool,
@@ -218,11 +222,11 @@ class ClaimReader:
 
     def _tier(self, said: str | None) -> str:
         if said is None:
-            return self._default_tier
+            return self._default_tier()
         tier = self._tier_of(said)
         if tier is None:
             self._on_unknown_tier(said)
-            return self._default_tier
+            return self._default_tier()
         return tier
 
 

@@ -71,7 +71,9 @@ def test_the_editor_client_streams_and_cancels(server: Server, compiled: Path) -
     assert lines[4] == "refused: -32008 unknown_model"
 
 
-@pytest.mark.parametrize("config", sorted((EXAMPLES / "config").glob("*.toml")), ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "config", sorted([*EXAMPLES.glob("config/*.toml"), *EXAMPLES.glob("tiers/*.toml")]), ids=lambda path: path.name
+)
 def test_every_example_configuration_is_accepted(config: Path) -> None:
     environ = {
         "TOLLGATE_SECRET": "a-secret-of-at-least-thirty-two-characters",

@@ -193,10 +193,11 @@ def refused(
     return done.returncode, done.stderr
 
 
-def token(server: Server, user: str, tier: str) -> str:
+def token(server: Server, user: str, tier: str, *, role: str | None = None) -> str:
     """A token that the server's own key signs."""
     assert server.config is not None, "the demo makes its own"
-    return _said(["token", "--config", str(server.config), "--user", user, "--tier", tier])
+    roles = [] if role is None else ["--role", role]
+    return _said(["token", "--config", str(server.config), "--user", user, "--tier", tier, *roles])
 
 
 def demo_token(folder: Path, user: str, tier: str) -> str:

@@ -39,3 +39,27 @@ def test_clashing_aliases_and_an_unknown_default_are_refused() -> None:
         Tiers([*BUILT_IN, Tier("x", "X", aliases=("pro",))], default="free")
     with pytest.raises(ValueError, match="default_tier"):
         Tiers(BUILT_IN, default="platinum")
+
+
+def test_at_least_a_tier_follows_the_order_and_aliases_and_puts_others_beside_it() -> None:
+    tiers = Tiers([*BUILT_IN, Tier("student", "Student")], default="free")
+    assert tiers.is_at_least("enterprise", "pro")
+    assert tiers.is_at_least("growth", "professional")
+    assert not tiers.is_at_least("starter", "professional")
+    assert tiers.is_at_least("student", "student")
+    assert not tiers.is_at_least("student", "free")
+    assert not tiers.is_at_least("enterprise", "student")
+    assert not tiers.is_at_least("enterprise", "no such tier")
+    assert tiers.rank("student") is None
+
+
+def test_the_operator_orders_tiers_as_they_are_meant_not_as_they_are_priced() -> None:
+    tiers = Tiers([*BUILT_IN, Tier("student", "Student")], default="free", order=("professional", "student"))
+    assert tiers.is_at_least("student", "professional")
+    assert not tiers.is_at_least("enterprise", "professional")
+
+
+@pytest.mark.parametrize(("order", "problem"), [(("free", "gold"), "no tier 'gold'"), (("pro", "growth"), "twice")])
+def test_an_order_that_cannot_be_is_refused(order: tuple[str, ...], problem: str) -> None:
+    with pytest.raises(ValueError, match=rf"charging.tier_order: .*{problem}"):
+        Tiers(BUILT_IN, default="free", order=order)

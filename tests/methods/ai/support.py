@@ -31,6 +31,7 @@ from monetization.statements import Statements
 from monetization.tab import Meter
 from monetization.terms import Most
 from monetization.tiers import BUILT_IN, Tiers
+from monetization.tiers_in_force import Reload
 from storage.errors import Fault
 from storage.records.usage import Usage
 from storage.store import Store
@@ -136,6 +137,7 @@ def services_of(
         health=lambda: {"status": "healthy", "version": "1.2.3", "uptimeSeconds": 5},
         openrpc=lambda: describe(catalog, title="Tollgate", version="1", url="http://127.0.0.1"),
         tiers=lambda: tiers,
+        reload_tiers=lambda: Reload(is_done=True),
         money=money_of(store or Nowhere(), [Catalogue({})]),
         quotes=Quotes(lambda: tiers, lambda: book, DEFAULT, lambda _model, _at: None, lambda: 1_700_000_000_000_000),
     )

@@ -65,7 +65,7 @@ class World:
         return Callers(
             settings,
             keys=keys or OneKey(self.keys[name]),
-            default_tier="free",
+            default_tier=lambda: "free",
             tier_of=TIERS.get,
             on_unknown_tier=self.unknown_tiers.append,
             on_failure=self.failures.append,

@@ -100,7 +100,7 @@ async def test_a_server_without_keys_refuses_tokens_and_says_what_to_do(world: W
     callers = Callers.of(
         AuthSettings(),
         session=lambda: pytest.fail("no session is needed"),
-        default_tier="free",
+        default_tier=lambda: "free",
         tier_of=lambda name: name,
         on_unknown_tier=world.unknown_tiers.append,
         on_failure=world.failures.append,
@@ -309,7 +309,7 @@ def test_no_two_tokens_and_no_two_configurations_share_a_place(one: str, other: 
         return Callers.of(
             AuthSettings(issuer=issuer, audience="a"),
             session=lambda: pytest.fail("no session is needed"),
-            default_tier="free",
+            default_tier=lambda: "free",
             tier_of=lambda name: name,
             on_unknown_tier=lambda _: None,
             on_failure=lambda _: None,

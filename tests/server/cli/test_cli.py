@@ -39,7 +39,7 @@ def identified(settings: Settings, token: str) -> object:
     callers = Callers.of(
         settings.auth,
         session=lambda: pytest.fail("no session is needed"),
-        default_tier="free",
+        default_tier=lambda: "free",
         tier_of=lambda name: name,
         on_unknown_tier=lambda _: None,
         on_failure=lambda _: None,
