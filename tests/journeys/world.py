@@ -69,6 +69,8 @@ def settings_for(fake: FakeProvider, private_key: str, *, keys: Mapping[str, str
                 "features": ["basic_ai"],
                 **FREE,
             },
+            "hasty": {"features": ["basic_ai"], **FREE, "rpm": 3},
+            "modest": {"monthly_request_quota": 3, "features": ["basic_ai"], **FREE},
             "short": {"monthly_token_quota": 2_000, "max_tokens_per_request": 20, "features": ["basic_ai"], **FREE},
         },
         "limits": {"byok": FREE, "anonymous": FREE},

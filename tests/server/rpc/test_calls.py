@@ -62,7 +62,7 @@ async def test_the_headers_of_a_batch_name_no_key_and_no_trace_for_its_elements(
     assert [(call.idempotency_key, call.traceparent) for call in world.calls] == [("own", OTHER), (None, None)]
 
 
-async def test_a_stream_inside_a_batch_is_refused_alone(world: World) -> None:
+async def test_r31_a_stream_inside_a_batch_is_refused_alone(world: World) -> None:
     for params in ({"stream": True}, {"options": {"stream": True}}):
         replies = await _reply(world, [_request(id=1, params=params), _request(id=2)])
         assert replies[0]["error"]["data"]["reason"] == "stream_in_batch"
