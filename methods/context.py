@@ -8,6 +8,7 @@ from methods.progress import ProgressSink
 from monetization.callers import Caller
 from monetization.calls import Call
 from monetization.desk import Desk
+from monetization.directory import Directory
 from monetization.price_setting import PriceSetting
 from monetization.quoting import Quotes
 from monetization.registers import Registers
@@ -65,6 +66,8 @@ class Services:
     """Prices and rules in force now; the same code quotes, charges and shows previews."""
     money: Money
     """Statements, and the admin's desk."""
+    directory: Directory
+    """What is known of users, organizations and keys."""
 
 
 @fact

@@ -19,6 +19,7 @@ from methods.providers.session import open_session
 from monetization.admission import Admission
 from monetization.charging.policies import Rules
 from monetization.desk import Desk
+from monetization.directory import Directory
 from monetization.entitlements import Entitlements
 from monetization.holding import HoldingTabs
 from monetization.price_setting import PriceSetting
@@ -48,6 +49,7 @@ from server.health import Check
 from server.jobs import Job, running
 from server.journal import Journal
 from server.limiting import open_admission
+from server.listening import open_directory
 from server.logs import Logs
 from server.metrics import Metrics
 from server.reloading import open_tiers
@@ -126,6 +128,7 @@ async def compose(settings: Settings, instruments: Instruments) -> AsyncIterator
         costs = partial(model_costs_of, book=registers.book, clock_us=now_us)
         in_force = stack.enter_context(open_tiers(settings, costs, logs=logs, metrics=metrics))
         tiers = in_force.tiers
+        directory = await stack.enter_async_context(_directory(store, instruments))
         session = await stack.enter_async_context(open_session())
         router = _router(settings, session, metrics, PricedModels(registers.book, now_us))
         callers = _callers(settings, session, tiers, metrics)
@@ -153,6 +156,7 @@ async def compose(settings: Settings, instruments: Instruments) -> AsyncIterator
             reload_tiers=in_force.reload,
             quotes=quotes,
             money=_money(store, settings, rules, registers),
+            directory=directory,
         )
         gateway = Gateway(
             callers=callers,
@@ -195,6 +199,11 @@ def _admission(
         monotonic_us=monotonic_us,
         new_id=_new_id,
     )
+
+
+def _directory(store: Store, instruments: Instruments) -> AbstractAsyncContextManager[Directory]:
+    logs, metrics = instruments.logs, instruments.metrics
+    return open_directory(store, logs=logs, metrics=metrics, clock_us=now_us, monotonic=time.monotonic)
 
 
 def _router(settings: Settings, session: "ClientSession", metrics: Metrics, models: PricedModels) -> Router:

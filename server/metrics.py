@@ -88,6 +88,13 @@ class Metrics:
         self._reloads = counter("tier_reloads", "Readings of the tiers while running.", ("result",))
         self._unknown_tiers = counter("unknown_tiers", "Credentials that name a tier nobody configured.")
         self._limits_skipped = counter("limits_skipped", "Limits not applied because their store was down.")
+        self._directory_stale = Gauge(
+            "tollgate_directory_stale",
+            "1 while changes of users, organizations and keys by other processes may be missed.",
+            registry=registry,
+            multiprocess_mode="livemax",
+        )
+        self._directory_polls_failed = counter("directory_polls_failed", "Looks for such changes that failed.")
         self._http = Bound(counter("http_requests", "HTTP requests.", ("method", "route", "status")), free=1)
         self._http_seconds = Bound(seconds("http_request_duration", "HTTP requests.", ("route",)), free=0)
         self._log_lines_dropped = counter("log_lines_dropped", "Log lines that found no room.")
@@ -127,6 +134,14 @@ class Metrics:
     def limit_skipped(self) -> None:
         """A limit was not applied because its store was down."""
         self._limits_skipped.inc()
+
+    def directory_stale(self, *, is_stale: bool) -> None:
+        """Changes of the directory cannot be read any more, or can be again."""
+        self._directory_stale.set(is_stale)
+
+    def directory_poll_failed(self) -> None:
+        """A look for changes of the directory failed."""
+        self._directory_polls_failed.inc()
 
     def http_request(self, method: str, route: str, status: int, seconds: float) -> None:
         """An HTTP request was answered. `route` is the route's template, never the path that was asked for."""

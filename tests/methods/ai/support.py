@@ -21,6 +21,7 @@ from monetization.callers import Caller, Secret
 from monetization.calls import Call, Credential
 from monetization.charging.policies import DEFAULT, Rules
 from monetization.desk import Desk
+from monetization.directory import Directory
 from monetization.price_setting import PriceSetting
 from monetization.prices.book import PriceBook, Source
 from monetization.prices.catalogue import Catalogue
@@ -139,6 +140,7 @@ def services_of(
         tiers=lambda: tiers,
         reload_tiers=lambda: Reload(is_done=True),
         money=money_of(store or Nowhere(), [Catalogue({})]),
+        directory=Directory(store or Nowhere(), seq=0, clock_us=lambda: 1, monotonic=lambda: 1.0),
         quotes=Quotes(lambda: tiers, lambda: book, DEFAULT, lambda _model, _at: None, lambda: 1_700_000_000_000_000),
     )
 
