@@ -24,6 +24,7 @@ from storage.records.commands import (
     Grant,
     Idempotency,
     Keep,
+    Move,
     RefundCharge,
     RefundPurchase,
     Refusal,
@@ -156,6 +157,18 @@ class Desk:
         ]
         done = await self._together(commands, account.asset, self._once("adjust", account.asset, key, body))
         return done[0]
+
+    async def transfer(
+        self, author: Author, *, source: AccountKey, target: AccountKey, amount: int, key: str | None
+    ) -> Done:
+        """Move units between two owners. Raises: PaymentRequired beyond what is free; InvalidAmount; IdempotencyConflict."""
+        body = {"from": list(source), "to": list(target), "amount": amount, "reason": author.reason}
+        note = json.dumps({"reason": author.reason, "actor": author.actor})
+        commands: list[Command] = [
+            Move(source=source, target=target, amount=amount, note=note),
+            self._audit("transfer", author, source.owner_id, body),
+        ]
+        return (await self._together(commands, source.asset, self._once("transfer", source.asset, key, body)))[0]
 
     async def refund_charge(
         self, author: Author, transfer_id: int, amount: int | None, asset: str, key: str | None = None

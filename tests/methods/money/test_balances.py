@@ -54,7 +54,7 @@ def test_there_are_admin_methods_to_guard() -> None:
     assert {method.name for method in ADMIN} == {
         *("grantTokens", "grantCredits", "adjustBalance", "refundPurchase", "refundCharge"),
         *("setPrice", "listPrices", "createBurnTable", "updateBurnTable", "listBurnTables", "deleteBurnTable"),
-        "activateBurnTable",
+        *("activateBurnTable", "transferBalance", "reloadTiers", "createTiersForMargin"),
     }
 
 
