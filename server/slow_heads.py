@@ -1,12 +1,18 @@
-"""Bounds for a request's head, in time and size; the body has its own bounds at the doors. What is asked is not looked at."""
+"""uvicorn's HTTP protocol with what it lacks: bounds for a request's head, and a leaving client told to the request that runs.
+
+Bodies have their own bounds at the doors. What is asked is not looked at.
+"""
 
 import asyncio
 from typing import Any, Final
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn._types import ASGI3Application
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 HEAD_BYTES_MAX: Final = 65_536
 """Of a head that arrives in pieces."""
+AHEAD_MAX: Final = 8
+"""Requests that a client may have sent ahead before its connection is read no further: a leaving client is seen by reading."""
 _TOO_LARGE: Final = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
 
@@ -19,6 +25,7 @@ class BoundedHeads(HttpToolsProtocol):
         self._head_timer: asyncio.TimerHandle | None = None
         self._head_bytes = 0
         self._is_in_head = False
+        self._running: RequestResponseCycle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """Whoever connects has to ask something."""
@@ -36,6 +43,8 @@ class BoundedHeads(HttpToolsProtocol):
         self._head_bytes = 0
         self._stop()
         super().on_headers_complete()
+        if 0 < len(self.pipeline) <= AHEAD_MAX:
+            self.flow.resume_reading()  # uvicorn stops at the first request that has to wait
 
     def data_received(self, data: bytes) -> None:
         """Time and count a head only when it did not come in one piece, so that usual requests pay nothing."""
@@ -53,6 +62,15 @@ class BoundedHeads(HttpToolsProtocol):
         """Nothing is waited for any more."""
         self._stop()
         super().connection_lost(exc)
+        running = self._running
+        if running is not None and not running.response_complete:
+            # uvicorn tells only the request that came last, which still waits if it was sent ahead.
+            running.disconnected = True
+            running.message_event.set()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        self._running = cycle
+        super()._start_asgi_task(cycle, app)
 
     def _stop(self) -> None:
         if self._head_timer is not None:

@@ -88,6 +88,31 @@ async def test_requests_that_are_sent_ahead_are_answered_in_order(world: World) 
         assert [orjson.loads((await answer(reader))[2])["id"] for _ in range(10)] == list(range(10, 20))
 
 
+@pytest.mark.parametrize("moment", ["at once", "while it runs"])
+@pytest.mark.parametrize("ahead", [1, 5])
+@pytest.mark.parametrize(("body", "accept"), [(WAIT, "accept: */*"), (STREAM, SSE)])
+async def test_a_client_that_leaves_after_it_sent_requests_ahead_ends_the_one_that_runs(
+    world: World, caplog: pytest.LogCaptureFixture, body: bytes, accept: str, ahead: int, moment: str
+) -> None:
+    async with served(world.door()) as at:
+        _, writer = await at.raw()
+        first, behind = request(body, accept), request(PING) * ahead
+        writer.write(first + behind if moment == "at once" else first)
+        await asyncio.wait_for(world.started.wait(), 5)
+        if moment != "at once":
+            await asyncio.sleep(0.08)  # the watcher is at its work by then
+            writer.write(behind)
+            await writer.drain()
+        left = asyncio.get_running_loop().time()
+        writer.close()
+        await asyncio.wait_for(world.left.wait(), 5)
+        assert world.left_at - left < 0.1
+        await _until(lambda: not world.running._running)
+    assert [call.method for call in world.calls] == ["wait"]
+    assert world.crashed == []
+    assert "Exception in ASGI application" not in caplog.text
+
+
 async def test_a_body_without_a_length_is_read_and_bounded(world: World) -> None:
     async with served(world.door(body_bytes_max=2000)) as at:
         head = b"POST /rpc HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n"
