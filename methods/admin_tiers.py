@@ -9,7 +9,7 @@ from methods.errors import Forbidden, InvalidParams
 from methods.method import Access, Example, Method, NoParams, Params, Result
 from methods.money_shapes import ADMIN, Amount, above_zero, amount_of, number, text
 from monetization.charging.rounding import divide, ppm_from_percent
-from monetization.prices.rates import MILLION, Rates
+from monetization.prices.rates import MILLION, NANO_PER_DOLLAR, Rates
 from monetization.terms import Target
 from monetization.tier_calculator import Aim, Plan, Sum, planned, total
 from storage.records.money import CREDIT, USD
@@ -122,6 +122,12 @@ async def reload_tiers(context: Context, params: NoParams) -> ReloadResult:
 
 async def create_tiers_for_margin(context: Context, params: CalculatorParams) -> CalculatorResult:
     """What plans may cost their providers so that a margin stays. It calculates only; the tiers are changed in the file."""
+    rates = None if params.model is None else _rates(context, params.model)
+    return calculated(params, credit_value_nano=context.services.quotes.rules.credit_value_nano, rates=rates)
+
+
+def calculated(params: CalculatorParams, *, credit_value_nano: int, rates: Rates | None = None) -> CalculatorResult:
+    """The same without a server: `rates` are those of the model that the budget is spent on. Raises: InvalidParams."""
     aim = _aim(params)
     plans = [_plan(tier) for tier in params.tiers]
     if len({plan.key for plan in plans}) < len(plans):
@@ -130,8 +136,7 @@ async def create_tiers_for_margin(context: Context, params: CalculatorParams) ->
         parts = [(plan, planned(plan, aim)) for plan in plans]
     except ValueError as wrong:
         raise InvalidParams(f"tiers: {wrong}") from None
-    rates = None if params.model is None else _rates(context, params.model)
-    shown = [_shown(context, plan, part, rates) for plan, part in parts]
+    shown = [_shown(plan, part, credit_value_nano, rates) for plan, part in parts]
     return CalculatorResult(
         profit_margin=_percent(aim.margin_ppm),
         tiers=shown,
@@ -167,14 +172,13 @@ def _rates(context: Context, model: Model) -> Rates:
     return quotes.book().find(Target(model.provider, model.model, model.provider), quotes.clock_us()).base
 
 
-def _shown(context: Context, plan: Plan, part: Sum, rates: Rates | None) -> CalculatedTier:
-    credit = context.services.quotes.rules.credit_value_nano
+def _shown(plan: Plan, part: Sum, credit_value_nano: int, rates: Rates | None) -> CalculatedTier:
     return CalculatedTier(
         tier=plan.key,
         name=plan.name,
         price=number(plan.price_nano, USD),
         api_budget=text(part.budget_nano, USD),
-        credits=number(divide(part.budget_nano * 10**9, credit, "floor_carry"), CREDIT),
+        credits=number(divide(part.budget_nano * NANO_PER_DOLLAR, credit_value_nano, "floor_carry"), CREDIT),
         processor_fee=text(part.fee_nano, USD),
         profit=text(part.profit_nano, USD),
         profit_after_fee=text(part.profit_after_fee_nano, USD),

@@ -163,6 +163,24 @@ def verify(config: Config = None, *, demo: Demo = False, state: State = None) ->
 
 
 @app.command()
+def tiers(
+    price: Annotated[list[str], typer.Option(metavar="TIER=DOLLARS", help="A plan and its price; repeat it.")],
+    subscribers: Annotated[list[str] | None, typer.Option(metavar="TIER=N", help="How many pay for it.")] = None,
+    margin: Annotated[str, typer.Option(help="What must stay of the price.")] = "80%",
+    fee_percent: Annotated[str, typer.Option(help="The payment processor's share.")] = "2.9%",
+    fee_fixed: Annotated[str, typer.Option(help="Its fee per payment, in dollars.")] = "0.30",
+    fee_from: Annotated[str, typer.Option(help="profit, or budget: then the margin stands after the fee.")] = "profit",
+) -> None:
+    """Calculate what plans may cost their providers so that a margin stays."""
+    from server.cli_tiers import planned_lines  # noqa: PLC0415  # each command imports only what it needs
+
+    for line in planned_lines(
+        price, subscribers or (), margin=margin, fee_percent=fee_percent, fee_fixed=fee_fixed, fee_from=fee_from
+    ):
+        typer.echo(line)
+
+
+@app.command()
 def migrate(
     config: Config = None,
     *,

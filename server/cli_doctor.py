@@ -46,7 +46,17 @@ async def _findings(settings: "Settings") -> list[Finding]:
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(_reached(name, url, note)) for name, url, note in _addresses(settings)]
     reached = [task.result() for task in tasks]
-    return [_server(settings), _auth(settings), *_database(settings), *reached, *_keyless(settings)]
+    return [_server(settings), _auth(settings), *_database(settings), *reached, *_keyless(settings), *_tiers(settings)]
+
+
+def _tiers(settings: "Settings") -> list[Finding]:
+    """The tiers, and what is allowed but probably not meant; that is told and is no failure."""
+    from monetization.tier_checks import warnings  # noqa: PLC0415  # see above
+    from server.from_settings import tiers_of  # noqa: PLC0415  # same
+
+    tiers = tiers_of(settings)
+    told = [Finding("warning", warning) for warning in warnings(tiers, providers=tuple(settings.providers))]
+    return [Finding("tiers", f"{', '.join(tiers.by_key)}; default {tiers.default.key}"), *told]
 
 
 def _server(settings: "Settings") -> Finding:

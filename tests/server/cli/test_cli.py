@@ -211,6 +211,7 @@ base_url = "https://127.0.0.1:{free_port()}/v1"
     marks = {line.split()[1]: line.split()[0] for line in done.stdout.splitlines()}
     assert marks == {
         "server": "ok",
+        "tiers": "ok",
         "auth": "ok",
         "database": "ok",
         "redis": "FAIL",

@@ -1,0 +1,67 @@
+"""`tollgate tiers`: what plans may cost their providers so that a margin stays. It reads no file and changes nothing."""
+
+from collections.abc import Mapping, Sequence
+
+from pydantic import ValidationError
+
+from methods.admin_tiers import CalculatedTier, CalculatorParams, calculated
+from monetization.charging.policies import DEFAULT
+from server.config_errors import OperatorError
+from storage.errors import Fault
+
+
+class PlansRefused(OperatorError):
+    """The plans cannot be calculated as they were typed."""
+
+
+def planned_lines(
+    prices: Sequence[str], subscribers: Sequence[str], *, margin: str, fee_percent: str, fee_fixed: str, fee_from: str
+) -> list[str]:
+    """The plans as a table. Raises: PlansRefused naming the option."""
+    counts = _pairs(subscribers, "--subscribers")
+    tiers = [
+        {"tier": key, "price": price, "subscribers": counts.get(key, 0)}
+        for key, price in _pairs(prices, "--price").items()
+    ]
+    said = {
+        "tiers": tiers,
+        "profitMargin": margin,
+        "processorFeePercent": fee_percent,
+        "processorFeeFixed": fee_fixed,
+        "feeFrom": fee_from,
+    }
+    try:
+        result = calculated(CalculatorParams.model_validate(said), credit_value_nano=DEFAULT.credit_value_nano)
+    except ValidationError as wrong:
+        first = wrong.errors(include_url=False, include_input=False)[0]
+        raise PlansRefused(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+    except Fault as refused:
+        raise PlansRefused(str(refused)) from None
+    lines = [_HEAD, *(_line(tier) for tier in result.tiers)]
+    if result.totals is not None:
+        whole = result.totals
+        lines.append(
+            f"together: revenue ${whole.revenue}, providers ${whole.api_budget}, processor ${whole.processor_fees}, "
+            f"profit ${whole.profit_after_fees} ({whole.profit_margin_after_fees})"
+        )
+    return lines
+
+
+_HEAD = f"{'tier':<16}{'price':>10}{'budget':>12}{'credits':>12}{'fee':>10}{'profit':>12}{'margin':>9}{'after fee':>11}"
+
+
+def _line(tier: CalculatedTier) -> str:
+    return (
+        f"{tier.tier:<16}{tier.price:>10g}{tier.api_budget:>12}{tier.credits:>12g}{tier.processor_fee:>10}"
+        f"{tier.profit:>12}{tier.profit_margin:>9}{tier.profit_margin_after_fee:>11}"
+    )
+
+
+def _pairs(given: Sequence[str], option: str) -> Mapping[str, str]:
+    pairs = {}
+    for pair in given:
+        key, sign, value = pair.partition("=")
+        if not sign or not key or not value or key in pairs:
+            raise PlansRefused(f"{option} {pair}: write it as tier=number, each tier once")
+        pairs[key] = value
+    return pairs
