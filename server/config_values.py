@@ -79,7 +79,7 @@ _OUR_HEADERS = frozenset(
     {"accept", "accept-encoding", "connection", "content-length", "content-type", "host", "traceparent"}
     | {"transfer-encoding", "x-request-id"}
 )
-_KEY_HEADERS = frozenset({"authorization", "x-api-key", "x-goog-api-key"})
+_KEY_HEADERS = frozenset({"api-key", "authorization", "cookie", "proxy-authorization", "x-api-key", "x-goog-api-key"})
 
 
 def _header_name(name: str) -> str:

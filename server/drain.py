@@ -10,15 +10,21 @@ class Drain:
     """
 
     def __init__(self) -> None:
+        self.is_leaving = False
+        """True once the process was told to leave: readiness fails, so that nobody sends more."""
         self.is_draining = False
-        """True once the process was told to leave: readiness fails and new calls are refused."""
+        """True once new calls are refused."""
         self.running = 0
         """Calls between their first and last step."""
         self._idle: asyncio.Event | None = None
 
+    def announce(self) -> None:
+        """Let readiness fail while calls are still taken: a balancer needs a moment to see it."""
+        self.is_leaving = True
+
     def begin(self) -> None:
         """Take no more calls. Saying it twice changes nothing."""
-        self.is_draining = True
+        self.is_leaving = self.is_draining = True
 
     def enter(self) -> None:
         """A call has begun."""

@@ -40,7 +40,7 @@ class Health:
 
     async def report(self) -> dict[str, bool]:
         """Every condition of readiness by name. Names are the operator's words; nothing says why one fails."""
-        own = {"started": self.is_started, "accepting": not self._drain.is_draining}
+        own = {"started": self.is_started, "accepting": not self._drain.is_leaving}
         if not all(own.values()):
             return own  # what is starting or leaving may have nothing left to check
         passed = await asyncio.gather(*(self._passes(name, check) for name, check in self.checks.items()))

@@ -92,7 +92,9 @@ class Leaving:
             if self._is_worker and number is SIGINT:
                 return  # a terminal sends it to the whole group; the parent follows with SIGTERM
             if self._departure is None:
-                self._drain.begin()
+                self._drain.announce()
+                if not self._notice_seconds:
+                    self._drain.begin()
                 self._departure = loop.create_task(self._depart(lambda: end(SIGTERM)))
                 return
             self._departure.cancel()
@@ -108,6 +110,7 @@ class Leaving:
     async def _depart(self, end: Callable[[], None]) -> None:
         try:
             await asyncio.sleep(self._notice_seconds)
+            self._drain.begin()
             await self._drain.wait(self._drain_seconds)
         finally:
             end()

@@ -1,8 +1,8 @@
 """Opening the port and leaving it: uvicorn, signals, workers. What is served is the app's subject, not this one's.
 
-Leaving takes these steps: readiness fails, new calls are refused; after `drain_notice_seconds` the balancer knows; running calls
-finish within `drain_seconds`; then the listener closes, what still runs is cancelled, and the app closes its stores once every
-call has closed its tab. A second signal skips all of it.
+Leaving takes these steps: readiness fails; after `drain_notice_seconds` the balancer knows, and new calls are refused; running
+calls finish within `drain_seconds`; then the listener closes, what still runs is cancelled, and the app closes its stores once
+every call has closed its tab. A second signal skips all of it.
 """
 
 import logging

@@ -84,6 +84,7 @@ REFUSED = [
     ("providers.openai.models", '[providers.openai]\nmodels = ["a", ""]'),
     ("providers.openai.headers.x y", '[providers.openai]\nheaders = { "x y" = "v" }'),
     ("providers.openai.headers.Content-Length", '[providers.openai]\nheaders = { "Content-Length" = "5" }'),
+    ("providers.openai.headers.api-key", '[providers.openai]\nheaders = { api-key = "x" }'),
     ("providers.openai.headers.Authorization", '[providers.openai]\nheaders = { "Authorization" = "Bearer x" }'),
     ("providers.openai.timeout_seconds", "[providers.openai]\ntimeout_seconds = 0"),
     ("providers.openai.timeout_seconds", "[providers.openai]\ntimeout_seconds = 10"),

@@ -87,6 +87,26 @@ async def test_at_sigterm_readiness_fails_new_work_is_refused_and_running_work_f
         assert await serving.ended() == 0
 
 
+async def test_while_a_balancer_notices_calls_are_still_taken(tmp_path: Path) -> None:
+    async with served(tmp_path, drain_notice_seconds=1.5) as serving:
+        assert await serving.status("/readyz") == 200
+        serving.process.send_signal(signal.SIGTERM)
+        await serving.until_readiness_fails()
+        assert await serving.status("/work") == 200
+        async with asyncio.timeout(10):
+            while await is_served(serving):
+                pass  # each round waits for an answer
+        assert await serving.ended() == 0
+
+
+async def is_served(serving: Served) -> bool:
+    """Whether a new call is taken; a server that has gone takes none."""
+    try:
+        return await serving.status("/work") == 200
+    except aiohttp.ClientError:
+        return False
+
+
 async def test_work_that_outlives_the_deadline_is_cancelled_before_the_stores_close(tmp_path: Path) -> None:
     async with served(tmp_path, drain_seconds=0.3) as serving:
         running = serving.working(60)
