@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Final, TypeAlias
 
-from storage.ephemeral.wire import UNREACHABLE, Argument, NoScriptError, Reply, Wire
+from storage.ephemeral.wire import Argument, NoScriptError, Reply, Wire
 
 BATCH_MAX: Final = 128
 """Commands in one pipeline: what a server answers well within the time it has."""
@@ -81,12 +81,18 @@ class Lane:
     def __init__(
         self,
         connect: Callable[[], Awaitable[Wire]],
+        scripts: Sequence[Script],
         *,
         answer_seconds: float,
         on_change: Callable[[str | None], None],
     ) -> None:
-        """`on_change` is told once what is wrong when the server is lost, and None when it answers again."""
+        """Nothing is opened yet.
+
+        `scripts` are told to each server first, so that none comes late. `on_change` is told once what is wrong when the
+        server is lost, and None when it answers again.
+        """
         self._connect = connect
+        self._scripts = scripts
         self._answer_seconds = answer_seconds
         self._on_change = on_change
         self._queue: list[Command] = []
@@ -136,19 +142,25 @@ class Lane:
     async def _serve(self) -> None:
         while True:
             try:
-                async with asyncio.timeout(CONNECT_SECONDS_MAX):
-                    wire = await self._connect()
-            except UNREACHABLE as problem:
+                await self._serve_once()
+            except Exception as problem:  # noqa: BLE001  # the net of this job: whatever it is, the server is asked again
                 self._down(problem)
                 await asyncio.sleep(RETRY_SECONDS)
-                continue
-            try:
-                self._up()
-                await self._pump(wire)
-            except UNREACHABLE as problem:
-                self._down(problem)
-            finally:
-                await wire.close()
+
+    async def _serve_once(self) -> None:
+        """Connect and serve until the server is lost. Raises what lost it."""
+        async with asyncio.timeout(CONNECT_SECONDS_MAX):
+            wire = await self._connect()
+        try:
+            async with asyncio.timeout(CONNECT_SECONDS_MAX):
+                await wire.load([script.text for script in self._scripts])
+            self._up()
+            await self._pump(wire)
+        except Exception as problem:
+            self._down(problem)  # at once: callers wait
+            raise
+        finally:
+            await wire.close()
 
     async def _pump(self, wire: Wire) -> None:
         while True:
@@ -157,6 +169,7 @@ class Lane:
                 await self._asleep
             batch = self._queue[:BATCH_MAX]
             replies = await self._within([command.named() for command in batch], wire)
+            # A server that has forgotten its scripts is told again; only then may a command overtake another one.
             unknown = [place for place, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
             if unknown:
                 again = await self._within([batch[place].whole() for place in unknown], wire)

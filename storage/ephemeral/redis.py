@@ -22,7 +22,7 @@ _HEAD: Final = 4
 """Numbers before the standings in the answer of a check."""
 
 
-class _Taken:
+class Taken:
     """See `Pass`."""
 
     __slots__ = ("_answer", "_bounds", "_keys", "_lease", "_limiter", "_tokens")
@@ -44,12 +44,15 @@ class _Taken:
         self._answer = answer
 
     def settle(self, tokens: int) -> None:
+        """See `Pass`."""
         self._limiter.give_back(self._keys, self._lease, self._answer[1], 0, tokens - self._tokens)
 
     def undo(self) -> None:
+        """See `Pass`."""
         self._limiter.give_back(self._keys, self._lease, self._answer[1], -1, -self._tokens)
 
     def standings(self) -> tuple[Standing, ...]:
+        """See `Pass`."""
         return _standings(self._bounds, self._answer, _HEAD)
 
 
@@ -83,7 +86,8 @@ class RedisLimiter:
         self._leases: dict[str, Sequence[str]] = {}
         self._take, self._give_back = Script(scripts.TAKE), Script(scripts.GIVE_BACK)
         self._renew, self._look = Script(scripts.RENEW), Script(scripts.LOOK)
-        self._lane = Lane(partial(connect, url), answer_seconds=answer_seconds, on_change=on_change)
+        known = (self._take, self._give_back, self._renew, self._look)
+        self._lane = Lane(partial(connect, url), known, answer_seconds=answer_seconds, on_change=on_change)
 
     @property
     def is_up(self) -> bool:
@@ -122,7 +126,7 @@ class RedisLimiter:
                 bounds[subject - 1], _RESOURCES[limit - 1], None if wait_us < 0 else max(wait_us, 1), standings
             )
         self._leases[lease] = keys
-        return _Taken(self, bounds, keys, lease, tokens, answer)
+        return Taken(self, bounds, keys, lease, tokens, answer)
 
     async def look(self, bounds: Sequence[Bound]) -> tuple[Standing, ...] | None:
         """See `Limiter`."""

@@ -1,21 +1,18 @@
 """How commands reach Redis or Valkey: one server over one connection, or a cluster. It knows no script and no limit."""
 
 from collections.abc import Sequence
-from typing import Any, Final, Protocol, TypeAlias  # Any: the library's own types stop at this module
+from typing import Any, Protocol, TypeAlias  # Any: the library's own types stop at this module
 
 from redis import asyncio as redis
 from redis.asyncio.connection import AbstractConnection, ConnectionPool
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import NoScriptError, RedisError, ResponseError
+from redis.exceptions import NoScriptError, ResponseError
 
-__all__ = ["UNREACHABLE", "NoScriptError", "Reply", "Wire", "connect"]
+__all__ = ["NoScriptError", "Reply", "Wire", "connect"]
 
 Reply: TypeAlias = list[int] | int | bytes | Exception
 Argument: TypeAlias = str | int
-
-UNREACHABLE: Final = (RedisError, OSError, TimeoutError, EOFError)
-"""What a server that is gone, hanging or unable raises here."""
 
 
 class Wire(Protocol):
@@ -24,8 +21,12 @@ class Wire(Protocol):
     async def send(self, commands: Sequence[Sequence[Argument]]) -> list[Reply]:
         """Send all commands at once and return their replies in order; an error of one command is its reply.
 
-        Raises one of UNREACHABLE when the way itself is broken.
+        Raises what the library raises when the way itself is broken.
         """
+        ...
+
+    async def load(self, scripts: Sequence[str]) -> None:
+        """Tell every server these scripts."""
         ...
 
     async def close(self) -> None:
@@ -50,6 +51,11 @@ class _Single:
                 replies.append(refused)
         return replies
 
+    async def load(self, scripts: Sequence[str]) -> None:
+        for told in await self.send([("SCRIPT", "LOAD", script) for script in scripts]):
+            if isinstance(told, Exception):
+                raise told
+
     async def close(self) -> None:
         await self._connection.disconnect(nowait=True)
 
@@ -67,12 +73,16 @@ class _Cluster:
         replies: list[Reply] = await pipeline.execute(raise_on_error=False)
         return replies
 
+    async def load(self, scripts: Sequence[str]) -> None:
+        for script in scripts:
+            await self._client.script_load(script)
+
     async def close(self) -> None:
         await self._client.aclose()
 
 
 async def connect(url: str) -> Wire:
-    """Open a way to what the address names, and hear it answer. The caller bounds the time. Raises one of UNREACHABLE."""
+    """Open a way to what the address names, and hear it answer. The caller bounds the time."""
     # RESP2: the pool of this library's version does not replace idle RESP3 connections that the server has closed.
     options: dict[str, Any] = {"protocol": 2, "retry": Retry(NoBackoff(), 0), "socket_timeout": None}
     single = _Single(ConnectionPool.from_url(url, **options).make_connection())  # type: ignore[no-untyped-call]  # the library's own gap
@@ -84,7 +94,7 @@ async def connect(url: str) -> Wire:
     if not is_cluster:
         return single
     await single.close()
-    client = redis.RedisCluster.from_url(url, cluster_error_retry_attempts=1, **options)
+    client = redis.RedisCluster.from_url(url, **options)
     try:
         await client.initialize()
     except BaseException:

@@ -167,7 +167,7 @@ class Hole:
         self._target = target
         self._open = asyncio.Event()
         self._open.set()
-        self._writers: list[asyncio.StreamWriter] = []
+        self._serving: list[asyncio.Task[None]] = []
         self.port = 0
 
     @property
@@ -183,9 +183,18 @@ class Hole:
         """Let everything through again, also what was swallowed."""
         self._open.set()
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Carry what one connection says and hears."""
+        self._serving.append(asyncio.get_running_loop().create_task(self._carry(reader, writer)))
+
+    async def close(self) -> None:
+        """Cut every connection."""
+        for task in self._serving:
+            task.cancel()
+        await asyncio.gather(*self._serving, return_exceptions=True)
+
+    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         there_reader, there_writer = await asyncio.open_connection("127.0.0.1", self._target)
-        self._writers += [writer, there_writer]
         async with asyncio.TaskGroup() as group:
             group.create_task(self._copy(reader, there_writer))
             group.create_task(self._copy(there_reader, writer))
@@ -206,15 +215,13 @@ class Hole:
 async def hole(target: int) -> AsyncIterator[Hole]:
     """A way to the port that can become a black hole."""
     made = Hole(target)
-    server = await asyncio.start_server(made._serve, "127.0.0.1", 0)
+    server = await asyncio.start_server(made.serve, "127.0.0.1", 0)
     made.port = server.sockets[0].getsockname()[1]
     try:
         yield made
     finally:
-        made.restore()
         server.close()
-        for writer in made._writers:
-            writer.close()
+        await made.close()
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,58 @@
+"""One process of several over one store, told by lines.
+
+`take KEY LIMIT CALLS` prints how many were admitted, `hold KEY COUNT` holds slots until it dies.
+"""
+
+import asyncio
+import os
+import sys
+from contextlib import suppress
+
+from storage.ephemeral.limiter import Bound, Pass, Refused
+from storage.ephemeral.redis import RedisLimiter
+
+
+async def take(limiter: RedisLimiter, key: str, limit: int, calls: int) -> int:
+    """Ask for so many calls, 50 at a time; those that are admitted end at once."""
+    bound = Bound("user", key, requests=limit, tokens=limit * 100)
+    admitted = 0
+    asked = iter(range(calls))
+
+    async def work() -> None:
+        nonlocal admitted
+        for _ in asked:
+            taken = await limiter.take([bound], 100)
+            assert taken is not None
+            if not isinstance(taken, Refused):
+                admitted += 1
+                taken.settle(100)
+
+    await asyncio.gather(*(work() for _ in range(50)))
+    return admitted
+
+
+async def main(url: str, lease_seconds: int) -> None:
+    """Do what the lines say."""
+    limiter = RedisLimiter(
+        url, prefix="test", lease_seconds=lease_seconds, answer_seconds=5.0, new_id=lambda: f"p{os.getpid()}",
+        on_change=lambda problem: print(problem, file=sys.stderr),  # noqa: T201  # the test reads it
+    )  # fmt: skip
+    held: list[Pass] = []
+    async with limiter.open():
+        print("ready", flush=True)  # noqa: T201  # same
+        while line := await asyncio.to_thread(sys.stdin.readline):
+            match line.split():
+                case ["take", key, limit, calls]:
+                    print(await take(limiter, key, int(limit), int(calls)), flush=True)  # noqa: T201  # same
+                case ["hold", key, count]:
+                    for _ in range(int(count)):
+                        taken = await limiter.take([Bound("user", key, concurrent=int(count))], 1)
+                        assert taken is not None
+                        if not isinstance(taken, Refused):
+                            held.append(taken)
+                    print(len(held), flush=True)  # noqa: T201  # same
+
+
+if __name__ == "__main__":
+    with suppress(KeyboardInterrupt):
+        asyncio.run(main(sys.argv[1], int(sys.argv[2])))
