@@ -43,7 +43,8 @@ async def execute(context: Context, params: ExecuteParams) -> ExecuteResult:
         request = replace(request, max_tokens=most.tokens_output)
     if params.metadata:
         meter.metadata = _labels(params.metadata)
-    ask = Ask(request, call.request_id, context.caller.own_key, call.traceparent)
+    is_private = params.prompt_id is not None
+    ask = Ask(request, call.request_id, context.caller.own_key, call.traceparent, is_private)
     answer = Answer(meter)
     meter.count_input, meter.count_output = partial(tokens_input_likely, request), answer.tokens_likely
     if context.sink is None:

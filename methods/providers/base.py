@@ -18,6 +18,8 @@ class Ask:
     own_key: Secret | None = None
     """The caller's own key; None uses the operator's."""
     traceparent: str | None = None
+    is_private: bool = False
+    """It carries a prompt of the server's own, which the vendor's words about the request could repeat: they are not shown."""
 
 
 Batches = AsyncIterator[Sequence[StreamEvent]]

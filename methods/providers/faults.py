@@ -50,20 +50,27 @@ UNWELL: Final = frozenset(
 """Reasons that speak against the provider itself, so that the breaker counts them. A rate limit is not one: it says when to
 come back, and other callers' keys may have another limit."""
 
+_UNSAID: Final = "what it says about a server-side prompt is not shown"
 _BAD_KEY_WORDS: Final = ("api key not valid", "api_key_invalid", "invalid api key", "api key expired")
 
 
 def fault_of(
-    error: VendorError, *, provider: str, model: str, is_own_key: bool, secrets: tuple[str, ...] = ()
+    error: VendorError,
+    *,
+    provider: str,
+    model: str,
+    is_own_key: bool,
+    secrets: tuple[str, ...] = (),
+    is_private: bool = False,
 ) -> Fault:
     """The fault that stands for a vendor's error, in words that are free of keys.
 
-    `secrets` are the credentials that the request carried. What a vendor says about the operator's key or bill is nobody's
-    business, so those messages are ours alone.
+    `secrets` are the credentials that the request carried; `is_private` keeps all of the vendor's words back. What a vendor says
+    about the operator's key or bill is nobody's business, so those messages are ours alone.
     """
     status = error.status
     data: dict[str, object] = {"provider": provider, "status": status, "kind": clean(error.kind, secrets)}
-    message = clean(error.message, secrets)
+    message = _UNSAID if is_private else clean(error.message, secrets)
     if _is_about_key(error):
         return _key_fault(provider, is_own_key=is_own_key, data=data)
     if status == 402 or error.kind == "insufficient_quota":  # noqa: PLR2004  # HTTP: payment required

@@ -297,4 +297,5 @@ class HttpProvider:
             model=ask.request.model,
             is_own_key=ask.own_key is not None,
             secrets=(*own, *self._secrets),
+            is_private=ask.is_private,
         )

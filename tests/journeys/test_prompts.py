@@ -2,7 +2,10 @@
 
 import os
 
+import pytest
+
 from tests.fakes.provider import FakeProvider
+from tests.fakes.scripts import Script
 from tests.journeys.world import Client, until
 
 HEAD = '+++\nmodel = "fake"\nprovider = "anthropic"\n[variables]\nlanguage = "Python"\n+++\n'
@@ -40,6 +43,33 @@ async def test_a_prompt_is_filled_and_never_returned(client: Client, fake: FakeP
     assert error["code"] == -32602
     assert "team" in str(error)
     assert SECRET not in str(error)
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        *(Script(status=status, message=f"cannot do: {SECRET}") for status in (400, 404, 429, 500, 504)),
+        Script(error_after=2, message=f"stopped at: {SECRET}"),
+    ],
+    ids=lambda script: str(script.error_after or script.status),
+)
+@pytest.mark.parametrize("provider", ["openai", "anthropic", "google"])
+async def test_a_provider_that_repeats_the_prompt_is_not_repeated(
+    client: Client, fake: FakeProvider, provider: str, script: Script
+) -> None:
+    write(client, "repeated", SECRET)
+    params = {"content": "x", "promptId": "repeated", "options": {"provider": provider, "model": "fake"}}
+
+    async def is_known() -> bool:
+        return "result" in await client.call("executeAIRequest", params)
+
+    await until(is_known)
+    fake.script = script
+    said = [await client.stream(params)]
+    if script.error_after is None:
+        said.append([await client.call("executeAIRequest", params)])
+    assert all("error" in messages[-1] for messages in said)
+    assert SECRET not in str(said)
 
 
 async def test_a_changed_prompt_is_used_without_a_restart(client: Client, fake: FakeProvider) -> None:
