@@ -10,9 +10,10 @@ from pydantic import Field, StrictFloat, StrictInt
 from methods.context import Context
 from methods.errors import Forbidden, InvalidParams
 from methods.method import Access, Example, Method, Params, Result
-from methods.money_shapes import ADMIN, Amount, Instant, Reason, actor_of, amount_of, text, us_of
+from methods.money_shapes import ADMIN, Amount, Instant, Key, Reason, actor_of, amount_of, text, us_of
 from monetization.charging.burn_tables import BurnTable, rule_from
 from monetization.errors import OutOfTime
+from monetization.once import Act, Written
 from monetization.periods import iso
 from monetization.price_setting import Author, latest
 from monetization.register_rows import RuleMembers, TableVersion, body_of_version, table_at
@@ -41,6 +42,7 @@ class SetPriceParams(Params):
     effective_from: Instant | None = None
     """Absent: from now on. A price cannot be changed for the past."""
     reason: Reason | None = None
+    idempotency_key: Key | None = None
 
 
 class PriceResult(Result):
@@ -56,6 +58,8 @@ class PriceResult(Result):
     actor: str
     reason: str
     created_at: str
+    is_replay: bool | None = None
+    """Of an answer to `setPrice`: it was given before, under the same key."""
 
 
 class ListPricesParams(Params):
@@ -81,6 +85,7 @@ class CreateTableParams(Params):
     valid_from: Instant | None = None
     valid_until: Instant | None = None
     reason: Reason | None = None
+    idempotency_key: Key | None = None
 
 
 class UpdateTableParams(Params):
@@ -92,6 +97,7 @@ class UpdateTableParams(Params):
     valid_from: Instant | None = None
     valid_until: Instant | None = None
     reason: Reason | None = None
+    idempotency_key: Key | None = None
 
 
 class TableParams(Params):
@@ -99,6 +105,7 @@ class TableParams(Params):
 
     id: TableId
     reason: Reason | None = None
+    idempotency_key: Key | None = None
 
 
 class ActivateParams(TableParams):
@@ -130,6 +137,8 @@ class TableResult(Result):
     valid_until: str | None = None
     actor: str
     reason: str
+    is_replay: bool | None = None
+    """Of an answer to a change: it was given before, under the same key."""
 
 
 class ListTablesResult(Result):
@@ -145,10 +154,12 @@ async def set_price(context: Context, params: SetPriceParams) -> PriceResult:
     name = f"{params.provider}/{params.model}"
     setting = context.services.money.setting
     try:
-        entry = await setting.set_price(_author(context, params.reason), name, dollars, effective)
+        written = await setting.set_price(
+            _author(context, params.reason), name, dollars, effective, key=params.idempotency_key
+        )
     except ValueError as wrong:
         raise InvalidParams(str(wrong)) from None
-    return _price(entry)
+    return _price(written.what).model_copy(update={"is_replay": written.is_replay})
 
 
 async def list_prices(context: Context, params: ListPricesParams) -> ListPricesResult:
@@ -172,10 +183,12 @@ async def create_burn_table(context: Context, params: CreateTableParams) -> Tabl
     )
     _check(table)
     try:
-        made = await context.services.money.setting.create_table(_author(context, params.reason), table, params.rules)
+        made = await context.services.money.setting.create_table(
+            _author(context, params.reason), table, params.rules, act=_act("create_table", params)
+        )
     except ValueError as wrong:
         raise InvalidParams(f"rules: {wrong}") from None
-    return _table(context, made)
+    return _written(context, made)
 
 
 async def update_burn_table(context: Context, params: UpdateTableParams) -> TableResult:
@@ -196,7 +209,7 @@ async def update_burn_table(context: Context, params: UpdateTableParams) -> Tabl
         _check(table)
         return body_of_version(table, rules, activated_us=before.activated_us)
 
-    return await _change(context, params.id, params.reason, changed)
+    return await _change(context, params, changed, _act("update_table", params))
 
 
 async def activate_burn_table(context: Context, params: ActivateParams) -> TableResult:
@@ -206,7 +219,7 @@ async def activate_burn_table(context: Context, params: ActivateParams) -> Table
         table = replace(before.table, version=before.table.version + 1, is_active=params.is_active)
         return body_of_version(table, before.rules, activated_us=now_us if params.is_active else before.activated_us)
 
-    return await _change(context, params.id, params.reason, changed)
+    return await _change(context, params, changed, _act("activate_table", params))
 
 
 async def delete_burn_table(context: Context, params: TableParams) -> TableResult:
@@ -217,26 +230,44 @@ async def delete_burn_table(context: Context, params: TableParams) -> TableResul
         table = replace(before.table, version=before.table.version + 1, is_active=False)
         return body_of_version(table, before.rules, activated_us=before.activated_us, is_deleted=True)
 
-    return await _change(context, params.id, params.reason, changed)
+    return await _change(context, params, changed, _act("delete_table", params))
 
 
 async def list_burn_tables(context: Context, params: ListTablesParams) -> ListTablesResult:
     """Burn tables in their newest versions. Admins only."""
     registers = context.services.money.registers
     newest = [latest(registers, table_id, with_deleted=True) for table_id in registers.snapshot.tables or {}]
+    in_force = table_at(tuple((registers.snapshot.tables or {}).values()), context.services.money.clock_us())
     return ListTablesResult(
-        data=[_table(context, version) for version in newest if params.include_deleted or not version.is_deleted]
+        data=[_table(version, in_force) for version in newest if params.include_deleted or not version.is_deleted]
     )
 
 
 async def _change(
-    context: Context, table_id: str, reason: str | None, changed: Callable[[TableVersion, int], str]
+    context: Context,
+    params: UpdateTableParams | TableParams,
+    changed: Callable[[TableVersion, int], str],
+    act: Act,
 ) -> TableResult:
+    setting = context.services.money.setting
     try:
-        version = await context.services.money.setting.change_table(_author(context, reason), table_id, changed)
+        written = await setting.change_table(_author(context, params.reason), params.id, changed, act=act)
     except ValueError as wrong:
         raise InvalidParams(f"rules: {wrong}") from None
-    return _table(context, version)
+    return _written(context, written)
+
+
+def _act(name: str, params: CreateTableParams | UpdateTableParams | TableParams) -> Act:
+    return Act(name, params.idempotency_key, params.model_dump(mode="json", exclude={"idempotency_key"}))
+
+
+def _written(context: Context, written: Written[TableVersion]) -> TableResult:
+    """A change's answer: as everything stood when it was written, so that a repeated key shows the same."""
+    version = written.what
+    timelines = (context.services.money.registers.snapshot.tables or {}).values()
+    then = [[entry for entry in timeline if entry[1].row_id <= version.row_id] for timeline in timelines]
+    shown = _table(version, table_at(then, version.starts_us))
+    return shown.model_copy(update={"is_replay": written.is_replay})
 
 
 def _author(context: Context, reason: str | None) -> Author:
@@ -263,9 +294,8 @@ def _price(entry: PriceEntry) -> PriceResult:
     )
 
 
-def _table(context: Context, version: TableVersion) -> TableResult:
-    money, table = context.services.money, version.table
-    in_force = table_at(tuple((money.registers.snapshot.tables or {}).values()), money.clock_us())
+def _table(version: TableVersion, in_force: BurnTable | None) -> TableResult:
+    table = version.table
     return TableResult(
         id=table.id,
         name=table.name,

@@ -41,6 +41,7 @@ class RefundPurchaseResult(Result):
     value: str
     """The money that the returned units stand for."""
     new_balance: str
+    is_replay: bool
 
 
 class RefundChargeParams(Params):
@@ -62,6 +63,7 @@ class RefundChargeResult(Result):
     asset: str
     refunded: str
     new_balance: str
+    is_replay: bool
 
 
 async def refund_purchase(context: Context, params: RefundPurchaseParams) -> RefundPurchaseResult:
@@ -79,6 +81,7 @@ async def refund_purchase(context: Context, params: RefundPurchaseParams) -> Ref
         platform_fee_returned=text(found.fee, asset),
         value=text(found.value_nano, USD),
         new_balance=text(found.done.posted, asset),
+        is_replay=found.done.is_replay,
     )
 
 
@@ -96,6 +99,7 @@ async def refund_charge(context: Context, params: RefundChargeParams) -> RefundC
         asset=asset,
         refunded=text(done.amount, asset),
         new_balance=text(done.posted, asset),
+        is_replay=done.is_replay,
     )
 
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from monetization.charging.burn_tables import BurnTable
 from monetization.errors import PriceUnknown
+from monetization.once import Act
 from monetization.price_setting import Author, PriceSetting
 from monetization.prices.book import Table
 from monetization.prices.overrides import price_from
@@ -23,6 +24,7 @@ from storage.records.kept import KeptRow
 from storage.store import open_store
 
 GPT = Target("openai", "gpt-4o", "openai")
+KEYLESS = Act("test", None, {})
 BUILT_IN = Table({"openai/gpt-4o": (price_from("openai/gpt-4o", {"input": "5", "output": "15"}, version="built-in"),)})
 RULES = {"gpt-4o": {"input_tokens": 1, "output_tokens": 2, "per_unit": 1000}}
 
@@ -196,8 +198,9 @@ async def test_what_one_process_sets_another_one_sees_at_its_next_poll() -> None
     async with open_store("sqlite://", clock_us=lambda: clock[0]) as store:
         mine, other = (Registers(store, [BUILT_IN], on_problem=print) for _ in range(2))
         setting = PriceSetting(store, mine, lambda: clock[0], lambda: str(next(ids)))
-        entry = await setting.set_price(Author("boss", "why"), "openai/gpt-4o", {"input": "1", "output": "2"}, None)
-        await setting.create_table(Author("boss"), BurnTable("", "t", 0), RULES)
+        dollars = {"input": "1", "output": "2"}
+        entry = (await setting.set_price(Author("boss", "why"), "openai/gpt-4o", dollars, None)).what
+        await setting.create_table(Author("boss"), BurnTable("", "t", 0), RULES, act=KEYLESS)
         assert mine.book().find(GPT, clock[0]).version == entry.price.version
         assert other.book().find(GPT, clock[0]).version == "built-in"
         await other.poll()
@@ -214,7 +217,7 @@ async def test_two_processes_that_change_one_table_at_once_both_get_their_versio
             PriceSetting(store, Registers(store, [], on_problem=print), lambda: 5, lambda: str(next(ids)))
             for _ in range(2)
         ]
-        made = await settings[0].create_table(Author("boss"), BurnTable("", "t", 0), RULES)
+        made = (await settings[0].create_table(Author("boss"), BurnTable("", "t", 0), RULES, act=KEYLESS)).what
 
         def renamed(name: str) -> "asyncio.Task[int]":
             async def change() -> int:
@@ -225,8 +228,9 @@ async def test_two_processes_that_change_one_table_at_once_both_get_their_versio
                     lambda before, _now: body_of_version(
                         replace(before.table, name=name, version=before.table.version + 1), before.rules, activated_us=0
                     ),
+                    act=KEYLESS,
                 )
-                return version.table.version
+                return version.what.table.version
 
             return asyncio.ensure_future(change())
 
