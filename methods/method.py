@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, ClassVar, get_type_hints
+from typing import Any, ClassVar, Final, get_type_hints
 
 import orjson
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -16,6 +16,10 @@ from monetization.callers import Caller, Secret
 from monetization.tab import Receipt
 from monetization.terms import FREE, Most, Terms
 from storage.errors import Fault
+
+_PROBLEMS_MAX: Final = 1000
+"""Problems that are looked at; telling what is wrong with 300,000 unknown names would take seconds."""
+_NAME_CHARS_MAX: Final = 128
 
 
 class Params(BaseModel):
@@ -124,17 +128,7 @@ class Method:
         try:
             return self.params_type.model_validate(given)
         except ValidationError as wrong:
-            raise InvalidParams(
-                "; ".join(
-                    f"{_path(e['loc'])}: {e['msg']}" for e in wrong.errors(include_url=False, include_input=False)[:5]
-                ),
-                data={
-                    "errors": [
-                        {"path": _path(e["loc"]), "problem": e["msg"]}
-                        for e in wrong.errors(include_url=False, include_input=False, include_context=False)[:20]
-                    ]
-                },
-            ) from None
+            raise _invalid(wrong) from None
 
     def shown(self, answer: Any, receipt: Receipt | None) -> Answer:
         """The answer with the closed tab's figures, where the method shows them."""
@@ -153,5 +147,17 @@ class Method:
         return dict(zip(names, params, strict=False))
 
 
+def _invalid(wrong: ValidationError) -> InvalidParams:
+    if wrong.error_count() > _PROBLEMS_MAX:
+        return InvalidParams(f"the parameters have {wrong.error_count()} problems; rpc.discover describes them")
+    problems = [
+        {"path": _path(error["loc"]), "problem": error["msg"]}
+        for error in wrong.errors(include_url=False, include_input=False, include_context=False)[:20]
+    ]
+    detail = "; ".join(f"{problem['path']}: {problem['problem']}" for problem in problems[:5])
+    return InvalidParams(detail, data={"errors": problems})
+
+
 def _path(location: tuple[int | str, ...]) -> str:
-    return ".".join(str(step) for step in location) or "params"
+    """Where in the parameters; names that the caller made up are repeated in bounds."""
+    return ".".join(str(step)[:_NAME_CHARS_MAX] for step in location) or "params"

@@ -61,6 +61,8 @@ class Arrival:
     """Of the header; single calls only."""
 
 
+TOKEN_CHARS_MAX: Final = 256
+"""Every progress message repeats the token."""
 _KEY: Final = re.compile(r"[\x21-\x7e]{1,255}")
 _TRACEPARENT: Final = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 
@@ -103,11 +105,16 @@ def take_meta(request: Request) -> dict[str, object]:
 
 
 def progress_token(meta: dict[str, object], request: Request) -> str | float | None:
-    """The token of the caller, by default the id. Raises: InvalidParams when it is neither text nor a number."""
-    token = meta.get("progressToken", request.rpc_id)
-    if token is None or type(token) in (str, int, float):
-        return token  # type: ignore[return-value]  # the types were compared by identity, which mypy does not follow
-    raise InvalidParams("'_meta.progressToken' must be a string or an integer", reason="invalid_meta")
+    """The token of the caller, by default the id. Raises: InvalidParams when it is neither short text nor a number."""
+    token = meta.get("progressToken")
+    if token is None:
+        return request.rpc_id
+    if type(token) is str and len(token) <= TOKEN_CHARS_MAX:
+        return token
+    if type(token) is int or type(token) is float:
+        return token
+    detail = f"'_meta.progressToken' must be a string of at most {TOKEN_CHARS_MAX} characters, or a number"
+    raise InvalidParams(detail, reason="invalid_meta")
 
 
 def call_from_wire(

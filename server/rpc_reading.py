@@ -137,7 +137,10 @@ class Departure:
 
 def check_headers(scope: Scope, limits: RpcLimits) -> dict[bytes, bytes]:
     """The headers by name. Raises: Refused with 405, 406, 413 or 415."""
-    headers: dict[bytes, bytes] = dict(scope["headers"])
+    lines: list[tuple[bytes, bytes]] = scope["headers"]
+    headers = dict(lines)
+    if len(headers) != len(lines) and b"accept" in headers:  # several lines are one list (RFC 9110, section 5.3)
+        headers[b"accept"] = b", ".join(value for name, value in lines if name == b"accept")
     if scope["method"] != "POST":
         raise Refused(405, "method_not_allowed", "Send JSON-RPC with POST.", (b"allow", b"POST, OPTIONS"))
     kind = headers.get(b"content-type", b"")

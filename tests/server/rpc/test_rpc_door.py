@@ -9,6 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from methods.method import Answer
+from methods.progress import ProgressSink
+from monetization.calls import Call
 from tests.server.rpc.client import JSON, assert_conforming, post
 from tests.server.rpc.conftest import World
 
@@ -71,6 +74,11 @@ async def test_nothing_of_a_crash_reaches_the_caller_and_it_is_reported_once(wor
         ((JSON, (b"accept", b"text/html")), "POST", 406),
         ((JSON, (b"content-length", b"5000000")), "POST", 413),
         (((b"content-type", b"application/vnd.x+json;charset=UTF-8"),), "POST", 200),
+        (((b"content-type", b'Application/JSON ; Charset="UTF-8"'),), "POST", 200),
+        (((b"content-type", b"application/json-rpc"),), "POST", 200),
+        (((b"content-type", b"application/jsonp"),), "POST", 415),
+        ((JSON, (b"accept", b"application/json"), (b"accept", b"text/html")), "POST", 200),
+        ((JSON, (b"accept", b"text/html"), (b"accept", b"image/png")), "POST", 406),
     ],
 )
 async def test_what_comes_before_json_rpc_has_a_status(world: World, headers: Any, method: str, status: int) -> None:
@@ -113,6 +121,34 @@ async def test_a_stream_is_gapless_progress_and_one_final_reply(world: World) ->
     }
     assert events[-1] == {"jsonrpc": "2.0", "id": "r", "result": {"content": "done"}}
     assert world.calls[0].params == {"stream": True}
+
+
+async def test_a_stream_needs_its_media_type_which_may_stand_on_a_line_of_its_own(world: World) -> None:
+    body = b'{"jsonrpc":"2.0","method":"talk","params":{"stream":true},"id":"r"}'
+    both = (JSON, (b"accept", b"text/event-stream"), (b"accept", b"application/json"))
+    assert (await post(world.door(), body, headers=both))[1][b"content-type"] == b"text/event-stream"
+
+    async def tell(call: Call, sink: ProgressSink | None) -> Answer:
+        return {"sink": sink is not None}
+
+    world.handlers["plain"] = tell
+    plain = body.replace(b"talk", b"plain")
+    for accept in (b"application/json", b"*/*", b"application/json, text/event-stream;q=0"):
+        _, headers, said = await post(world.door(), plain, headers=(JSON, (b"accept", accept)))
+        assert (headers[b"content-type"], orjson.loads(said)["result"]) == (b"application/json", {"sink": False})
+
+
+@pytest.mark.parametrize(
+    ("token", "shown"), [(None, "r"), ("", ""), (0, 0), ("t" * 256, "t" * 256), ("t" * 257, -32602), (True, -32602)]
+)
+async def test_the_token_is_the_callers_or_the_id_and_is_bounded(world: World, token: Any, shown: Any) -> None:
+    message = {"jsonrpc": "2.0", "method": "talk", "id": "r", "params": {"stream": True}}
+    message["params"] |= {"_meta": {"progressToken": token}}  # type: ignore[operator]  # it is a dict
+    _, _, said = await post(world.door(), orjson.dumps(message), headers=SSE)
+    if shown == -32602:
+        assert orjson.loads(said)["error"]["code"] == shown
+    else:
+        assert orjson.loads(said.split(b"\n\n")[0].split(b"data: ")[1])["params"]["token"] == shown
 
 
 async def test_a_failure_after_the_start_is_the_final_message_and_says_partial(world: World) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import json
 import math
 import re
+import time
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,21 @@ async def test_r12_the_handler_of_a_notification_runs_alone_and_in_a_batch(world
     assert await _said(world, one) is None
     assert await _said(world, b"[" + one + b"," + two + b"]") is None
     assert done == [[1], [1], [2]]
+
+
+async def test_r14_what_is_said_of_unknown_names_is_bounded_and_costs_little(world: World) -> None:
+    start = b'{"jsonrpc":"2.0","method":"subtract","id":1,"params":{%b}}'
+    said = await _said(world, start % (b'"%b":1' % (b"n" * 1_000_000)))
+    assert (said["error"]["code"], len(json.dumps(said)) < 2_000) == (-32602, True)
+    assert len(said["error"]["data"]["errors"]) == 3
+    many = start % b",".join(b'"k%d":1' % number for number in range(200_000))
+    before = time.process_time()
+    json.loads(many)
+    reading = time.process_time() - before
+    before = time.process_time()
+    said = await _said(world, many)
+    assert time.process_time() - before < 2.5 * reading, "each problem was put into words"
+    assert (said["error"]["code"], len(json.dumps(said)) < 2_000) == (-32602, True)
 
 
 @pytest.mark.parametrize(
