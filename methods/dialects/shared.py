@@ -12,6 +12,8 @@ from methods.dialects.canonical import Json, JsonObject
 
 _Value = TypeVar("_Value")
 
+TOKENS_MAX: Final = 10**10
+"""The greatest count that is believed: thousands of times what any model reads, and its price fits into every account."""
 MESSAGE_CHARACTERS_MAX: Final = 500
 """The greatest length of a vendor's error message that travels on."""
 
@@ -78,13 +80,16 @@ def optional_at(members: JsonObject, name: str, read: Callable[[Json, str], _Val
 
 
 def tokens_of(counters: Mapping[str, Json], name: str) -> int | None:
-    """A token counter of a reply: None when it is absent, null, or no count at all (unknown is not zero)."""
+    """A token counter of a reply: None when it is absent, null, or no count at all (unknown is not zero).
+
+    A count that no model can reach is none either: it would be refused by the books after the answer was delivered.
+    """
     value = counters.get(name)
-    if value is None or (type(value) is int and value >= 0):  # nearly always
+    if value is None or (type(value) is int and 0 <= value <= TOKENS_MAX):  # nearly always
         return value
     if isinstance(value, float) and value.is_integer():
         value = int(value)
-    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= TOKENS_MAX:
         return value
     return None
 
