@@ -76,6 +76,33 @@ def test_every_revision_goes_down_and_up_by_itself(url: str) -> None:
         assert current(url) == (None if revision == BASE else revision)
 
 
+def test_rows_of_an_older_schema_outlive_the_way_up_and_down(url: str) -> None:
+    def run(statement: str) -> list[tuple[Any, ...]]:
+        found: list[tuple[Any, ...]] = []
+
+        def work(connection: Any) -> None:
+            result = connection.exec_driver_sql(statement)
+            found.extend(tuple(row) for row in result) if result.returns_rows else None
+
+        _over(url, work)
+        return found
+
+    migrate(url, "0001")
+    run("INSERT INTO hold VALUES (2, 1, 3, 50, 5, 'post_used', 1, 9, 'req')")
+    for scope in ("executeAIRequest:ada", "desk:grant:TOKEN"):
+        run(f"INSERT INTO idem VALUES ('default', '{scope}', 'k', 'hash', 2, '[]', 7)")  # noqa: S608  # our own words
+    migrate(url)
+    assert run("SELECT transfer_id, used, ref, note FROM hold") == [(2, 5, "req", None)]
+    kept_for = 35 * 24 * 3600 * 1_000_000
+    assert run("SELECT scope, expires_us FROM idem ORDER BY scope") == [
+        ("desk:grant:TOKEN", None),
+        ("executeAIRequest:ada", 7 + kept_for),
+    ]
+    migrate(url, "0001")
+    assert run("SELECT transfer_id, used, ref FROM hold") == [(2, 5, "req")]
+    assert len(run("SELECT scope FROM idem")) == 2
+
+
 def test_the_known_revisions_are_the_ones_that_are_there() -> None:
     from alembic.script import ScriptDirectory  # noqa: PLC0415  # heavy
 
