@@ -192,7 +192,7 @@ def _placed(values: Any, folder: Path) -> Any:
     """Paths said relative to the file, made relative to nothing."""
     prompts = values.get("prompts")
     directory = prompts.get("directory") if isinstance(prompts, Mapping) else None
-    if isinstance(directory, str):
+    if isinstance(directory, str) and directory:
         return {**values, "prompts": {**prompts, "directory": str((folder / directory).absolute())}}
     return values
 

@@ -39,6 +39,9 @@ def first_contradiction(settings: "Settings") -> Problem | None:
 def _server(settings: "Settings") -> Iterator[Problem]:
     if settings.server.workers > 1 and settings.storage.is_sqlite:
         yield "server.workers", "more than 1 needs PostgreSQL; set storage.url to postgresql://… or workers to 1"
+    host = settings.server.host
+    if not (_is_network(host) or _is_http(f"http://{host}")):
+        yield "server.host", "must be a name or an IP address"
     if not _is_http(settings.server.public_url):
         yield "server.public_url", "must be an http:// or https:// address"
     for origin in settings.server.cors_origins:

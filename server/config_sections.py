@@ -102,20 +102,23 @@ class StorageSettings(Section):
         return self.url.get_secret_value().startswith("sqlite:")
 
 
+ClaimName = Annotated[str, Field(min_length=1)]
+
+
 class ClaimNames(Section):
     """`[auth] claims`: what the claims of a token are called."""
 
-    user: str = "userId"
+    user: ClaimName = "userId"
     """Falls back to `sub`."""
-    organization: str = "organizationId"
-    tier: str = "subscriptionTier"
-    email: str = "email"
-    monthly_token_quota: str = "monthlyTokenQuota"  # noqa: S105  # the name of a claim
-    rpm: str = "rpmLimit"
-    tpm: str = "tpmLimit"
-    features: str = "features"
-    roles: str = "roles"
-    role: str = "role"
+    organization: ClaimName = "organizationId"
+    tier: ClaimName = "subscriptionTier"
+    email: ClaimName = "email"
+    monthly_token_quota: ClaimName = "monthlyTokenQuota"  # noqa: S105  # the name of a claim
+    rpm: ClaimName = "rpmLimit"
+    tpm: ClaimName = "tpmLimit"
+    features: ClaimName = "features"
+    roles: ClaimName = "roles"
+    role: ClaimName = "role"
 
 
 def _pem(value: SecretStr) -> SecretStr:

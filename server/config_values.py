@@ -51,6 +51,12 @@ def _named(values: tuple[str, ...]) -> tuple[str, ...]:
 Names = Annotated[tuple[str, ...], BeforeValidator(_list), AfterValidator(_named)]
 
 
+def _not_empty(value: object) -> object:
+    if value == "":
+        raise ValueError("is empty; give a value, or remove the key")
+    return value
+
+
 def _folder(value: Path) -> Path:
     try:
         with os.scandir(value):
@@ -59,7 +65,7 @@ def _folder(value: Path) -> Path:
         raise ValueError(f"{(wrong.strerror or 'unreadable').lower()}; give a readable folder") from None
 
 
-Folder = Annotated[Path, AfterValidator(_folder)]
+Folder = Annotated[Path, BeforeValidator(_not_empty), AfterValidator(_folder)]
 """A folder that can be read now."""
 
 
