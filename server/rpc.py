@@ -7,8 +7,10 @@ from starlette.types import Receive, Scope, Send
 
 from methods.deadlines import Deadlines
 from monetization.calls import Call
+from monetization.errors import RateLimited
 from server.errors import REFUSALS, headers_of, status_of
 from server.jsonrpc import Malformed, Request, RpcId, classify, internal_reply, malformed_reply, parse
+from server.rate_headers import rate_headers
 from server.rpc_calls import (
     Arrival,
     Crashed,
@@ -118,11 +120,15 @@ class RpcDoor:
     async def _single(self, request: Request, outcome: Outcome, out: Sender, departure: Departure) -> None:
         if request.is_notification:
             await out.reply(None, departure)
-        elif self._is_mapped and outcome.fault is not None and status_of(outcome.fault) in REFUSALS:
+            return
+        fault, headers = outcome.fault, rate_headers(outcome.standings)
+        if self._is_mapped and fault is not None and status_of(fault) in REFUSALS:
             departure.stop()
-            await out.json(outcome.reply, status_of(outcome.fault), headers_of(outcome.fault))
-        else:
-            await out.reply(outcome.reply, departure)
+            await out.json(outcome.reply, status_of(fault), headers + headers_of(fault))
+            return
+        if isinstance(fault, RateLimited):  # also beside a 200: it is how clients and proxies learn when to come back
+            headers += headers_of(fault)
+        await out.reply(outcome.reply, departure, headers)
 
     async def _stream(self, request: Request, arrival: Arrival, out: Sender, departure: Departure) -> None:
         request_id = arrival.request_id
@@ -131,7 +137,7 @@ class RpcDoor:
         try:
             meta = take_meta(request)
             call = call_from_wire(request, meta, arrival, request_id, is_stream=True)
-            events = self._events(progress_token(meta, request), request_id, out, departure)
+            events = self._events(progress_token(meta, request), call, out, departure)
             try:
                 answer = await self._runner.serve(call, events.sink)
             finally:
@@ -146,14 +152,15 @@ class RpcDoor:
         departure.stop()
         await events.finish(outcome.reply)
 
-    def _events(self, token: RpcId, request_id: str, out: Sender, departure: Departure) -> EventStream:
+    def _events(self, token: RpcId, call: Call, out: Sender, departure: Departure) -> EventStream:
         limits = self._limits
         return EventStream(
             out.send,
-            ProgressWire(token, request_id, before=BEFORE, after=AFTER),
+            ProgressWire(token, call.request_id, before=BEFORE, after=AFTER),
             ping_seconds=limits.ping_seconds,
             write_timeout_seconds=limits.write_timeout_seconds,
             stalled=departure.leave,
+            headers=lambda: rate_headers(call.standings),
         )
 
     async def _batch(self, elements: list[object], arrival: Arrival) -> bytes | None:

@@ -13,11 +13,14 @@ from methods.progress import ProgressSink
 from monetization.calls import Call, Credential, DoorName
 from monetization.tab import Receipt
 from server.jsonrpc import Malformed, Request, fault_reply, internal_reply, result_reply
+from storage.ephemeral.limiter import Standing
 from storage.errors import Fault
 from storage.records.fact import fact
 from storage.records.usage import Usage
 
 Serve: TypeAlias = Callable[[Call, ProgressSink | None], Awaitable[Answer]]
+Standings: TypeAlias = list[Callable[[], tuple[Standing, ...]]]
+"""See `Call.standings`."""
 Crashed: TypeAlias = Callable[[BaseException, str], None]
 """Told of an error that is no Fault, with the request id; it logs."""
 
@@ -166,13 +169,14 @@ def is_ignored(request: Request) -> bool:
 
 
 class Outcome:
-    """The reply to one request, with the fault it came from."""
+    """The reply to one request, with the fault it came from, and where the caller stands with its limits."""
 
-    __slots__ = ("fault", "reply")
+    __slots__ = ("fault", "reply", "standings")
 
-    def __init__(self, reply: bytes, fault: Fault | None = None) -> None:
+    def __init__(self, reply: bytes, fault: Fault | None = None, call: Call | None = None) -> None:
         self.reply = reply
         self.fault = fault
+        self.standings: Standings = [] if call is None else call.standings
 
 
 class Runner:
@@ -200,7 +204,7 @@ class Runner:
             if in_batch:
                 _forbid_stream(request)
             call = call_from_wire(request, meta, arrival, request_id, is_stream=False)
-            return self.rendered(request, await self.serve(call, None))
+            return self.rendered(request, await self.serve(call, None), call)
         except asyncio.CancelledError:
             if not is_cancelled():
                 raise
@@ -208,12 +212,12 @@ class Runner:
         except Exception as error:  # noqa: BLE001  # the one broad net of this door
             return self.failed(request, error, request_id, call)
 
-    def rendered(self, request: Request, answer: Answer) -> Outcome:
+    def rendered(self, request: Request, answer: Answer, call: Call | None = None) -> Outcome:
         """The outcome of a call that succeeded. Raises: what a result that cannot be written raises, which is our mistake."""
         result = to_wire(answer)
         if len(result) > self._limits.response_bytes_max:
             raise OverflowError(f"the result has {len(result)} bytes")
-        return Outcome(result_reply(request.rpc_id, result))
+        return Outcome(result_reply(request.rpc_id, result), None, call)
 
     def failed(
         self, request: Request, error: Exception, request_id: str, call: Call | None, *, is_partial: bool = False
@@ -225,7 +229,8 @@ class Runner:
         if used is None and (is_partial or isinstance(error, Cancelled)):
             used = report(Receipt(Usage()))  # it ended before its provider had said anything
         if isinstance(error, Fault):
-            return Outcome(fault_reply(request.rpc_id, error, request_id, is_partial=is_partial, used=used), error)
+            reply = fault_reply(request.rpc_id, error, request_id, is_partial=is_partial, used=used)
+            return Outcome(reply, error, call)
         self._crashed(error, request_id)
         return Outcome(internal_reply(request.rpc_id, request_id, is_partial=is_partial, used=used))
 

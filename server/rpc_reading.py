@@ -87,11 +87,13 @@ class Sender:
             left = 0  # whoever still sends is not waited for any longer
         await self.send({"type": "http.response.body", "body": b""})
 
-    async def reply(self, body: bytes | None, departure: "Departure") -> None:
+    async def reply(
+        self, body: bytes | None, departure: "Departure", headers: list[tuple[bytes, bytes]] | None = None
+    ) -> None:
         """Send a reply, or 204 when there is nothing to say."""
         departure.stop()
         if body is not None:
-            await self.json(body)
+            await self.json(body, headers=headers)
             return
         await self.send({"type": "http.response.start", "status": 204, "headers": [(b"cache-control", b"no-store")]})
         await self.send({"type": "http.response.body", "body": b""})

@@ -35,12 +35,15 @@ class EventStream:
         ping_seconds: float,
         write_timeout_seconds: float,
         stalled: Callable[[], None],
+        headers: Callable[[], list[tuple[bytes, bytes]]] = list,
     ) -> None:
+        """`headers` is asked for more of them when the stream begins."""
         self._send = send
         self._wire = wire
         self._ping_seconds = ping_seconds
         self._write_timeout_seconds = write_timeout_seconds
         self._stalled = stalled
+        self._headers = headers
         self._loop = asyncio.get_running_loop()
         self._wrote = self._loop.time()
         self._is_writing = False
@@ -77,7 +80,9 @@ class EventStream:
         self._is_writing = True
         try:
             if not self.has_begun:
-                await self._send({"type": "http.response.start", "status": 200, "headers": list(_HEADERS)})
+                await self._send(
+                    {"type": "http.response.start", "status": 200, "headers": [*_HEADERS, *self._headers()]}
+                )
                 self.has_begun = True
             await self._send({"type": "http.response.body", "body": body, "more_body": more})
         finally:
