@@ -316,3 +316,50 @@ async def test_a_client_that_is_gone_while_we_speak_is_no_mistake_of_ours(world:
     await asyncio.wait_for(world.door()(scope, receive, send), 5)
     assert world.left.is_set()
     assert world.crashed == []
+
+
+async def test_a_cancel_that_comes_while_the_reply_is_on_its_way_changes_nothing(world: World) -> None:
+    sending, release = asyncio.Event(), asyncio.Event()
+    cancel = '{"jsonrpc":"2.0","method":"$/cancelRequest","params":{"id":1}}'
+    said: list[Any] = []
+    inbox = [
+        {"type": "websocket.connect"},
+        {"type": "websocket.receive", "text": '{"jsonrpc":"2.0","id":1,"method":"ping"}'},
+        {"type": "websocket.receive", "text": cancel},
+        {"type": "websocket.receive", "text": cancel},
+    ]
+
+    async def receive() -> Any:
+        if len(inbox) == 2:
+            await asyncio.wait_for(sending.wait(), 5)
+        if inbox:
+            return inbox.pop(0)
+        asyncio.get_running_loop().call_later(0.02, release.set)  # the cancellation has had its chance by then
+        await asyncio.wait_for(release.wait(), 5)
+        while not said:  # noqa: ASYNC110  # bounded by the test's own deadline
+            await asyncio.sleep(0)
+        return {"type": "websocket.disconnect", "code": 1000}
+
+    async def send(message: Any) -> None:
+        if message["type"] == "websocket.send":
+            sending.set()
+            await release.wait()  # a client that reads slowly
+            said.append(json.loads(message["text"]))
+
+    scope: Any = {"type": "websocket", "path": "/rpc", "headers": [], "client": ("127.0.0.9", 1)}
+    await asyncio.wait_for(world.door()(scope, receive, send), 5)
+    assert said == [{"jsonrpc": "2.0", "id": 1, "result": {"pong": True}}]
+
+
+async def test_a_call_that_is_cancelled_twice_is_answered_once(world: World) -> None:
+    async with served(world.door()) as at, connect(at.ws) as socket:
+        await _say(socket, id=1, method="wait", params={"stream": True})
+        for _ in range(3):
+            await _hear(socket)
+        for _ in range(2):
+            await _say(socket, method="$/cancelRequest", params={"id": 1})
+        await _say(socket, id=2, method="ping")
+        said = [await _hear(socket), await _hear(socket)]
+        assert sorted(one["id"] for one in said) == [1, 2]
+        error = next(one["error"] for one in said if one["id"] == 1)
+        assert (error["code"], error["data"]["partial"], error["data"]["usage"]["totalTokens"]) == (-32800, True, 0)
