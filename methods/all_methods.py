@@ -8,10 +8,12 @@ from methods import (
     admin_refunds,
     admin_tiers,
     admin_transfers,
+    admin_users,
     ai,
     balances,
     histories,
     pricing,
+    rate_limits,
     system,
     tiers,
 )
@@ -21,6 +23,7 @@ METHODS: Final[tuple[Method, ...]] = (
     *ai.METHODS,
     *pricing.METHODS,
     *tiers.METHODS,
+    *rate_limits.METHODS,
     *balances.METHODS,
     *histories.METHODS,
     *admin_money.METHODS,
@@ -28,5 +31,6 @@ METHODS: Final[tuple[Method, ...]] = (
     *admin_transfers.METHODS,
     *admin_prices.METHODS,
     *admin_tiers.METHODS,
+    *admin_users.METHODS,
     *system.METHODS,
 )

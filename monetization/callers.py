@@ -46,7 +46,11 @@ class Caller:
     """The key of ours that was shown. None: another credential."""
     own_limits: dict[str, dict[str, int]] = field(default_factory=dict)
     """Speeds kept on our side, by whom they are for: "user" (in the place of the tier's), "organization" and "key" (on top, over
-    all of its calls); each names some of rpm, tpm and concurrent."""
+    all of its calls); each names some of rpm, tpm, concurrent, monthly_tokens and monthly_requests."""
+    subscription_status: str = "active"
+    """The state of the subscription that is kept on our side; callers without one are judged by their credential alone."""
+    period_start_us: int | None = None
+    """When the subscription's billing period began, in Unix microseconds. None: calendar months."""
     address: str | None = None
     """The network address of the peer, for limits on anonymous callers."""
     own_key: Secret | None = None

@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from monetization.callers import Caller
-from monetization.errors import NotEntitled, Unauthenticated
+from monetization.errors import NotEntitled, PaymentRequired, Unauthenticated
+from monetization.subscriptions import REFUSED
 from monetization.terms import Most, Terms
 from monetization.tiers import Tier, Tiers
 
@@ -19,12 +20,13 @@ class Entitlements:
     anonymous: Literal["off", "byok"]
     """Whether callers without a credential may bring their own provider key."""
     upgrade_url: str = ""
+    billing_url: str = ""
 
     def check(self, caller: Caller, terms: Terms, most: Most) -> Most:
         """Refuse what the plan does not include; return the most that it does.
 
         A default length of the answer is lowered to the tier's silently, a length that the caller asked for is refused.
-        Raises: Unauthenticated, NotEntitled.
+        Raises: Unauthenticated, NotEntitled; PaymentRequired for a subscription that nobody has paid for.
         """
         if caller.kind == "anonymous":
             # Design R20: the operator's key is never spent without a payer.
@@ -39,6 +41,8 @@ class Entitlements:
                     reason="anonymous_off",
                 )
             return most  # the caller's own key, the caller's own bill: only speed is limited
+        if caller.subscription_status in REFUSED:
+            raise self._unpaid(caller.subscription_status)
         tier = self.tiers().of(caller.tier)
         self._check_feature(caller, tier, terms)
         allowed = [
@@ -53,6 +57,16 @@ class Entitlements:
         if len(allowed) == len(most.targets) and length == most.tokens_output:
             return most
         return replace(most, targets=tuple(allowed), tokens_output=length)
+
+    def _unpaid(self, status: str) -> PaymentRequired:
+        data = {"reason": f"subscription_{status}"}
+        if self.billing_url:
+            data["billingUrl"] = self.billing_url
+        return PaymentRequired(
+            f"the subscription is {status}; bring it up to date and try again",
+            reason=f"subscription_{status}",
+            data=data,
+        )
 
     def _check_feature(self, caller: Caller, tier: Tier, terms: Terms) -> None:
         if terms.feature is not None and terms.feature not in tier.features and terms.feature not in caller.features:

@@ -71,13 +71,24 @@ def quota_of(charge: Charge) -> dict[str, int]:
 
 
 def quota_limit(caller: Caller, tier: Tier) -> int | None:
-    """The monthly tokens of a caller. A credential may lower what the tier says, and raise it only if authoritative (R19)."""
+    """The monthly tokens of a caller: those kept for the user, else the tier's.
+
+    A credential may lower what we say, and raise it only if authoritative (R19).
+    """
+    own = caller.own_limits.get("user")
+    ours = tier.monthly_token_quota if own is None else own.get("monthly_tokens", tier.monthly_token_quota)
     claimed = caller.limits.get("monthly_token_quota")
     if claimed is None:
-        return tier.monthly_token_quota
-    if caller.is_authoritative or tier.monthly_token_quota is None:
+        return ours
+    if caller.is_authoritative or ours is None:
         return claimed
-    return min(claimed, tier.monthly_token_quota)
+    return min(claimed, ours)
+
+
+def request_limit(caller: Caller, tier: Tier) -> int | None:
+    """The monthly requests of a caller: those kept for the user, else the tier's."""
+    own = caller.own_limits.get("user")
+    return tier.monthly_request_quota if own is None else own.get("monthly_requests", tier.monthly_request_quota)
 
 
 def sources(caller: Caller, tier: Tier, quote: Charge, *, now_us: int, overdraft_tokens: int = 0) -> Iterator[Source]:
@@ -95,14 +106,14 @@ def sources(caller: Caller, tier: Tier, quote: Charge, *, now_us: int, overdraft
     def bounded() -> tuple[Claim, Claim]:
         return (
             claim(TOKENS, quote.tokens, quota_limit(caller, tier)),
-            claim(REQUESTS, 1, tier.monthly_request_quota),
+            claim(REQUESTS, 1, request_limit(caller, tier)),
         )
 
     match quote.policy:
         case "allowance":
             yield Source("quota", account("TOKEN"), 0, bounded())
             # Lots and overage are there for what the allowance no longer covers, so its limits do not bind them.
-            if quota_limit(caller, tier) is not None or tier.monthly_request_quota is not None:
+            if quota_limit(caller, tier) is not None or request_limit(caller, tier) is not None:
                 yield Source("lots", account("TOKEN"), quote.tokens, (claim(REQUESTS, 1),))
             if tier.overage_nano_per_million is not None:
                 price = overage_nano(tier, quote.tokens)

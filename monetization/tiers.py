@@ -111,8 +111,8 @@ ORDER: Final = tuple(tier.key for tier in BUILT_IN)
 class Tiers:
     """Every tier, found by key or alias. Immutable: a reload makes a new one."""
 
-    def __init__(self, tiers: Iterable[Tier], *, default: str, order: Sequence[str] = ORDER) -> None:
-        """`order`: keys or aliases, lowest first; a tier that is not in it is above and below none.
+    def __init__(self, tiers: Iterable[Tier], *, default: str, order: Sequence[str] | None = None) -> None:
+        """`order`: keys or aliases, lowest first; a tier that is not in it is above and below none. None: the built-in one.
 
         Raises: ValueError, beginning with the key of the configuration that is wrong.
         """
@@ -126,7 +126,7 @@ class Tiers:
         if default not in names:
             raise ValueError(f"charging.default_tier: there is no tier {default!r}; known: {', '.join(sorted(names))}")
         self.default = self.by_key[names[default]]
-        self._ranks = self._ranked(order)
+        self._ranks = self._ranked([key for key in ORDER if key in names] if order is None else order)
 
     def _ranked(self, order: Sequence[str]) -> Mapping[str, int]:
         ranks: dict[str, int] = {}

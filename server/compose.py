@@ -21,7 +21,9 @@ from monetization.charging.policies import Rules
 from monetization.desk import Desk
 from monetization.directory import Directory
 from monetization.entitlements import Entitlements
+from monetization.finishing import Arrears
 from monetization.holding import HoldingTabs
+from monetization.people import People
 from monetization.price_setting import PriceSetting
 from monetization.prices.book import PriceBook
 from monetization.quoting import Quotes
@@ -102,6 +104,8 @@ SWEEP_SECONDS = 1.0
 PRUNE_SECONDS = 60.0
 """Between two looks for rows that have outlived their time."""
 DAY_US = 24 * 3600 * 1_000_000
+ARREARS_SECONDS = 5.0
+"""For what was delivered while the store was away to be charged, before this process leaves."""
 POLL_SECONDS = 1.0
 """Between two looks for prices and burn tables that another process has set, and for a tier file written anew."""
 
@@ -133,7 +137,9 @@ async def compose(settings: Settings, instruments: Instruments) -> AsyncIterator
         router = _router(settings, session, metrics, PricedModels(registers.book, now_us))
         callers = _callers(settings, session, tiers, metrics)
         stack.push_async_callback(callers.aclose)
+        people = People(directory, lambda name: tiers().key_of(name))
         in_force.tell(lambda _: callers.forget())
+        in_force.tell(lambda _: people.forget())
         admission = await stack.enter_async_context(_admission(settings, tiers, instruments))
         calls = RunningCalls()
         quotes = Quotes(tiers, registers.book, rules, registers.burn_rule, now_us, settings.urls.upgrade)
@@ -145,6 +151,7 @@ async def compose(settings: Settings, instruments: Instruments) -> AsyncIterator
             prompts=PromptRegistry(settings.prompts.directory, clock=time.monotonic, on_problem=_prompt_problem(logs)),
             catalog=catalog,
             running=calls,
+            admission=admission,
             clock=time.time,
             health=lambda: {
                 "status": "draining" if instruments.drain.is_draining else "healthy",
@@ -160,12 +167,13 @@ async def compose(settings: Settings, instruments: Instruments) -> AsyncIterator
         )
         gateway = Gateway(
             callers=callers,
+            people=people,
             catalog=catalog,
             running=calls,
             admission=admission,
-            entitlements=Entitlements(tiers, settings.auth.anonymous, settings.urls.upgrade),
+            entitlements=Entitlements(tiers, settings.auth.anonymous, settings.urls.upgrade, settings.urls.billing),
             quotes=quotes,
-            tabs=_tabs(store, settings),
+            tabs=_tabs(store, settings, stack),
             services=services,
             journal=Journal(logs, metrics, instruments.drain, now=time.time, monotonic=time.monotonic),
         )
@@ -254,7 +262,9 @@ def _job_failed(logs: Logs) -> Callable[[str, Exception], None]:
     return lambda name, problem: problems.warning("job_failed", job=name, problem=type(problem).__name__)
 
 
-def _tabs(store: Store, settings: Settings) -> HoldingTabs:
+def _tabs(store: Store, settings: Settings, stack: AsyncExitStack) -> HoldingTabs:
+    arrears = Arrears()
+    stack.push_async_callback(arrears.close, ARREARS_SECONDS)
     return HoldingTabs(
         ledger=store,
         replays=Replays(store, now_us),
@@ -264,6 +274,7 @@ def _tabs(store: Store, settings: Settings) -> HoldingTabs:
         new_id=_new_id,
         hold_seconds=settings.charging.hold_seconds,
         overdraft_tokens=settings.charging.overdraft_tokens,
+        arrears=arrears,
     )
 
 

@@ -9,6 +9,7 @@ from methods.progress import ProgressSink
 from monetization.admission import Admission
 from monetization.calls import Call
 from monetization.entitlements import Entitlements
+from monetization.people import People
 from monetization.quoting import Quotes
 from monetization.tab import Meter, Tabs
 from server.auth.callers import Callers
@@ -21,6 +22,7 @@ class Gateway:
     """Serves calls. It names the steps; each step has one owner elsewhere."""
 
     callers: Callers
+    people: People
     catalog: Catalog
     running: RunningCalls
     admission: Admission
@@ -38,7 +40,7 @@ class Gateway:
     async def _climb(self, call: Call, sink: ProgressSink | None, entry: Entry) -> Answer:
         """The ladder: the order of these lines is the product."""
         caller = await self.callers.identify(call.credential)  # Unauthenticated
-        entry.caller = caller
+        caller = entry.caller = await self.people.complete(caller)  # with what is kept of its user and organization
         method = self.catalog.find(call.method)  # MethodNotFound
         entry.method = method
         method.authorize(caller, self.catalog.access[method.name])  # Unauthenticated, Forbidden

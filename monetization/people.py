@@ -1,0 +1,97 @@
+"""Who a caller is to us: what a credential says, completed by what is kept of its user and organization. Reads only.
+
+What is kept wins: the subscription names the tier, own limits stand in the place of the tier's. On every call this is a look into
+memory; what was made of two unchanged profiles is kept beside them.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from monetization.callers import Caller
+from monetization.directory import Directory, Profile
+from monetization.subscriptions import ENDED, Subscription, limits_of, subscription_of
+
+CALLERS_MAX: Final = 20_000
+"""Completed callers kept in memory; of more, the oldest go."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """A caller who was completed, and everything it was made of."""
+
+    said: Caller
+    user: Profile
+    organization: Profile | None
+    completed: Caller
+
+
+@dataclass(frozen=True, slots=True)
+class People:
+    """Completes callers."""
+
+    directory: Directory
+    tier_of: Callable[[str], str | None]
+    """The key of a tier's name or alias."""
+    _known: dict[str, _Known] = field(default_factory=dict)
+
+    async def complete(self, caller: Caller) -> Caller:
+        """The caller as we know them. Raises: StorageUnavailable where what is kept cannot be read."""
+        user_id = caller.user_id
+        if user_id is None:
+            return caller
+        known = self._known.get(user_id)
+        if known is not None and known.said is caller and self._stands(known):
+            return known.completed
+        return await self._completed(caller, user_id)
+
+    def forget(self) -> None:
+        """Complete everybody anew from now on: what tier names mean has changed."""
+        self._known.clear()
+
+    def _stands(self, known: _Known) -> bool:
+        organization = known.organization
+        return self.directory.known(known.user.owner) is known.user and (
+            organization is None or self.directory.known(organization.owner) is organization
+        )
+
+    async def _completed(self, caller: Caller, user_id: str) -> Caller:
+        user = await self.directory.of(f"user:{user_id}")
+        organization = (
+            None if caller.organization_id is None else await self.directory.of(f"org:{caller.organization_id}")
+        )
+        completed = self._joined(caller, user, organization)
+        self._known.pop(user_id, None)
+        while len(self._known) >= CALLERS_MAX:
+            del self._known[next(iter(self._known))]
+        self._known[user_id] = _Known(caller, user, organization, completed)
+        return completed
+
+    def _joined(self, caller: Caller, user: Profile, organization: Profile | None) -> Caller:
+        subscription = _standing(user) or (None if organization is None else _standing(organization))
+        own = {
+            "user": limits_of(user),
+            "organization": {} if organization is None else limits_of(organization),
+            **caller.own_limits,
+        }
+        if subscription is not None and subscription.monthly_tokens is not None:
+            own["user"] = {"monthly_tokens": subscription.monthly_tokens, **own["user"]}
+        limits = {whose: figures for whose, figures in own.items() if figures}
+        if subscription is None and limits == caller.own_limits:
+            return caller
+        completed = replace(caller, own_limits=limits)
+        if subscription is None:
+            return completed
+        tier = self.tier_of(subscription.tier)
+        return replace(
+            completed,
+            tier=caller.tier if tier is None else tier,
+            subscription_status=subscription.status,
+            period_start_us=subscription.period_start_us,
+        )
+
+
+def _standing(profile: Profile) -> Subscription | None:
+    """The subscription that counts; one that has ended counts as none."""
+    subscription = subscription_of(profile)
+    return None if subscription is None or subscription.status in ENDED else subscription
