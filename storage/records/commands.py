@@ -134,6 +134,7 @@ class Settle:
     usage: UsageRow | None = None
     events: tuple[Event, ...] = ()
     ref: str | None = None
+    """With a usage row its request id, by which verify compares what was charged with what is told of."""
     idempotency: Idempotency | None = None
 
 
@@ -176,6 +177,7 @@ class Charge:
     usage: UsageRow | None = None
     events: tuple[Event, ...] = ()
     ref: str | None = None
+    """With a usage row its request id, by which verify compares what was charged with what is told of."""
     occurred_us: int | None = None
     """When it happened. None: now."""
     idempotency: Idempotency | None = None
