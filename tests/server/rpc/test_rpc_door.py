@@ -9,9 +9,19 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from methods.errors import Cancelled, Forbidden, InvalidParams, MethodNotFound, ProviderFailed, UnknownModel, code_of
 from methods.method import Answer
 from methods.progress import ProgressSink
 from monetization.calls import Call
+from monetization.errors import (
+    NotEntitled,
+    Overloaded,
+    PaymentRequired,
+    QuotaExceeded,
+    RateLimited,
+    Unauthenticated,
+)
+from storage.errors import Fault
 from tests.server.rpc.client import JSON, assert_conforming, post
 from tests.server.rpc.conftest import World
 
@@ -107,6 +117,40 @@ async def test_mapped_mode_shows_refusals_of_single_calls_only(world: World) -> 
     assert b"www-authenticate" in headers
     assert (await post(world.door(is_mapped=True), b"[" + call + b"]"))[0] == 200
     assert (await post(world.door(), call))[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("fault", "status"),
+    [
+        (Unauthenticated(), 401),
+        (QuotaExceeded(), 402),
+        (PaymentRequired(), 402),
+        (Forbidden(), 403),
+        (NotEntitled(), 403),
+        (RateLimited(retry_after_seconds=3), 429),
+        (Overloaded(retry_after_seconds=3), 503),
+        (MethodNotFound(), 200),
+        (InvalidParams(), 200),
+        (ProviderFailed(), 200),
+        (UnknownModel(), 200),
+        (Cancelled(), 200),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Fault) else str(value),
+)
+async def test_mapped_mode_has_a_status_for_each_refusal_by_policy_and_for_nothing_else(
+    world: World, fault: Fault, status: int
+) -> None:
+    async def refuse(call: Call, sink: ProgressSink | None) -> Answer:
+        raise fault
+
+    world.handlers["refuse"] = refuse
+    body = b'{"jsonrpc":"2.0","method":"refuse","id":1}'
+    got, headers, said = await post(world.door(is_mapped=True), body)
+    assert (got, orjson.loads(said)["error"]["code"]) == (status, code_of(fault))
+    assert (b"retry-after" in headers) is (fault.retry_after_seconds is not None)
+    assert (await post(world.door(is_mapped=True), b"[" + body + b"]"))[0] == 200
+    assert (await post(world.door(is_mapped=True), body.replace(b',"id":1', b"")))[0] == 204
+    assert (await post(world.door(), body))[0] == 200
 
 
 async def test_a_stream_is_gapless_progress_and_one_final_reply(world: World) -> None:
