@@ -24,6 +24,7 @@ class Charge:
     uses: list[list[Any]] = field(default_factory=list)
     refunded: int = 0
     id: int = 0
+    number: int = 0
 
 
 @dataclass(eq=False)
@@ -41,6 +42,7 @@ class Hold:
     charged: int = 0
     is_late_charged: bool = False
     id: int = 0
+    number: int = 0
     expiry: Charge | None = None
 
 
@@ -62,6 +64,7 @@ class Model:
         self.holds: list[Hold] = []
         self.used: dict[str, int] = {}
         self.lots_made = 0
+        self.movements = 0
 
     def account(self, name: str) -> Account:
         return self.accounts.setdefault(name, Account())
@@ -101,8 +104,12 @@ class Model:
             lot.left -= take
             self.account(name).posted -= take
 
+    def number(self) -> int:
+        self.movements += 1
+        return self.movements
+
     def take(self, name: str, amount: int, as_of: int) -> Charge:
-        account, charge = self.account(name), Charge(amount, owed=amount)
+        account, charge = self.account(name), Charge(amount, owed=amount, number=self.number())
         for lot in self.ordered(name):
             part = min(charge.owed, lot.left) if lot.expires > as_of else 0
             if part:
@@ -114,7 +121,7 @@ class Model:
         return charge
 
     def pay_debts(self, name: str, lot: Lot) -> None:
-        for charge in self.account(name).charges:
+        for charge in sorted(self.account(name).charges, key=lambda charge: charge.number):
             part = min(charge.owed, lot.left)
             if part:
                 lot.left -= part
@@ -142,6 +149,8 @@ class Model:
         posts = hold.on_expire == "post_used"
         used = {window: hold.noted.get(window, 0) if posts else 0 for window in hold.claims}
         hold.expiry = self.close(hold, "expired", hold.used if posts else 0, used)
+        if hold.expiry:
+            hold.expiry.number = hold.number  # as old as the hold, so its debt is paid before those of later charges
 
     def expire_due(self, name: str) -> None:
         for hold in self.open_holds(name):
@@ -188,7 +197,8 @@ class Model:
         if reason:
             return reason
         amounts = {window: count for window, (count, _) in claims.items()}
-        self.holds.append(Hold(name, amount, self.now, min(expires, self.now + DAY), amounts, on_expire))
+        made = Hold(name, amount, self.now, min(expires, self.now + DAY), amounts, on_expire, number=self.number())
+        self.holds.append(made)
         if overdraft is not None:
             account.overdraft = max(overdraft, self.held(name) - account.posted)
         return (amount, 0)
@@ -317,6 +327,8 @@ class Model:
         left = amount - part
         for use in reversed(list(charge.uses)):
             part = min(left, use[1])
+            if not part:
+                continue  # a lot that gets nothing back pays nobody's debts either
             use[1] -= part
             left -= part
             use[0].left += part
