@@ -55,6 +55,13 @@ class Server:
     def _command(self, name: str, *arguments: str) -> list[str]:
         return [*self._before, str(self._binaries / name), *arguments]
 
+    def beside(self, *command: str) -> "subprocess.Popen[bytes]":
+        """Run another program as the user that the server runs as."""
+        return subprocess.Popen(
+            [*self._before, *command], user=self._user, group=self._user, cwd=self.folder,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+
     def _run(self, *command: str) -> str:
         done = subprocess.run(
             command, user=self._user, group=self._user, capture_output=True, text=True,

@@ -7,13 +7,26 @@ import pytest
 from joserfc.jwk import ECKey
 
 from tests.journeys.money.conftest import place, postgres, wide
+from tests.soak.bouncer import MISSING, program
 
 __all__ = ["place", "postgres", "wide"]  # fixtures
 
 
+def is_asked_for() -> bool:
+    return os.environ.get("TOLLGATE_SOAK") == "1"
+
+
 def pytest_ignore_collect(collection_path: Path) -> bool | None:
     """Leave the folder out unless the environment asks for it."""
-    return None if os.environ.get("TOLLGATE_SOAK") == "1" or not collection_path.name.startswith("test_") else True
+    if not collection_path.name.startswith("test_"):
+        return None
+    is_bouncer = collection_path.name.startswith("test_pgbouncer")
+    return None if is_asked_for() and (not is_bouncer or program()) else True
+
+
+def pytest_report_header() -> str | None:
+    """Say what cannot run here, and why."""
+    return MISSING if is_asked_for() and not program() else None
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,77 @@
+"""The ledger behind a real PgBouncer that pools by transaction: promises, races, migrations. Only `make soak` runs it."""
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from storage.store import Store, open_store
+from tests.fakes.postgres import Server
+from tests.fakes.server import ROOT
+from tests.journeys.money import conftest as money
+from tests.journeys.money import test_races
+from tests.journeys.money.books import Place
+from tests.soak.bouncer import Bouncer, bouncing
+from tests.storage import conftest as storage
+from tests.storage import test_directory, test_expiry_rows, test_ledger, test_ledger_lots, test_pruning, test_reader
+from tests.storage.conftest import Clock
+from tests.storage.ledger_cases import ADA, done, grant
+
+clock, vendor = storage.clock, money.vendor  # fixtures
+CUT = (
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname=current_database() AND pid<>pg_backend_pid()"
+)
+
+
+def promises(*modules: ModuleType) -> dict[str, Callable[..., object]]:
+    """The tests of other files, so that they run here with the fixtures of this one."""
+    return {name: test for module in modules for name, test in vars(module).items() if name.startswith("test_")}
+
+
+globals().update(
+    promises(test_directory, test_expiry_rows, test_ledger, test_ledger_lots, test_pruning, test_reader, test_races)
+)
+
+
+@pytest.fixture(scope="session")
+def bouncer(postgres: Server) -> Iterator[Bouncer]:
+    with bouncing(postgres) as running:
+        yield running
+
+
+@pytest.fixture
+async def store(bouncer: Bouncer, clock: Clock) -> AsyncIterator[Store]:
+    """As the suite's own, but by way of the bouncer."""
+    url = bouncer.through(await asyncio.to_thread(bouncer.server.cleaned))
+    async with open_store(url, clock_us=clock) as opened:
+        yield opened
+        assert [check for check in await opened.verify() if not check.is_ok] == []
+
+
+@pytest.fixture
+def place(bouncer: Bouncer, tmp_path: Path) -> Place:
+    """Four processes that share five connections."""
+    return Place(bouncer.through(bouncer.server.fresh()), 4, tmp_path)
+
+
+def test_migrations_pass_a_bouncer_one_process_after_the_other(bouncer: Bouncer) -> None:
+    url = bouncer.through(bouncer.server.empty())
+    said = "import sys; from storage.sql.migrating import current, migrate; migrate(*sys.argv[1:]); print(current(sys.argv[1]))"
+    for to in ("head", "base", "head", "head"):
+        done = subprocess.run(
+            [sys.executable, "-c", said, url, to], cwd=ROOT, capture_output=True, text=True, check=False
+        )
+        assert (done.returncode, done.stdout.strip() == "None") == (0, to == "base"), done.stderr[-2000:]
+
+
+async def test_connections_cut_behind_a_bouncer_are_made_anew(bouncer: Bouncer, clock: Clock) -> None:
+    url = await asyncio.to_thread(bouncer.server.cleaned)
+    async with open_store(bouncer.through(url), clock_us=clock) as opened:
+        for number in range(5):
+            await done(opened, grant(ADA, 5, str(number)))
+            await asyncio.to_thread(bouncer.server.query, CUT, bouncer.server.database(url))
+        assert [check for check in await opened.verify() if not check.is_ok] == []
