@@ -1,8 +1,10 @@
 """Finishing what was begun: work that a caller who leaves cannot stop, and that a store which fails for a moment cannot lose."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 from functools import partial
+from itertools import repeat
 from typing import Final, TypeVar
 
 from storage.errors import StorageUnavailable, StoreClosed
@@ -11,6 +13,10 @@ T = TypeVar("T")
 
 PATIENCE_SECONDS: Final = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 3.2)
 """Waits between two attempts to write: about ten seconds, which outlasts a database that fails over."""
+ARREARS_SECONDS: Final = 2.0
+"""Between two attempts to write what outlasted that patience."""
+ARREARS_MAX: Final = 10_000
+"""Writes that may be in arrears; a hold whose call finds no room ends by itself, with what was noted last."""
 
 
 async def until_done(work: "asyncio.Future[T]") -> asyncio.CancelledError | None:
@@ -50,7 +56,7 @@ async def to_the_end(work: Awaitable[T]) -> tuple[T, asyncio.CancelledError | No
 async def insist(
     attempt: Callable[[bool], Awaitable[T]],
     *,
-    waits_seconds: Sequence[float],
+    waits_seconds: Iterable[float],
     sleep_seconds: Callable[[float], Awaitable[object]],
 ) -> T:
     """Write again while the store is unavailable. `attempt` hears whether it is a repetition. Raises: StorageUnavailable."""
@@ -64,3 +70,37 @@ async def insist(
             await sleep_seconds(wait_seconds)
         is_again = True
     return await attempt(is_again)
+
+
+class Arrears:
+    """Writes for what was delivered while the store was away for longer than a caller waits. One per process.
+
+    They are tried until the store is back, so that an outage makes nothing free; a hold that expired meanwhile is charged late.
+    """
+
+    def __init__(self, sleep_seconds: Callable[[float], Awaitable[object]] = asyncio.sleep) -> None:
+        self._sleep_seconds = sleep_seconds
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def __len__(self) -> int:
+        return len(self._tasks)
+
+    def take(self, attempt: Callable[[], Awaitable[object]]) -> None:
+        """Go on with a write that fails. It must be harmless to repeat."""
+        if len(self._tasks) < ARREARS_MAX:
+            task = asyncio.create_task(self._write(attempt), name="arrears")
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _write(self, attempt: Callable[[], Awaitable[object]]) -> None:
+        await self._sleep_seconds(ARREARS_SECONDS)
+        with suppress(StoreClosed):
+            await insist(lambda _: attempt(), waits_seconds=repeat(ARREARS_SECONDS), sleep_seconds=self._sleep_seconds)
+
+    async def close(self, seconds: float) -> None:
+        """Wait at most so long for what is left, before the store closes."""
+        if self._tasks:
+            _, late = await asyncio.wait(self._tasks, timeout=seconds)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)

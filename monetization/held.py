@@ -3,12 +3,12 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
 from monetization.calls import Call
 from monetization.charging.policies import Charge
-from monetization.finishing import PATIENCE_SECONDS, insist, to_the_end, until_done
+from monetization.finishing import PATIENCE_SECONDS, Arrears, insist, to_the_end, until_done
 from monetization.funding import TENANT, TOKENS, Source, quota_of
 from monetization.prices.rates import Price
 from monetization.quoting import Quote
@@ -17,7 +17,7 @@ from monetization.refusals import Links, fault_of
 from monetization.replays import Kept, Replays
 from monetization.settling import BYTES_PER_TOKEN, MARGIN, STEP_BYTES, Used, counted, used
 from monetization.tab import Item, Meter, Receipt, Sink
-from storage.errors import Fault, StorageUnavailable
+from storage.errors import Fault, StorageUnavailable, StoreClosed
 from storage.records.commands import (
     Checkpoint,
     Claim,
@@ -68,6 +68,8 @@ class Means:
     sleep_seconds: Callable[[float], Awaitable[object]] = asyncio.sleep
     patience_seconds: Sequence[float] = PATIENCE_SECONDS
     """Waits between attempts to write what a call came to, while the store is unavailable."""
+    arrears: Arrears = field(default_factory=Arrears)
+    """Goes on with what was delivered when those waits are over."""
 
     def expiry_us(self) -> int:
         """When a hold made or extended now ends by itself."""
@@ -110,6 +112,8 @@ class HeldTab:
         self._beat: asyncio.TimerHandle | None = None
         self._noting: asyncio.Task[None] | None = None
         self._stopped: Fault | None = None
+        self._has_sent = False
+        """Something of the answer has gone to the caller, so that it is owed whatever happens."""
 
     def watch(self, sink: Sink[Item] | None) -> Sink[Item] | None:
         """The sink, with the running cost noted as the stream goes on."""
@@ -118,6 +122,7 @@ class HeldTab:
 
         async def watched(items: Sequence[Item]) -> None:
             await sink(items)
+            self._has_sent = True
             if self._stopped is not None:
                 raise self._stopped
             if (
@@ -291,7 +296,12 @@ class HeldTab:
             return outcome
 
         means = self._means
-        return await insist(attempt, waits_seconds=means.patience_seconds, sleep_seconds=means.sleep_seconds)
+        try:
+            return await insist(attempt, waits_seconds=means.patience_seconds, sleep_seconds=means.sleep_seconds)
+        except StorageUnavailable as away:
+            if self._has_sent and not isinstance(away, StoreClosed):
+                means.arrears.take(lambda: attempt(True))  # noqa: FBT003  # as `insist` calls it
+            raise
 
     def _settled(self, charge: Charge, amount: int) -> Done:
         """What settling will answer if nothing else touches the account in between."""
