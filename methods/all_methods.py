@@ -10,12 +10,14 @@ from methods import (
     admin_transfers,
     admin_users,
     ai,
+    api_keys,
     balances,
     histories,
     pricing,
     rate_limits,
     system,
     tiers,
+    user_keys,
 )
 from methods.method import Method
 
@@ -32,5 +34,7 @@ METHODS: Final[tuple[Method, ...]] = (
     *admin_prices.METHODS,
     *admin_tiers.METHODS,
     *admin_users.METHODS,
+    *api_keys.METHODS,
+    *user_keys.METHODS,
     *system.METHODS,
 )

@@ -9,6 +9,8 @@ from monetization.callers import Caller
 from monetization.calls import Call
 from monetization.desk import Desk
 from monetization.directory import Directory
+from monetization.keys.desk import KeyDesk
+from monetization.keys.provider_keys import ProviderKeys
 from monetization.price_setting import PriceSetting
 from monetization.quoting import Quotes
 from monetization.registers import Registers
@@ -68,6 +70,10 @@ class Services:
     """Statements, and the admin's desk."""
     directory: Directory
     """What is known of users, organizations and keys."""
+    keys: KeyDesk
+    """The keys that this gateway has issued."""
+    provider_keys: ProviderKeys
+    """The provider keys that users have left here."""
 
 
 @fact

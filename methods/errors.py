@@ -126,6 +126,8 @@ CODES: Final[dict[type[Fault], int]] = {
     UnknownProvider: -32008,
     commerce.PriceUnknown: -32008,
     commerce.OutOfTime: -32602,
+    commerce.KeysOff: -32011,
+    commerce.TooManyKeys: -32602,
     booked.InsufficientFunds: -32003,
     booked.AccountSuspended: -32003,
     booked.QuotaUsedUp: -32001,

@@ -8,6 +8,16 @@ from storage.records.fact import fact
 CallerKind = Literal["subscription", "byok", "anonymous", "operator"]
 
 
+@fact
+class Budget:
+    """The most that a key's calls may come to in a period, whatever its owner may still use."""
+
+    resource: Literal["tokens", "requests", "cost"]
+    """`cost` counts what providers bill, in nano dollars."""
+    limit: int
+    period: Literal["hourly", "daily", "monthly", "lifetime"]
+
+
 class Secret:
     """A credential that must reach a provider and nothing else: it never prints, compares or serialises itself."""
 
@@ -44,6 +54,12 @@ class Caller:
     """True where the issuer may also raise what the tier says."""
     key_id: str | None = None
     """The key of ours that was shown. None: another credential."""
+    scopes: frozenset[str] | None = None
+    """What the credential was narrowed to. None: to nothing, so that all counts that the roles allow."""
+    models: frozenset[str] = frozenset()
+    """Patterns of models that the key was narrowed to. Empty: to none, so that the tier decides alone."""
+    budgets: tuple[Budget, ...] = ()
+    """What calls with the key may come to, by period; counted for the key on top of what its user may use."""
     own_limits: dict[str, dict[str, int]] = field(default_factory=dict)
     """Speeds kept on our side, by whom they are for: "user" (in the place of the tier's), "organization" and "key" (on top, over
     all of its calls); each names some of rpm, tpm, concurrent, monthly_tokens and monthly_requests."""

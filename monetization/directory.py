@@ -19,6 +19,7 @@ from storage.records.commands import Command, Done, Keep, Put, Refusal
 from storage.records.directory import DirectoryEntry
 from storage.records.fact import fact
 from storage.records.kept import KeptRow
+from storage.records.ledger import Page
 from storage.records.money import NEVER_US
 
 # Any: a body is JSON; who reads it knows its members.
@@ -48,6 +49,10 @@ class Shelf(Protocol):
 
     async def entries_of(self, tenant: str, owner: str) -> tuple[DirectoryEntry, ...]:
         """Every live entry of one owner."""
+        ...
+
+    async def entries(self, tenant: str, kind: str, *, limit: int, cursor: str | None) -> Page[DirectoryEntry]:
+        """The live entries of a kind, in the order of their keys."""
         ...
 
     async def entries_changed(self, after_seq: int, limit: int) -> tuple[tuple[DirectoryEntry, ...], int]:
@@ -203,6 +208,11 @@ class Directory:
         """One entry as the database has it now. Raises: StorageUnavailable."""
         found = await self._shelf.entry(TENANT, kind, key)
         return None if found is None else document_of(found)
+
+    async def page(self, kind: str, *, limit: int = 50, cursor: str | None = None) -> Page[Document]:
+        """Every owner's entries of a kind, in the order of their keys. Raises: InvalidCursor, StorageUnavailable."""
+        page = await self._shelf.entries(TENANT, kind, limit=limit, cursor=cursor)
+        return Page(tuple(map(document_of, page.rows)), page.next_cursor)
 
     def evict(self, owner: str) -> None:
         """Forget what is known of the owner; readings under way are not kept."""

@@ -6,6 +6,8 @@ Fault
 ├── PaymentRequired   no money, or the subscription does not pay for this now
 ├── NotEntitled       the plan does not include it
 ├── OutOfTime         a change for the past
+├── KeysOff           this server keeps no keys of this kind
+├── TooManyKeys       more keys than one user may have
 └── PriceUnknown      nobody can say what the model costs, so it is refused
 """
 
@@ -66,3 +68,17 @@ class OutOfTime(Fault):
 
     reason = "in_the_past"
     message = "Invalid params"
+
+
+class KeysOff(Fault):
+    """This server issues or keeps no keys, because its operator has not configured the secret that guards them."""
+
+    reason = "keys_off"
+    message = "Keys are not available here"
+
+
+class TooManyKeys(Fault):
+    """The user has as many keys as one may have."""
+
+    reason = "too_many_keys"
+    message = "Too many keys"

@@ -50,6 +50,7 @@ from server.gateway import Gateway
 from server.health import Check
 from server.jobs import Job, running
 from server.journal import Journal
+from server.key_parts import KeyParts, key_parts
 from server.limiting import open_admission
 from server.listening import open_directory
 from server.logs import Logs
@@ -135,7 +136,8 @@ async def compose(settings: Settings, instruments: Instruments) -> AsyncIterator
         directory = await stack.enter_async_context(_directory(store, instruments))
         session = await stack.enter_async_context(open_session())
         router = _router(settings, session, metrics, PricedModels(registers.book, now_us))
-        callers = _callers(settings, session, tiers, metrics)
+        keys = _keys(settings, directory, tiers, logs)
+        callers = _callers(settings, session, tiers, metrics, keys)
         stack.push_async_callback(callers.aclose)
         people = People(directory, lambda name: tiers().key_of(name))
         in_force.tell(lambda _: callers.forget())
@@ -145,7 +147,6 @@ async def compose(settings: Settings, instruments: Instruments) -> AsyncIterator
         quotes = Quotes(tiers, registers.book, rules, registers.burn_rule, now_us, settings.urls.upgrade)
         document = openrpc_document(settings)
         catalog = catalog_of(settings)
-        started = time.monotonic()
         services = Services(
             router=router,
             prompts=PromptRegistry(settings.prompts.directory, clock=time.monotonic, on_problem=_prompt_problem(logs)),
@@ -153,23 +154,22 @@ async def compose(settings: Settings, instruments: Instruments) -> AsyncIterator
             running=calls,
             admission=admission,
             clock=time.time,
-            health=lambda: {
-                "status": "draining" if instruments.drain.is_draining else "healthy",
-                "version": version("tollgate"),
-                "uptimeSeconds": int(time.monotonic() - started),
-            },
+            health=partial(_health, instruments.drain, time.monotonic()),
             openrpc=lambda: document,
             tiers=tiers,
             reload_tiers=in_force.reload,
             quotes=quotes,
             money=_money(store, settings, rules, registers),
             directory=directory,
+            keys=keys.issued,
+            provider_keys=keys.kept,
         )
         gateway = Gateway(
             callers=callers,
             people=people,
             catalog=catalog,
             running=calls,
+            kept_keys=keys.kept,
             admission=admission,
             entitlements=Entitlements(tiers, settings.auth.anonymous, settings.urls.upgrade, settings.urls.billing),
             quotes=quotes,
@@ -182,7 +182,21 @@ async def compose(settings: Settings, instruments: Instruments) -> AsyncIterator
         yield Parts(gateway, lambda: document, {"storage": store.ping})
 
 
-def _callers(settings: Settings, session: "ClientSession", tiers: Callable[[], Tiers], metrics: Metrics) -> Callers:
+def _keys(settings: Settings, directory: Directory, tiers: Callable[[], Tiers], logs: Logs) -> KeyParts:
+    problems = logs.logger("keys")
+    return key_parts(
+        settings.keys,
+        directory,
+        tiers,
+        clock_us=now_us,
+        random_bytes=secrets.token_bytes,
+        on_broken=lambda what: problems.error("kept_key_broken", problem=what),
+    )
+
+
+def _callers(
+    settings: Settings, session: "ClientSession", tiers: Callable[[], Tiers], metrics: Metrics, keys: KeyParts
+) -> Callers:
     return Callers.of(
         settings.auth,
         session=lambda: session,
@@ -190,6 +204,7 @@ def _callers(settings: Settings, session: "ClientSession", tiers: Callable[[], T
         tier_of=lambda name: tiers().key_of(name),
         on_unknown_tier=metrics.unknown_tier,
         on_failure=metrics.auth_failed,
+        gateway_keys=keys.gateway_keys,
         clock=time.time,
         monotonic=time.monotonic,
     )
@@ -237,6 +252,14 @@ def _money(store: Store, settings: Settings, rules: Rules, registers: Registers)
         setting=PriceSetting(store, registers, now_us, _new_id),
         clock_us=now_us,
     )
+
+
+def _health(drain: Drain, started: float) -> dict[str, object]:
+    return {
+        "status": "draining" if drain.is_draining else "healthy",
+        "version": version("tollgate"),
+        "uptimeSeconds": int(time.monotonic() - started),
+    }
 
 
 def _new_id() -> str:

@@ -14,6 +14,7 @@ from pydantic_settings import EnvSettingsSource, TomlConfigSettingsSource
 
 from server.config_checks import first_contradiction
 from server.config_errors import ConfigError
+from server.config_keys import KeysSettings
 from server.config_limits import LimitsSettings
 from server.config_names import documented_names
 from server.config_sections import (
@@ -54,6 +55,7 @@ class Settings(Section):
     charging: ChargingSettings = ChargingSettings()
     tiers: dict[Name, TierSettings] = Field(default_factory=dict)
     limits: LimitsSettings = LimitsSettings()
+    keys: KeysSettings = KeysSettings()
     urls: UrlsSettings = UrlsSettings()
     logging: LoggingSettings = LoggingSettings()
     prompts: PromptsSettings = PromptsSettings()

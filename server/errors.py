@@ -25,6 +25,8 @@ STATUSES: Final[dict[type[Fault], int]] = {
     calling.UnknownProvider: 404,
     commerce.PriceUnknown: 404,
     commerce.OutOfTime: 400,
+    commerce.KeysOff: 404,
+    commerce.TooManyKeys: 400,
     booked.InsufficientFunds: 402,
     booked.AccountSuspended: 402,
     booked.QuotaUsedUp: 402,

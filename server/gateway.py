@@ -9,6 +9,7 @@ from methods.progress import ProgressSink
 from monetization.admission import Admission
 from monetization.calls import Call
 from monetization.entitlements import Entitlements
+from monetization.keys.provider_keys import ProviderKeys
 from monetization.people import People
 from monetization.quoting import Quotes
 from monetization.tab import Meter, Tabs
@@ -25,6 +26,7 @@ class Gateway:
     people: People
     catalog: Catalog
     running: RunningCalls
+    kept_keys: ProviderKeys
     admission: Admission
     entitlements: Entitlements
     quotes: Quotes
@@ -52,6 +54,7 @@ class Gateway:
                 return await method.handler(Context(caller, call, self.services, Meter(), sink), params)
 
             most = method.most(self.services, params)  # what the parameters can cause: UnknownModel, UnknownProvider
+            caller = entry.caller = await self.kept_keys.bring(caller, most)  # and so does one that was left here
             async with self.admission.admit(call, caller, most) as place:  # Overloaded, RateLimited
                 most = self.entitlements.check(caller, method.terms, most)  # Unauthenticated, NotEntitled
                 quote = self.quotes.quote(caller, most)  # PriceUnknown, PaymentRequired

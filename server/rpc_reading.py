@@ -7,6 +7,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from methods.deadlines import Deadlines
 from monetization.calls import Credential
+from monetization.keys.minting import PREFIX
 from server.jsonrpc import error_reply
 from server.rpc_calls import RpcLimits
 
@@ -20,6 +21,7 @@ _TOO_SLOW: Final = 408
 _JSON_TYPES: Final = frozenset({b"application/json", b"application/json-rpc"})
 _USUAL: Final = frozenset({None, b"*/*", b"application/json", b"text/event-stream"})
 """What most clients accept: enough for us, and not worth taking apart."""
+_KEY_HEADERS: Final = (b"x-tollgate-key", b"x-om-api-key")
 _HEADERS: Final = ((b"content-type", b"application/json"), (b"cache-control", b"no-store"))
 
 
@@ -222,10 +224,17 @@ def _too_large(limits: RpcLimits) -> Refused:
 
 
 def credential_from(scope: Scope, headers: dict[bytes, bytes]) -> Credential:
-    """What the caller showed: `Authorization: Bearer` only, never a query or a body."""
+    """What the caller showed: `Authorization: Bearer`, or a gateway key in a header of its own; never a query or a body."""
     client = scope.get("client")
     address = client[0] if client else None
     shown = headers.get(b"authorization", b"")
     if shown[:7].lower() == b"bearer ":
         return Credential("bearer", shown[7:].strip().decode("latin-1"), address)
+    if not shown:
+        for name in _KEY_HEADERS:
+            if name in headers:
+                # What stands here is a gateway key or nothing: another kind of credential has its own header.
+                return Credential(
+                    "bearer", PREFIX + headers[name].strip().decode("latin-1").removeprefix(PREFIX), address
+                )
     return Credential("none", "", address)

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any, Final, assert_never  # Any: claims come f
 from monetization.callers import Caller
 from monetization.calls import Credential
 from monetization.errors import Overloaded, Unauthenticated
+from monetization.keys.minting import PREFIX
 
 if TYPE_CHECKING:
     from aiohttp import ClientSession
 
+    from server.auth.gateway_keys import GatewayKeys
     from server.auth.tokens import Keys, TokenRules
     from server.config_sections import AuthSettings, ClaimNames
 
@@ -37,6 +39,8 @@ class Callers:
         tier_of: Callable[[str], str | None],
         on_unknown_tier: Callable[[str], None],
         on_failure: Callable[[str], None],
+        on_refused: Callable[[str | None], None] = lambda _: None,
+        gateway_keys: "GatewayKeys | None" = None,
         clock: Callable[[], float],
     ) -> None:
         self._keys = keys
@@ -49,6 +53,8 @@ class Callers:
             is_authoritative=auth.authoritative,
         )
         self._on_failure = on_failure
+        self._on_refused = on_refused
+        self._gateway_keys = gateway_keys
         self._clock = clock
         self._seed = hashlib.sha256(repr((auth.issuer, auth.audience, auth.algorithms, auth.jwks_url)).encode() + b"\0")
         self._cache: dict[bytes, tuple[float, Caller]] = {}
@@ -63,13 +69,16 @@ class Callers:
         tier_of: Callable[[str], str | None],
         on_unknown_tier: Callable[[str], None],
         on_failure: Callable[[str], None],
+        on_refused: Callable[[str | None], None] = lambda _: None,
         on_key_fetch: Callable[[bool], None] = lambda _: None,
+        gateway_keys: "GatewayKeys | None" = None,
         clock: Callable[[], float],
         monotonic: Callable[[], float],
     ) -> "Callers":
         """The callers of a configuration that was checked. `session` is asked only where keys come from a URL.
 
-        `clock` gives unix seconds and judges tokens; `monotonic` gives seconds and ages key sets.
+        `clock` gives unix seconds and judges tokens; `monotonic` gives seconds and ages key sets. `on_refused` is told the
+        address that showed a credential which did not hold. None for `gateway_keys`: this server issues none.
         """
         return cls(
             auth,
@@ -78,6 +87,8 @@ class Callers:
             tier_of=tier_of,
             on_unknown_tier=on_unknown_tier,
             on_failure=on_failure,
+            on_refused=on_refused,
+            gateway_keys=gateway_keys,
             clock=clock,
         )
 
@@ -90,13 +101,17 @@ class Callers:
         """Who shows this credential. Raises: Unauthenticated, saying what to do next; Overloaded when keys cannot be had now."""
         match credential.kind:
             case "bearer":
-                return self.known(credential.value) or await self._check(credential.value)
+                shown = credential.value
+                if shown.startswith(PREFIX):
+                    return await self._by_key(credential)
+                return self.known(shown) or await self._check(credential)
             case "none":
                 return Caller(kind="anonymous", address=credential.address)
             case "operator":
                 # No operator credential is configured anywhere yet, so nobody holds one.
                 raise self._counted(
-                    Unauthenticated("this server takes no operator key; send a bearer token", reason="operator_off")
+                    Unauthenticated("this server takes no operator key; send a bearer token", reason="operator_off"),
+                    credential,
                 )
             case _:
                 assert_never(credential.kind)
@@ -109,18 +124,31 @@ class Callers:
     def forget(self) -> None:
         """Check every credential anew from now on: what tier names mean has changed."""
         self._cache.clear()
+        if self._gateway_keys is not None:
+            self._gateway_keys.forget()
 
     def _digest(self, token: str) -> bytes:
         digest = self._seed.copy()
         digest.update(token.encode("utf-8", "surrogatepass"))
         return digest.digest()
 
-    async def _check(self, token: str) -> Caller:
+    async def _by_key(self, credential: Credential) -> Caller:
+        if self._gateway_keys is None:
+            raise self._counted(
+                Unauthenticated("this server takes no gateway keys; send a bearer token", reason="keys_off"), credential
+            )
+        try:
+            return await self._gateway_keys.identify(credential.value)
+        except Unauthenticated as refusal:
+            raise self._counted(refusal, credential) from None
+
+    async def _check(self, credential: Credential) -> Caller:
+        token = credential.value
         try:
             claims = await self._claims(token)
             caller = self._reader.caller(claims)
         except (Unauthenticated, Overloaded) as refusal:
-            raise self._counted(refusal) from None
+            raise self._counted(refusal, credential) from None
         self._remember(token, caller, expires=claims["exp"])
         return caller
 
@@ -144,8 +172,10 @@ class Callers:
             del self._cache[next(iter(self._cache))]  # the oldest: dictionaries keep their order
         self._cache[digest] = (until, caller)
 
-    def _counted(self, refusal: Unauthenticated | Overloaded) -> Unauthenticated | Overloaded:
+    def _counted(self, refusal: Unauthenticated | Overloaded, credential: Credential) -> Unauthenticated | Overloaded:
         self._on_failure(refusal.slug)
+        if isinstance(refusal, Unauthenticated):
+            self._on_refused(credential.address)
         return refusal
 
 

@@ -22,6 +22,8 @@ from monetization.calls import Call, Credential
 from monetization.charging.policies import DEFAULT, Rules
 from monetization.desk import Desk
 from monetization.directory import Directory
+from monetization.keys.desk import KeyDesk
+from monetization.keys.provider_keys import ProviderKeys
 from monetization.price_setting import PriceSetting
 from monetization.prices.book import PriceBook, Source
 from monetization.prices.catalogue import Catalogue
@@ -127,6 +129,7 @@ def services_of(
     catalog = Catalog(METHODS)
     tiers = Tiers(BUILT_IN, default="free")
     book = PriceBook([Catalogue({})])
+    directory = Directory(store or Nowhere(), seq=0, clock_us=lambda: 1, monotonic=lambda: 1.0)
     return Services(
         router=Router(
             providers, models=models or dict.fromkeys(providers, ("m", "n")), routing=routing, clock=time.monotonic
@@ -140,7 +143,9 @@ def services_of(
         tiers=lambda: tiers,
         reload_tiers=lambda: Reload(is_done=True),
         money=money_of(store or Nowhere(), [Catalogue({})]),
-        directory=Directory(store or Nowhere(), seq=0, clock_us=lambda: 1, monotonic=lambda: 1.0),
+        directory=directory,
+        keys=KeyDesk(directory, None, lambda: 1),
+        provider_keys=ProviderKeys(directory, None, clock_us=lambda: 1, new_id=lambda: "k", is_byok=lambda _: False),
         quotes=Quotes(lambda: tiers, lambda: book, DEFAULT, lambda _model, _at: None, lambda: 1_700_000_000_000_000),
     )
 
