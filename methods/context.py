@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from methods.progress import ProgressSink
+from monetization.admission import Admission
 from monetization.callers import Caller
 from monetization.calls import Call
 from monetization.desk import Desk
@@ -54,6 +55,8 @@ class Services:
     prompts: "PromptRegistry"
     catalog: "Catalog"
     running: Running
+    admission: Admission
+    """Asked where a caller stands; admitting is the gateway's."""
     clock: Callable[[], float]
     """Unix seconds."""
     health: Callable[[], Mapping[str, object]]

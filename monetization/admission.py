@@ -17,7 +17,7 @@ from monetization.limits.refusing import fault_of
 from monetization.settling import used
 from monetization.tab import Tab
 from monetization.terms import Most
-from storage.ephemeral.limiter import Limiter, Pass, Refused
+from storage.ephemeral.limiter import Limiter, Pass, Refused, Standing
 from storage.errors import Fault
 
 
@@ -46,6 +46,11 @@ class Admission:
     def admit(self, call: Call, caller: Caller, most: Most) -> "AbstractAsyncContextManager[Place]":
         """Hold a place while the block runs. Entering raises: Overloaded, RateLimited."""
         return Place(self, call, caller, most)
+
+    async def look(self, caller: Caller) -> tuple[Standing, ...] | None:
+        """Where everybody stands whom a call of this caller counts for. None: the store cannot tell now."""
+        bounds = self.limits.bounds(caller)
+        return await self.limiter.look(bounds) if bounds else ()
 
     async def take(self, call: Call, caller: Caller, most: Most) -> Pass | None:
         """Take all that the call needs, or nothing. None: it is not limited. Raises: Overloaded, RateLimited."""

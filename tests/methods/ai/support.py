@@ -17,11 +17,13 @@ from methods.progress import Progress
 from methods.prompts import PromptRegistry
 from methods.providers.base import Ask, Batches, Provider
 from methods.providers.routing import Router, RoutingConfig
+from monetization.admission import Admission
 from monetization.callers import Caller, Secret
 from monetization.calls import Call, Credential
 from monetization.charging.policies import DEFAULT, Rules
 from monetization.desk import Desk
 from monetization.directory import Directory
+from monetization.limits.bounds import Limits, Speeds
 from monetization.keys.desk import KeyDesk
 from monetization.keys.provider_keys import ProviderKeys
 from monetization.price_setting import PriceSetting
@@ -35,6 +37,7 @@ from monetization.tab import Meter
 from monetization.terms import Most
 from monetization.tiers import BUILT_IN, Tiers
 from monetization.tiers_in_force import Reload
+from storage.ephemeral.memory import MemoryLimiter
 from storage.errors import Fault
 from storage.records.usage import Usage
 from storage.store import Store
@@ -137,6 +140,14 @@ def services_of(
         prompts=PromptRegistry(prompts, clock=lambda: 1.0, on_problem=print),
         catalog=catalog,
         running=Nobody(),
+        admission=Admission(
+            calls_max=1,
+            limits=Limits(lambda: tiers, anonymous=Speeds(rpm=5)),
+            limiter=MemoryLimiter(lambda: 1_000_000),
+            when_store_is_down="open",
+            on_skipped=lambda: None,
+            clock_us=lambda: 1,
+        ),
         clock=lambda: 1_700_000_000.0,
         health=lambda: {"status": "healthy", "version": "1.2.3", "uptimeSeconds": 5},
         openrpc=lambda: describe(catalog, title="Tollgate", version="1", url="http://127.0.0.1"),

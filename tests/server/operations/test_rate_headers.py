@@ -11,8 +11,14 @@ def test_each_limit_is_a_policy_with_what_is_left_and_never_less_than_nothing() 
     assert rate_headers([lambda: (USER, TEAM)]) == [
         (
             b"ratelimit-policy",
-            b'"requests";q=60;w=60, "tokens";q=20000;w=60, "concurrent";q=5;qu="concurrent-requests", '
-            b'"organization-requests";q=600;w=60',
+            b", ".join(
+                [
+                    b'"requests";q=60;w=60',
+                    b'"tokens";q=20000;w=60',
+                    b'"concurrent";q=5;qu="concurrent-requests"',
+                    b'"organization-requests";q=600;w=60',
+                ]
+            ),
         ),
         (
             b"ratelimit",
