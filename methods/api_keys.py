@@ -184,13 +184,13 @@ async def create_api_key(context: Context, params: CreateKeyParams) -> IssuedKey
         budgets=tuple(_budget(budget) for budget in params.budgets),
         expires_us=expires,
     )
-    issued = await context.services.keys.create(_author(context, params.reason), holder, terms)
+    issued = await context.services.keys.issued.create(_author(context, params.reason), holder, terms)
     return _issued(issued, now)
 
 
 async def list_api_keys(context: Context, params: ListKeysParams) -> KeysShown:
     """List keys without their secrets, the caller's own or for admins anybody's."""
-    keys, now = context.services.keys, _now(context)
+    keys, now = context.services.keys.issued, _now(context)
     if params.all:
         if not is_admin(context):
             raise Forbidden("listing everybody's keys needs the role 'admin'; leave all out", reason="role_required")
@@ -204,20 +204,20 @@ async def rotate_api_key(context: Context, params: RotateKeyParams) -> IssuedKey
     """Give a key another secret; the one of now is accepted for a while longer."""
     record = await _own(context, params.key_id)
     author = _author(context, params.reason)
-    issued = await context.services.keys.rotate(author, record, overlap_us=params.overlap_seconds * 1_000_000)
+    issued = await context.services.keys.issued.rotate(author, record, overlap_us=params.overlap_seconds * 1_000_000)
     return _issued(issued, _now(context))
 
 
 async def revoke_api_key(context: Context, params: RevokeKeyParams) -> KeyShown:
     """End a key on every worker within a second, for ever."""
     record = await _own(context, params.key_id)
-    return _shown(await context.services.keys.revoke(_author(context, params.reason), record), _now(context))
+    return _shown(await context.services.keys.issued.revoke(_author(context, params.reason), record), _now(context))
 
 
 async def _own(context: Context, key_id: str) -> KeyRecord:
     """The key, if the caller may change it. Raises: NotFound also for somebody else's, so that nobody learns of it."""
     caller = context.caller
-    record = await context.services.keys.get(key_id)
+    record = await context.services.keys.issued.get(key_id)
     is_own = record.holder.user_id == caller.user_id and caller.key_id in (None, key_id)
     if not is_own and not (is_admin(context) and caller.key_id is None):
         raise NotFound("there is no such key; listApiKeys names those that there are", data={"keyId": key_id})

@@ -48,6 +48,16 @@ class Money:
 
 
 @dataclass(frozen=True, slots=True)
+class Keys:
+    """What methods about keys work with."""
+
+    issued: KeyDesk
+    """The keys that this gateway has issued."""
+    kept: ProviderKeys
+    """The provider keys that users have left here."""
+
+
+@dataclass(frozen=True, slots=True)
 class Services:
     """Everything that handlers share, built once by the composition root."""
 
@@ -73,10 +83,8 @@ class Services:
     """Statements, and the admin's desk."""
     directory: Directory
     """What is known of users, organizations and keys."""
-    keys: KeyDesk
-    """The keys that this gateway has issued."""
-    provider_keys: ProviderKeys
-    """The provider keys that users have left here."""
+    keys: Keys
+    """Those that this gateway has issued, and those that users have left here."""
 
 
 @fact

@@ -119,7 +119,7 @@ async def store_user_key(context: Context, params: StoreParams) -> StoreResult:
     """Keep a provider key of the caller, sealed; one that was kept for the provider is replaced."""
     user_id = _user(context, params.email)
     _known(context, params.provider)
-    kept = await context.services.provider_keys.store(
+    kept = await context.services.keys.kept.store(
         _author(context, params.reason),
         user_id,
         params.provider,
@@ -131,7 +131,7 @@ async def store_user_key(context: Context, params: StoreParams) -> StoreResult:
 
 async def get_user_key(context: Context, params: KeyPlace) -> KeptKeyResult:
     """Whether a key is kept for the caller and a provider, and its first characters."""
-    kept = await context.services.provider_keys.get(_user(context, params.email), params.provider)
+    kept = await context.services.keys.kept.get(_user(context, params.email), params.provider)
     if kept is None:
         return KeptKeyResult(has_key=False, provider=params.provider)
     return KeptKeyResult(
@@ -147,7 +147,7 @@ async def get_user_key(context: Context, params: KeyPlace) -> KeptKeyResult:
 
 async def get_user_providers(context: Context, params: ProvidersParams) -> UserProvidersResult:
     """The providers that the caller keeps keys of."""
-    kept = await context.services.provider_keys.all(_user(context, params.email))
+    kept = await context.services.keys.kept.all(_user(context, params.email))
     return UserProvidersResult(providers=[key.provider for key in kept])
 
 
@@ -155,7 +155,7 @@ async def validate_user_key(context: Context, params: KeyPlace) -> ValidateResul
     """Ask the provider whether it takes the caller's kept key; its list of models is read, which costs nothing."""
     user_id = _user(context, params.email)
     _known(context, params.provider)
-    key = await context.services.provider_keys.reveal(user_id, params.provider)
+    key = await context.services.keys.kept.reveal(user_id, params.provider)
     is_valid = await context.services.router.providers[params.provider].check_key(key)
     message = "the provider accepts this key" if is_valid else "the provider refuses this key; rotate it"
     return ValidateResult(is_valid=is_valid, provider=params.provider, message=message)
@@ -164,7 +164,7 @@ async def validate_user_key(context: Context, params: KeyPlace) -> ValidateResul
 async def rotate_user_key(context: Context, params: RotateParams) -> StoreResult:
     """Put another key in the place of the caller's kept one, from the next call on."""
     user_id = _user(context, params.email)
-    kept = await context.services.provider_keys.rotate(
+    kept = await context.services.keys.kept.rotate(
         _author(context, params.reason), user_id, params.provider, _secret(params.new_api_key)
     )
     return _stored(kept, "API key rotated")
@@ -174,7 +174,7 @@ async def delete_user_key(context: Context, params: DeleteParams) -> DeleteResul
     """Forget the caller's kept key of a provider."""
     user_id = _user(context, params.email)
     author = _author(context, params.reason)
-    return DeleteResult(deleted=await context.services.provider_keys.delete(author, user_id, params.provider))
+    return DeleteResult(deleted=await context.services.keys.kept.delete(author, user_id, params.provider))
 
 
 def _user(context: Context, email: str | None) -> str:

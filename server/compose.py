@@ -9,6 +9,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
+from os import urandom
 from typing import TYPE_CHECKING
 
 from methods.context import Money, Services
@@ -161,15 +162,14 @@ async def compose(settings: Settings, instruments: Instruments) -> AsyncIterator
             quotes=quotes,
             money=_money(store, settings, rules, registers),
             directory=directory,
-            keys=keys.issued,
-            provider_keys=keys.kept,
+            keys=keys.used,
         )
         gateway = Gateway(
             callers=callers,
             people=people,
             catalog=catalog,
             running=calls,
-            kept_keys=keys.kept,
+            kept_keys=keys.used.kept,
             admission=admission,
             entitlements=Entitlements(tiers, settings.auth.anonymous, settings.urls.upgrade, settings.urls.billing),
             quotes=quotes,
@@ -189,7 +189,7 @@ def _keys(settings: Settings, directory: Directory, tiers: Callable[[], Tiers], 
         directory,
         tiers,
         clock_us=now_us,
-        random_bytes=secrets.token_bytes,
+        random_bytes=urandom,
         on_broken=lambda what: problems.error("kept_key_broken", problem=what),
     )
 

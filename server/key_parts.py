@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from methods.context import Keys
 from monetization.directory import Directory
 from monetization.keys.desk import KeyDesk
 from monetization.keys.minting import Mint
@@ -17,8 +18,7 @@ from server.config_keys import KeysSettings, encryption_key
 class KeyParts:
     """Everything about keys."""
 
-    issued: KeyDesk
-    kept: ProviderKeys
+    used: Keys
     gateway_keys: GatewayKeys | None
     """None: this server takes no gateway keys."""
 
@@ -36,16 +36,16 @@ def key_parts(
     mint = None if said.secret is None else Mint(said.secret.get_secret_value().encode(), random_bytes)
     sealing = [encryption_key(key) for key in said.encryption_keys]
     seal = Seal.of(sealing, random_bytes) if sealing else None
+    kept = ProviderKeys(
+        directory,
+        seal,
+        clock_us=clock_us,
+        new_id=lambda: random_bytes(8).hex(),
+        is_byok=lambda tier: tiers().of(tier).policy == "byok",
+        on_broken=on_broken,
+    )
     return KeyParts(
-        issued=KeyDesk(directory, mint, clock_us),
-        kept=ProviderKeys(
-            directory,
-            seal,
-            clock_us=clock_us,
-            new_id=lambda: random_bytes(8).hex(),
-            is_byok=lambda tier: tiers().of(tier).policy == "byok",
-            on_broken=on_broken,
-        ),
+        used=Keys(KeyDesk(directory, mint, clock_us), kept),
         gateway_keys=None
         if mint is None
         else GatewayKeys(

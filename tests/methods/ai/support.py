@@ -10,7 +10,7 @@ from typing import Any
 
 from methods.all_methods import METHODS
 from methods.catalog import Catalog
-from methods.context import Context, Money, Services
+from methods.context import Context, Keys, Money, Services
 from methods.dialects.canonical import ChatReply, StreamEvent, Text
 from methods.openrpc import describe
 from methods.progress import Progress
@@ -155,8 +155,10 @@ def services_of(
         reload_tiers=lambda: Reload(is_done=True),
         money=money_of(store or Nowhere(), [Catalogue({})]),
         directory=directory,
-        keys=KeyDesk(directory, None, lambda: 1),
-        provider_keys=ProviderKeys(directory, None, clock_us=lambda: 1, new_id=lambda: "k", is_byok=lambda _: False),
+        keys=Keys(
+            KeyDesk(directory, None, lambda: 1),
+            ProviderKeys(directory, None, clock_us=lambda: 1, new_id=lambda: "k", is_byok=lambda _: False),
+        ),
         quotes=Quotes(lambda: tiers, lambda: book, DEFAULT, lambda _model, _at: None, lambda: 1_700_000_000_000_000),
     )
 
