@@ -10,6 +10,7 @@ from monetization.callers import Caller
 from monetization.calls import Call
 from monetization.desk import Desk
 from monetization.directory import Directory
+from monetization.eligibility import Eligibility
 from monetization.keys.desk import KeyDesk
 from monetization.keys.provider_keys import ProviderKeys
 from monetization.price_setting import PriceSetting
@@ -81,6 +82,8 @@ class Services:
     """Prices and rules in force now; the same code quotes, charges and shows previews."""
     money: Money
     """Statements, and the admin's desk."""
+    eligibility: Eligibility
+    """Whether a call would be served, asked without making it."""
     directory: Directory
     """What is known of users, organizations and keys."""
     keys: Keys

@@ -65,7 +65,7 @@ async def list_tiers(context: Context, params: NoParams) -> TiersResult:
     """Every tier with its price, limits and features."""
     del params
     tiers = sorted(context.services.tiers().by_key.values(), key=lambda tier: (tier.price_nano, tier.key))
-    shown = [_shown(tier) for tier in tiers]
+    shown = [shown_tier(tier) for tier in tiers]
     return TiersResult(tiers=shown, data={tier.tier: tier for tier in shown})
 
 
@@ -75,10 +75,11 @@ async def get_tier_details(context: Context, params: TierParams) -> TierResult:
     key = tiers.key_of(params.tier)
     if key is None:
         raise NotFound(f"there is no tier {params.tier!r}; listTiers names them", data={"tier": params.tier})
-    return _shown(tiers.by_key[key])
+    return shown_tier(tiers.by_key[key])
 
 
-def _shown(tier: Tier) -> TierResult:
+def shown_tier(tier: Tier) -> TierResult:
+    """A tier as a buyer may see it."""
     return TierResult(
         tier=tier.key,
         name=tier.name,

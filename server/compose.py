@@ -21,6 +21,7 @@ from monetization.admission import Admission
 from monetization.charging.policies import Rules
 from monetization.desk import Desk
 from monetization.directory import Directory
+from monetization.eligibility import Eligibility
 from monetization.entitlements import Entitlements
 from monetization.finishing import Arrears
 from monetization.holding import HoldingTabs
@@ -49,6 +50,7 @@ from server.from_settings import (
 )
 from server.gateway import Gateway
 from server.health import Check
+from server.ids import row_ids
 from server.jobs import Job, running
 from server.journal import Journal
 from server.key_parts import KeyParts, key_parts
@@ -146,6 +148,8 @@ async def compose(settings: Settings, instruments: Instruments) -> AsyncIterator
         admission = await stack.enter_async_context(_admission(settings, tiers, instruments))
         calls = RunningCalls()
         quotes = Quotes(tiers, registers.book, rules, registers.burn_rule, now_us, settings.urls.upgrade)
+        links = Links(upgrade=settings.urls.upgrade, billing=settings.urls.billing)
+        entitlements = Entitlements(tiers, settings.auth.anonymous, links.upgrade, links.billing)
         document = openrpc_document(settings)
         catalog = catalog_of(settings)
         services = Services(
@@ -161,6 +165,7 @@ async def compose(settings: Settings, instruments: Instruments) -> AsyncIterator
             reload_tiers=in_force.reload,
             quotes=quotes,
             money=_money(store, settings, rules, registers),
+            eligibility=Eligibility(people, entitlements, quotes, store, links, settings.charging.overdraft_tokens),
             directory=directory,
             keys=keys.used,
         )
@@ -171,7 +176,7 @@ async def compose(settings: Settings, instruments: Instruments) -> AsyncIterator
             running=calls,
             kept_keys=keys.used.kept,
             admission=admission,
-            entitlements=Entitlements(tiers, settings.auth.anonymous, settings.urls.upgrade, settings.urls.billing),
+            entitlements=entitlements,
             quotes=quotes,
             tabs=_tabs(store, settings, stack),
             services=services,
@@ -294,7 +299,7 @@ def _tabs(store: Store, settings: Settings, stack: AsyncExitStack) -> HoldingTab
         links=Links(upgrade=settings.urls.upgrade, billing=settings.urls.billing),
         clock_us=now_us,
         monotonic=time.monotonic,
-        new_id=_new_id,
+        new_id=row_ids(time.time),
         hold_seconds=settings.charging.hold_seconds,
         overdraft_tokens=settings.charging.overdraft_tokens,
         arrears=arrears,

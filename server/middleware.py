@@ -1,7 +1,6 @@
 """What every HTTP exchange gets, whatever it carries: an id, safe headers, a bounded body, a count. Nothing commercial here."""
 
 import re
-import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final
 
@@ -10,9 +9,9 @@ from starlette.applications import Starlette
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from server.ids import new_request_id, request_ids
 from server.metrics import Metrics
 
-_IDS_AT_ONCE: Final = 256
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 _SAFE_HEADERS: Final = (
     (b"x-content-type-options", b"nosniff"),
@@ -20,24 +19,6 @@ _SAFE_HEADERS: Final = (
     (b"referrer-policy", b"no-referrer"),
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
 )
-
-
-def new_request_id() -> str:
-    """An id that nobody can guess and every log accepts."""
-    return f"req_{secrets.token_hex(16)}"
-
-
-class _RequestIds:
-    """The same ids by the hundred: one system call for many of them."""
-
-    def __init__(self) -> None:
-        self._ready: list[str] = []
-
-    def __call__(self) -> str:
-        if not self._ready:
-            digits = secrets.token_hex(16 * _IDS_AT_ONCE)
-            self._ready = [f"req_{digits[at : at + 32]}" for at in range(0, len(digits), 32)]
-        return self._ready.pop()
 
 
 class Transport:
@@ -60,7 +41,7 @@ class Transport:
         self._metrics = metrics
         self._monotonic = monotonic
         self._direct = dict(direct or {})
-        self._new_id = _RequestIds()
+        self._new_id = request_ids()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one exchange."""

@@ -39,16 +39,16 @@ def insufficient(account: Account, needed: int) -> Refusal:
     return Refusal("insufficient", {"needed": needed, "available": account.free, "asset": account.key.asset})
 
 
-def exceeded(claim: Claim, window: Window) -> Refusal:
+def exceeded(claim: Claim, *, used: int, held: int) -> Refusal:
     """The quota of a period is used up."""
-    key = window.key
+    key = claim.window
     data = {
         "subject": key.subject,
         "resource": key.resource,
         "period": key.period,
         "startUs": key.start_us,
-        "used": window.used,
-        "held": window.held,
+        "used": used,
+        "held": held,
         "limit": claim.limit,
         "amount": claim.amount,
     }

@@ -28,7 +28,7 @@ def refuse(claim: Claim, window: Window) -> Refusal | None:
     if not is_amount(claim.amount) or after > AMOUNT_MAX:
         return OUT_OF_RANGE
     if claim.is_hard and claim.limit is not None and after > claim.limit:
-        return exceeded(claim, window)
+        return exceeded(claim, used=window.used, held=window.held)
     return None
 
 

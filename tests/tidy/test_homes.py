@@ -80,7 +80,7 @@ HIDDEN_INPUTS: dict[str, dict[str, str]] = {
     "os.getenv": {},
     "random": {"server/compose.py": "hands jitter out"},
     "secrets": {
-        "server/middleware.py": "request ids",
+        "server/ids.py": "makes ids",
         "server/compose.py": "hands ids out",
         "server/running.py": "a salt that lives as long as the process; no test may know it",
     },

@@ -23,7 +23,10 @@ from monetization.calls import Call, Credential
 from monetization.charging.policies import DEFAULT, Rules
 from monetization.desk import Desk
 from monetization.directory import Directory
+from monetization.eligibility import Eligibility
+from monetization.entitlements import Entitlements
 from monetization.limits.bounds import Limits, Speeds
+from monetization.people import People
 from monetization.keys.desk import KeyDesk
 from monetization.keys.provider_keys import ProviderKeys
 from monetization.price_setting import PriceSetting
@@ -133,6 +136,7 @@ def services_of(
     tiers = Tiers(BUILT_IN, default="free")
     book = PriceBook([Catalogue({})])
     directory = Directory(store or Nowhere(), seq=0, clock_us=lambda: 1, monotonic=lambda: 1.0)
+    quotes = Quotes(lambda: tiers, lambda: book, DEFAULT, lambda _model, _at: None, lambda: 1_700_000_000_000_000)
     return Services(
         router=Router(
             providers, models=models or dict.fromkeys(providers, ("m", "n")), routing=routing, clock=time.monotonic
@@ -155,11 +159,18 @@ def services_of(
         reload_tiers=lambda: Reload(is_done=True),
         money=money_of(store or Nowhere(), [Catalogue({})]),
         directory=directory,
+        quotes=quotes,
+        eligibility=Eligibility(
+            People(directory, tiers.key_of),
+            Entitlements(lambda: tiers, "byok"),
+            quotes,
+            store or Nowhere(),
+            Links(),
+        ),
         keys=Keys(
             KeyDesk(directory, None, lambda: 1),
             ProviderKeys(directory, None, clock_us=lambda: 1, new_id=lambda: "k", is_byok=lambda _: False),
         ),
-        quotes=Quotes(lambda: tiers, lambda: book, DEFAULT, lambda _model, _at: None, lambda: 1_700_000_000_000_000),
     )
 
 

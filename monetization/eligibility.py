@@ -1,0 +1,90 @@
+"""Whether a call would be served now, asked without making it: the ladder's own steps, and the books read instead of held.
+
+The answer is a preview, not a promise: only a hold is one.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from monetization.callers import Caller
+from monetization.entitlements import Entitlements
+from monetization.funding import Source, sources
+from monetization.people import People
+from monetization.quoting import Quote, Quotes
+from monetization.refusals import Links, fault_of
+from monetization.terms import Most, Terms
+from storage.errors import Fault, StorageUnavailable
+from storage.ledger.answers import exceeded
+from storage.records.commands import Claim, Refusal
+from storage.store import Reader
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What would happen."""
+
+    refusal: Fault | None
+    """Why the call would be refused. None: it would be served."""
+    quote: Quote | None
+    """The most that it would cost; None where it would not get that far."""
+    is_soft: bool = False
+    """It would be served past a soft limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Eligibility:
+    """Previews calls."""
+
+    people: People
+    entitlements: Entitlements
+    quotes: Quotes
+    store: Reader
+    links: Links
+    overdraft_tokens: int = 0
+
+    async def caller(self, user_id: str) -> Caller:
+        """A user as an admin sees them: without a credential, so by what is kept alone. Raises: StorageUnavailable."""
+        tier = self.entitlements.tiers().default.key
+        return await self.people.complete(Caller(kind="subscription", user_id=user_id, tier=tier))
+
+    async def preview(self, caller: Caller, terms: Terms, most: Most) -> Preview:
+        """What a metered call would come to. Raises: StorageUnavailable; every other fault is the answer."""
+        try:
+            quote = self.quotes.quote(caller, self.entitlements.check(caller, terms, most))
+        except StorageUnavailable:
+            raise
+        except Fault as refused:
+            return Preview(refused, None)
+        first: tuple[Refusal, str] | None = None
+        tried = sources(caller, quote.tier, quote.charge, now_us=quote.at_us, overdraft_tokens=self.overdraft_tokens)
+        for source in tried:
+            refusal, is_soft = await self._refusal(source)
+            if refusal is None:
+                return Preview(None, quote, is_soft)
+            first = first or (refusal, source.account.asset)
+        assert first is not None, "there is always a source to try"
+        return Preview(fault_of(*first, self.links), quote)
+
+    async def _refusal(self, source: Source) -> tuple[Refusal | None, bool]:
+        """Why this source would not cover the call, and whether it would only by passing a soft limit."""
+        refusal, is_soft = await self._past(source.claims)
+        if refusal is not None or not source.amount:
+            return refusal, is_soft
+        balance = await self.store.balance(source.account)
+        free = balance.available + max(balance.overdraft, source.overdraft)
+        if free >= source.amount:
+            return None, is_soft
+        return Refusal("insufficient", {"needed": source.amount, "available": max(free, 0)}), is_soft
+
+    async def _past(self, claims: Sequence[Claim]) -> tuple[Refusal | None, bool]:
+        is_soft = False
+        for claim in claims:
+            if claim.limit is None:
+                continue
+            window = await self.store.window(claim.window)
+            if window.used + window.held + claim.amount <= claim.limit:
+                continue
+            if claim.is_hard:
+                return exceeded(claim, used=window.used, held=window.held), is_soft
+            is_soft = True
+        return None, is_soft
