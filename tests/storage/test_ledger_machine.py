@@ -290,16 +290,22 @@ class Ledger(RuleBasedStateMachine):
             self.runner.run(self._compare_all())
 
     async def _compare_all(self) -> None:
-        for name in NAMES:
-            found, account = await self.store.balance(key(name)), self.model.account(name)
-            gone = sum(part for _, part in self.model.expirable(name))
-            wanted = (account.posted, self.model.held(name), account.overdraft, gone)
-            assert (found.posted, found.held, found.overdraft, found.expirable) == wanted
-            lots = [lot.remaining for lot in await self.store.lots(key(name), with_empty=True)]
-            assert lots == [lot.left for lot in self.model.ordered(name)]
-        for resource in RESOURCES:
-            view = await self.store.window(window(resource))
-            assert (view.used, view.held) == (self.model.used.get(resource, 0), self.model.held_of(resource))
+        looks = [
+            *(self._compare_account(name) for name in NAMES),
+            *(self._compare_window(resource) for resource in RESOURCES),
+        ]
+        await asyncio.gather(*looks)
+
+    async def _compare_account(self, name: str) -> None:
+        account, gone = self.model.account(name), sum(part for _, part in self.model.expirable(name))
+        found, lots = await asyncio.gather(self.store.balance(key(name)), self.store.lots(key(name), with_empty=True))
+        wanted = (account.posted, self.model.held(name), account.overdraft, gone)
+        assert (found.posted, found.held, found.overdraft, found.expirable) == wanted
+        assert [lot.remaining for lot in lots] == [lot.left for lot in self.model.ordered(name)]
+
+    async def _compare_window(self, resource: str) -> None:
+        view = await self.store.window(window(resource))
+        assert (view.used, view.held) == (self.model.used.get(resource, 0), self.model.held_of(resource))
 
     def teardown(self) -> None:
         try:
