@@ -7,8 +7,8 @@ from typing import Literal
 from monetization.callers import Caller
 from monetization.errors import NotEntitled, PaymentRequired, Unauthenticated
 from monetization.subscriptions import REFUSED
-from monetization.terms import Most, Terms
-from monetization.tiers import Tier, Tiers
+from monetization.terms import Most, Target, Terms
+from monetization.tiers import Tier, Tiers, is_among
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,8 @@ class Entitlements:
                 reason="credential_required",
             )
         if caller.kind == "byok":
+            if caller.models:
+                most = replace(most, targets=tuple(self._of_key(caller, most, list(most.targets))))
             if caller.user_id is None and self.anonymous == "off":
                 raise Unauthenticated(
                     "this server serves no anonymous callers; send 'Authorization: Bearer <token>'",
@@ -50,6 +52,8 @@ class Entitlements:
             for target in most.targets
             if tier.includes_provider(target.provider) and tier.includes_model(target.model)
         ]
+        if caller.models:
+            allowed = self._of_key(caller, most, allowed)
         if most.targets and most.targets[0] not in allowed:
             first = most.targets[0]
             raise self._refusal(tier, "model_not_in_tier", f"{first.provider}/{first.model}")
@@ -67,6 +71,16 @@ class Entitlements:
             reason=f"subscription_{status}",
             data=data,
         )
+
+    @staticmethod
+    def _of_key(caller: Caller, most: Most, allowed: list[Target]) -> list[Target]:
+        """What of the targets the key was narrowed to. Raises: NotEntitled where the first one is not among them."""
+        if most.targets and not is_among(caller.models, most.targets[0].model):
+            raise NotEntitled(
+                f"this key does not include model {most.targets[0].model!r}; choose another, or use another key",
+                reason="model_not_in_key",
+            )
+        return [target for target in allowed if is_among(caller.models, target.model)]
 
     def _check_feature(self, caller: Caller, tier: Tier, terms: Terms) -> None:
         if terms.feature is not None and terms.feature not in tier.features and terms.feature not in caller.features:

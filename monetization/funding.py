@@ -1,6 +1,7 @@
 """How one call may be paid for: the sources in the order they are tried, each as one hold of money and quota together."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Final, Literal
 
 from monetization.callers import Caller
@@ -93,6 +94,27 @@ def request_limit(caller: Caller, tier: Tier) -> int | None:
 
 def sources(caller: Caller, tier: Tier, quote: Charge, *, now_us: int, overdraft_tokens: int = 0) -> Iterator[Source]:
     """What is tried for a call, in order: the period's allowance, then lots, then overage. Each is made when it is its turn."""
+    ways = _ways(caller, tier, quote, now_us, overdraft_tokens)
+    if not caller.budgets:
+        return ways
+    budgets = key_claims(caller, quote, now_us)
+    return (replace(source, claims=(*source.claims, *budgets)) for source in ways)
+
+
+def key_claims(caller: Caller, quote: Charge, now_us: int) -> tuple[Claim, ...]:
+    """What a call claims of the budgets of the key that was shown: whoever pays, it counts there too."""
+    amounts, subject = quota_of(quote), f"key:{caller.key_id}"
+    return tuple(
+        Claim(
+            WindowKey(TENANT, subject, budget.resource, budget.period, start_of(budget.period, now_us)),
+            amounts[budget.resource],
+            budget.limit,
+        )
+        for budget in caller.budgets
+    )
+
+
+def _ways(caller: Caller, tier: Tier, quote: Charge, now_us: int, overdraft_tokens: int) -> Iterator[Source]:
     assert caller.user_id is not None or quote.policy == "byok", "only a known caller pays"
     owner = caller.user_id or ANONYMOUS
     subject, month = f"user:{owner}", start_of("monthly", now_us)

@@ -180,9 +180,10 @@ class HeldTab:
         if isinstance(outcome, Refusal):
             raise fault_of(outcome, self._source.account.asset, self._means.links)
         self._amount += more
-        for claim in claims:
-            resource = claim.window.resource
-            self._claimed[resource] = self._claimed.get(resource, 0) + claim.amount
+        for resource, amount in {
+            claim.window.resource: claim.amount for claim in claims
+        }.items():  # each window its own
+            self._claimed[resource] = self._claimed.get(resource, 0) + amount
 
     def _ahead(self, usage: Usage) -> Usage:
         """What the usage will be at the next note, for a stream that did not stop where it was told to."""

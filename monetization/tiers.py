@@ -40,11 +40,12 @@ class Tier:
 
     def includes_model(self, model: str) -> bool:
         """Whether calls may be served by this model."""
-        return (
-            not self.models
-            or model in self.models
-            or any(pattern.endswith("*") and model.startswith(pattern[:-1]) for pattern in self.models)
-        )
+        return not self.models or is_among(self.models, model)
+
+
+def is_among(patterns: frozenset[str], model: str) -> bool:
+    """Whether one of the patterns is this model, or ends in `*` and begins it."""
+    return model in patterns or any(pattern.endswith("*") and model.startswith(pattern[:-1]) for pattern in patterns)
 
 
 _DOLLAR_NANO = 1_000_000_000

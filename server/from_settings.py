@@ -118,6 +118,8 @@ def secrets_of(settings: Settings) -> list[str]:
             return [secret] if password is None else [secret, password, unquote(password)]
         if isinstance(value, dict):
             return [secret for member in value.values() for secret in found(member)]
+        if isinstance(value, tuple | list):
+            return [secret for member in value for secret in found(member)]
         return []
 
     return found(settings.model_dump())

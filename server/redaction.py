@@ -18,6 +18,7 @@ _SHAPES = (
         re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)", re.DOTALL),
     ),
     ((b"sk-", b"sk_", b"rk_", b"pk_"), re.compile(rb"\b[srp]k[-_][A-Za-z0-9_-]{8,}")),
+    ((b"tg_live_",), re.compile(rb"\btg_live_[0-9a-f]{16}_[A-Za-z0-9_-]{8,}")),
     ((b"aiza",), re.compile(rb"\bAIza[A-Za-z0-9_-]{20,}")),
     ((b"whsec_", b"whsk_", b"whpk_"), re.compile(rb"\bwh(?:sec|sk|pk)_[A-Za-z0-9+/=_-]{8,}")),
     ((b"eyj",), re.compile(rb"\beyJ[A-Za-z0-9_-]{6,}\.[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]*)?")),
