@@ -22,7 +22,7 @@ def test_ids_of_rows_are_32_digits_that_sort_by_time() -> None:
     made = []
     for _ in range(600):
         made.append(row())
-        now[0] += 0.001
+        now[0] += 0.01
     assert made == sorted(made)
     assert {len(each) for each in made} == {32}
     assert int(made[0][:12], 16) == 1_700_000_000_000
