@@ -3,6 +3,7 @@
 from typing import Final
 
 from methods import (
+    admin_burn_tables,
     admin_money,
     admin_prices,
     admin_refunds,
@@ -34,6 +35,7 @@ METHODS: Final[tuple[Method, ...]] = (
     *admin_refunds.METHODS,
     *admin_transfers.METHODS,
     *admin_prices.METHODS,
+    *admin_burn_tables.METHODS,
     *admin_tiers.METHODS,
     *admin_users.METHODS,
     *api_keys.METHODS,

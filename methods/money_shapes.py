@@ -8,6 +8,7 @@ from pydantic import AwareDatetime, Field, StrictFloat, StrictInt
 from methods.context import Context
 from methods.errors import Forbidden, InvalidParams
 from monetization.periods import iso
+from monetization.price_setting import Author
 from storage.records.money import NEVER_US, from_text, scale_of, to_text
 
 ADMIN: Final = "admin"
@@ -17,6 +18,7 @@ _DIGITS_MAX: Final = 40
 
 Asset = Literal["TOKEN", "CREDIT", "USD"]
 UserId = Annotated[str, Field(min_length=1, max_length=200)]
+Name = Annotated[str, Field(min_length=1, max_length=200)]
 Reason = Annotated[str, Field(min_length=1, max_length=500)]
 Key = Annotated[str, Field(min_length=1, max_length=200)]
 Cursor = Annotated[str, Field(min_length=1, max_length=100)]
@@ -55,6 +57,11 @@ def user_of(context: Context, named: str | None) -> str:
 def actor_of(context: Context) -> str:
     """Who did it, for the audit."""
     return context.caller.user_id or context.caller.kind
+
+
+def author_of(context: Context, reason: str | None) -> Author:
+    """Who did it, and why."""
+    return Author(actor_of(context), reason or "")
 
 
 def amount_of(value: float | str, asset: str, name: str) -> int:
