@@ -34,6 +34,8 @@ MAX_TOKENS_DEFAULT: Final = 4096
 """Tokens out when neither the call nor its prompt says a number. The provider is told it, so it is also the most that is held."""
 MAX_TOKENS_BOUND: Final = 1_000_000
 KEY_CHARACTERS_MAX: Final = 4096
+PARTS_MAX: Final = 16_384
+"""Parts of all messages together: four times as many as messages, and still milliseconds to translate."""
 
 Built = TypeVar("Built")
 Name = Annotated[str, Field(min_length=1, max_length=128)]
@@ -156,6 +158,8 @@ class ExecuteParams(Params):
             raise _problem("one of content, messages and promptId is required")
         if messages is not None and self.content is None and all(m.role in {"system", "developer"} for m in messages):
             raise _problem("messages hold only instructions; add a message of the role user, or content")
+        if messages is not None and sum(len(m.content) for m in messages if isinstance(m.content, list)) > PARTS_MAX:
+            raise _problem(f"messages hold more than {PARTS_MAX} parts; join texts that follow each other")
         if self.prompt_id is not None:
             if self.system_prompt is not None:
                 raise _problem("promptId and systemPrompt exclude each other")

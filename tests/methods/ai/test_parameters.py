@@ -164,6 +164,7 @@ def test_a_whole_conversation_with_tools_and_images_is_carried_over() -> None:
         ([], "params"),
         ({"systemPrompt": "only"}, "params"),
         ({"messages": []}, "messages"),
+        ({"messages": [{"role": "user", "content": [{"type": "text", "text": "x"}] * 256}] * 65}, "params"),
         ({"messages": [{"role": "system", "content": "only"}]}, "params"),
         ({"content": 5}, "content.parts"),
         ({"content": []}, "content.parts"),
