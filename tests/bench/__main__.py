@@ -12,7 +12,7 @@ from pathlib import Path
 
 import orjson
 
-from tests.bench import ledger_bench, postgres_ledger_bench
+from tests.bench import ledger_bench, limits_bench, postgres_ledger_bench
 from tests.bench.machine import memory_of, this_machine
 from tests.bench.measuring import Effort, Outcome, check_all, measure
 from tests.bench.processes import BenchFailed
@@ -27,6 +27,7 @@ EFFORTS = {"default": DEFAULT, "quick": QUICK, "smoke": SMOKE}
 OTHERS: dict[str, Callable[[float], None]] = {
     "ledger operations": ledger_bench.run,
     "ledger operations on PostgreSQL": postgres_ledger_bench.run,
+    "limits": limits_bench.run,
 }
 """Benchmarks without a door: each prints its own table and takes the seconds of one of its rows."""
 
