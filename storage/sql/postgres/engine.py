@@ -34,6 +34,8 @@ BEGIN = (
 )
 """Settings of this transaction alone, so that they pass a transaction pooler: every statement is answered by an index, whatever
 the planner last learned of a young table; a stopped process cannot keep its locks; and a commit is durable."""
+_READ_ONLY = "25006"
+"""Source: PostgreSQL, appendix A."""
 _UNSTORABLE = ("22021", "22P05")
 """A text holds a character that the database cannot store. Source: PostgreSQL, appendix A."""
 
@@ -85,6 +87,8 @@ class Engine:
             if is_last or isinstance(failed, TimeoutError):
                 raise unavailable(failed) from failed
             return
+        if sqlstate(failed) == _READ_ONLY:
+            self._session.drop()  # what a session was told of a standby it keeps; a new one asks the server as it is now
         await self._session.rollback()
         if failure is Failure.AWAY:
             raise unavailable(failed) from failed

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
+from storage.errors import StorageUnavailable, StoreRefused
 from storage.ledger.evaluate import Group
 from storage.records.commands import Command, Done, Expire, ExpireLots, Forget, Outcome, RecordUsage, Refusal
 from storage.records.usage import UsageRow
@@ -76,12 +77,22 @@ async def open_postgres(url: str, *, clock_us: Callable[[], int]) -> AsyncIterat
             lane = Lane(Engine(session, clock_us).run)
             store = PostgresStore(lane, pool, clock_us)
             try:
-                await store.sweep()  # what a dead process held is settled before anyone is served
+                await _sweep_first(store)
                 yield store
             finally:
                 await lane.close()
     finally:
         await session.close()
+
+
+async def _sweep_first(store: PostgresStore) -> None:
+    """Settle what a dead process held before anyone is served. Raises: StoreRefused when nothing can be written."""
+    try:
+        await store.sweep()
+    except StorageUnavailable as away:
+        raise StoreRefused(
+            "storage.url: PostgreSQL answers but cannot write now; is it read-only, full, or a standby?"
+        ) from away
 
 
 @asynccontextmanager

@@ -163,6 +163,21 @@ async def test_a_read_only_database_refuses_to_hold_and_serves_again_afterwards(
         assert await is_well(store)
 
 
+async def test_a_start_that_must_write_and_cannot_is_refused_in_one_line(postgres: Server) -> None:
+    url = await asyncio.to_thread(postgres.fresh)
+    name = postgres.database(url)
+    async with open_store(url, clock_us=now_us) as store:
+        await store.submit(grant())
+        await store.submit(Hold(account=ADA, amount=5, expires_us=now_us() + 1_000))
+    postgres.query(f"ALTER DATABASE {name} SET default_transaction_read_only=on")
+    with pytest.raises(StoreRefused, match="cannot write now"):
+        async with open_store(url, clock_us=lambda: now_us() + 1_000_000):
+            pass
+    postgres.query(f"ALTER DATABASE {name} RESET default_transaction_read_only")
+    async with open_store(url, clock_us=lambda: now_us() + 1_000_000) as store:
+        assert (await store.balance(ADA)).held == 0
+
+
 async def test_a_disk_that_is_full_halfway_through_a_batch_leaves_nothing_of_it(store_url: tuple[str, Server]) -> None:
     url, server = store_url
     name = server.database(url)
