@@ -120,6 +120,8 @@ async def _reached(name: str, url: str, note: str) -> Finding:
     try:
         port = parts.port or _PORTS[parts.scheme]
         problem = await _connect_problem(host, port, is_tls=parts.scheme in _TLS)
+        if problem is None and name == "redis":
+            problem = await _redis_problem(url)
     except ValueError:
         port, problem = 0, "the port is no number"
     # Only host and port are shown: a URL may hold a user, a password, or a key in its query.
@@ -128,6 +130,17 @@ async def _reached(name: str, url: str, note: str) -> Finding:
 
 def _socket(name: str, path: str) -> Finding:
     return Finding(name, f"unix {path}", None if Path(path).is_socket() else "there is no such socket; check the path")
+
+
+async def _redis_problem(url: str) -> str | None:
+    """What keeps what listens there from counting limits."""
+    from storage.ephemeral.opening import probe  # noqa: PLC0415  # only where limits live elsewhere
+
+    try:
+        async with asyncio.timeout(_TIMEOUT_SECONDS):
+            return await probe(url)
+    except (OSError, TimeoutError):
+        return f"it takes connections and does not answer within {_TIMEOUT_SECONDS:g} s; check what listens there"
 
 
 async def _connect_problem(host: str, port: int, *, is_tls: bool) -> str | None:

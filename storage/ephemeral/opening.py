@@ -2,10 +2,13 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import Final
 
 from storage.ephemeral.limiter import Limiter
 from storage.ephemeral.memory import MemoryLimiter
 from storage.errors import StoreRefused
+
+_NO_EXTRA: Final = "needs the extra 'redis'; pip install 'tollgate[redis]'"
 
 
 @asynccontextmanager
@@ -30,7 +33,7 @@ async def open_limiter(
     try:
         from storage.ephemeral.redis import RedisLimiter  # noqa: PLC0415  # an extra, and heavy
     except ModuleNotFoundError as missing:
-        raise StoreRefused("storage.redis_url: needs the extra 'redis'; pip install 'tollgate[redis]'") from missing
+        raise StoreRefused(f"storage.redis_url: {_NO_EXTRA}") from missing
     limiter = RedisLimiter(
         url,
         prefix=prefix,
@@ -41,3 +44,20 @@ async def open_limiter(
     )
     async with limiter.open():
         yield limiter
+
+
+async def probe(url: str) -> str | None:
+    """What keeps an address from serving as the store of limits, in words without the address; None: it answers as it should.
+
+    The caller bounds the time. Raises: OSError, TimeoutError when it is not reached at all.
+    """
+    try:
+        from storage.ephemeral.wire import RedisError, connect  # noqa: PLC0415  # an extra, and heavy
+    except ModuleNotFoundError:
+        return _NO_EXTRA
+    try:
+        wire = await connect(url)
+    except RedisError as refused:
+        return f"it does not serve ({type(refused).__name__}); check user, password and what listens there"
+    await wire.close()
+    return None

@@ -146,6 +146,8 @@ class RedisLimiter:
         while True:
             await asyncio.sleep(self._life_ms / 1000 / RENEWALS)
             known = list(self._leases)
+            if not known:  # what lies between closes idle connections, and a loss is better seen before a call waits
+                await self.look(())
             for first in range(0, len(known), TOGETHER):
                 await self._renew_all(known[first : first + TOGETHER])
 

@@ -7,9 +7,9 @@ from redis import asyncio as redis
 from redis.asyncio.connection import AbstractConnection, ConnectionPool
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import NoScriptError, ResponseError
+from redis.exceptions import NoScriptError, RedisError, ResponseError
 
-__all__ = ["NoScriptError", "Reply", "Wire", "connect"]
+__all__ = ["NoScriptError", "RedisError", "Reply", "Wire", "connect"]
 
 Reply: TypeAlias = list[int] | int | bytes | Exception
 Argument: TypeAlias = str | int

