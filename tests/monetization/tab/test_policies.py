@@ -6,6 +6,8 @@ from dataclasses import replace
 import pytest
 
 from monetization.errors import PaymentRequired, PriceUnknown, QuotaExceeded
+from monetization.prices.book import PriceBook, Table
+from monetization.prices.rates import Price, nano_per_million, rates_from
 from monetization.tab import Tab
 from monetization.terms import Target
 from storage.records.usage import Usage
@@ -244,3 +246,22 @@ async def test_a_month_that_ends_during_a_call_is_charged_where_it_began(world: 
     await world.run("allowance", done())
     used = [view.used for view in await world.store.windows("default", "user:ada") if view.key.resource == "tokens"]
     assert used == [50, 50]
+
+
+async def test_a_call_is_charged_by_the_price_that_held_when_it_began(world: World) -> None:
+    """Also where the new price was written long before, to begin in the middle of the call."""
+    old, new = (
+        Price("plain", version, start, rates_from(input=nano_per_million(dollars), output=nano_per_million(dollars)))
+        for version, start, dollars in (("old", 0, "1"), ("new", world.clock() + 60_000_000, "7"))
+    )
+    book = PriceBook([Table({"openai/plain": (old, new)})])
+    dated = replace(world, quotes=replace(world.quotes, book=lambda: book))
+
+    def play(tab: Tab) -> None:
+        world.clock.advance(120)
+        done()(tab)
+
+    for _ in range(2):
+        await dated.run("allowance", play)
+    rows = await world.rows()
+    assert [(row.price_version, row.cost_nano) for row in rows] == [("old", 50_000), ("new", 350_000)]
