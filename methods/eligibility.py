@@ -24,6 +24,8 @@ from storage.records.money import CREDIT, TOKEN, USD
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 Tokens = Annotated[int, Field(ge=0, le=2**40)]
 UserType = Literal["subscription", "byok", "unknown"]
+PREVIEWED: Final = "executeAIRequest"
+"""The method that would be called."""
 LABELS: Final = {"upgrade": "Upgrade the plan", "purchase": "Buy more", "subscribe": "Renew the subscription"}
 
 
@@ -153,7 +155,7 @@ async def check_entitlement(context: Context, params: EntitlementParams) -> Enti
     caller = await _caller(context, params.user_id)
     action = params.action or Action()
     preview = await context.services.eligibility.preview(
-        caller, Terms(is_metered=True, feature=params.feature_id), _most(context, action)
+        caller, PREVIEWED, Terms(is_metered=True, feature=params.feature_id), _most(context, action)
     )
     charge = None if preview.quote is None else preview.quote.charge
     asset, balance = await _balance(context, caller, charge)
@@ -181,7 +183,7 @@ async def check_request_eligibility(context: Context, params: EligibilityParams)
         )
     tokens = params.estimated_tokens
     most = Most(context.services.router.resolve(None, None), tokens_input=tokens, is_output_asked=True)
-    preview = await context.services.eligibility.preview(caller, Terms(is_metered=True), most)
+    preview = await context.services.eligibility.preview(caller, PREVIEWED, Terms(is_metered=True), most)
     _, balance = await _balance(context, caller, None, asset=TOKEN)
     refusal = preview.refusal
     charge = None if preview.quote is None else preview.quote.charge

@@ -47,9 +47,10 @@ class Eligibility:
         tier = self.entitlements.tiers().default.key
         return await self.people.complete(Caller(kind="subscription", user_id=user_id, tier=tier))
 
-    async def preview(self, caller: Caller, terms: Terms, most: Most) -> Preview:
-        """What a metered call would come to. Raises: StorageUnavailable; every other fault is the answer."""
+    async def preview(self, caller: Caller, method: str, terms: Terms, most: Most) -> Preview:
+        """What a call of a metered method would come to. Raises: StorageUnavailable; every other fault is the answer."""
         try:
+            self.entitlements.gate(caller, method)
             quote = self.quotes.quote(caller, self.entitlements.check(caller, terms, most))
         except StorageUnavailable:
             raise

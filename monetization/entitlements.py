@@ -1,7 +1,7 @@
 """What a caller's plan lets a call do: who may be served at all, by which provider and model, and how long the answer may be."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from monetization.callers import Caller
@@ -9,6 +9,16 @@ from monetization.errors import NotEntitled, PaymentRequired, Unauthenticated
 from monetization.subscriptions import REFUSED
 from monetization.terms import Most, Target, Terms
 from monetization.tiers import Tier, Tiers, is_among
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """What the operator asks of everybody who calls a method."""
+
+    feature: str | None = None
+    """One that the tier or the credential must include."""
+    tier: str | None = None
+    """The least tier, by the configured order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +31,20 @@ class Entitlements:
     """Whether callers without a credential may bring their own provider key."""
     upgrade_url: str = ""
     billing_url: str = ""
+    gates: Mapping[str, Gate] = field(default_factory=dict)
+    """By the method's own name."""
+
+    def gate(self, caller: Caller, method: str) -> None:
+        """Refuse a caller whose plan does not open the method. Raises: NotEntitled."""
+        gate = self.gates.get(method)
+        if gate is None or caller.kind == "operator":
+            return
+        tiers = self.tiers()
+        tier = tiers.of(caller.tier)
+        if gate.feature is not None and not _includes(caller, tier, gate.feature):
+            raise self._refusal(tier, "feature_not_in_tier", f"feature {gate.feature!r}, which {method} needs")
+        if gate.tier is not None and not tiers.is_at_least(caller.tier, gate.tier):
+            raise self._refusal(tier, "tier_too_low", f"{method}, which needs tier {gate.tier!r} or above")
 
     def check(self, caller: Caller, terms: Terms, most: Most) -> Most:
         """Refuse what the plan does not include; return the most that it does.
@@ -83,7 +107,7 @@ class Entitlements:
         return [target for target in allowed if is_among(caller.models, target.model)]
 
     def _check_feature(self, caller: Caller, tier: Tier, terms: Terms) -> None:
-        if terms.feature is not None and terms.feature not in tier.features and terms.feature not in caller.features:
+        if terms.feature is not None and not _includes(caller, tier, terms.feature):
             raise self._refusal(tier, "feature_not_in_tier", f"feature {terms.feature!r}")
 
     def _length(self, tier: Tier, most: Most) -> int:
@@ -101,3 +125,7 @@ class Entitlements:
         return NotEntitled(
             f"tier {tier.key!r} does not include {what}; choose another or upgrade", reason=reason, data=data
         )
+
+
+def _includes(caller: Caller, tier: Tier, feature: str) -> bool:
+    return feature in tier.features or feature in caller.features

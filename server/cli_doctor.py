@@ -34,9 +34,9 @@ class Finding:
 def examine(settings: "Settings") -> tuple[list[str], bool]:
     """The report, and whether everything configured can be reached. Raises: ConfigError for what would not start."""
     from server.describe import catalog_of  # noqa: PLC0415  # the methods are only needed once the file is read
-    from server.from_settings import price_sources_of  # noqa: PLC0415  # same
+    from server.from_settings import gates_of, price_sources_of, tiers_of  # noqa: PLC0415  # same
 
-    catalog_of(settings)
+    gates_of(settings, catalog_of(settings), tiers_of(settings))
     price_sources_of(settings)
     findings = asyncio.run(_findings(settings))
     return [finding.line() for finding in findings], all(finding.problem is None for finding in findings)

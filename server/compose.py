@@ -12,6 +12,7 @@ from importlib.metadata import version
 from os import urandom
 from typing import TYPE_CHECKING
 
+from methods.catalog import Catalog
 from methods.context import Money, Services
 from methods.prompts import PromptRegistry
 from methods.providers.building import build_providers
@@ -42,6 +43,7 @@ from server.describe import catalog_of, openrpc_document
 from server.drain import Drain
 from server.from_settings import (
     ceiling_of,
+    gates_of,
     model_costs_of,
     price_sources_of,
     provider_config_of,
@@ -128,11 +130,10 @@ def monotonic_us() -> int:
 async def compose(settings: Settings, instruments: Instruments) -> AsyncIterator[Parts]:
     """Build everything, in the order of the floors; leaving closes it in reverse. Raises: ConfigError, StoreRefused."""
     logs, metrics = instruments.logs, instruments.metrics
-    sources, rules = price_sources_of(settings), rules_of(settings)
+    rules = rules_of(settings)
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(open_store(settings.storage.url.get_secret_value(), clock_us=now_us))
-        registers = Registers(store, sources, on_problem=_register_problem(logs), ceiling=ceiling_of(settings))
-        await registers.refresh()
+        registers = await _registers(store, settings, logs)
         costs = partial(model_costs_of, book=registers.book, clock_us=now_us)
         in_force = stack.enter_context(open_tiers(settings, costs, logs=logs, metrics=metrics))
         tiers = in_force.tiers
@@ -148,10 +149,9 @@ async def compose(settings: Settings, instruments: Instruments) -> AsyncIterator
         admission = await stack.enter_async_context(_admission(settings, tiers, instruments))
         calls = RunningCalls()
         quotes = Quotes(tiers, registers.book, rules, registers.burn_rule, now_us, settings.urls.upgrade)
-        links = Links(upgrade=settings.urls.upgrade, billing=settings.urls.billing)
-        entitlements = Entitlements(tiers, settings.auth.anonymous, links.upgrade, links.billing)
         document = openrpc_document(settings)
         catalog = catalog_of(settings)
+        entitlements = _entitlements(settings, catalog, tiers)
         services = Services(
             router=router,
             prompts=PromptRegistry(settings.prompts.directory, clock=time.monotonic, on_problem=_prompt_problem(logs)),
@@ -165,7 +165,7 @@ async def compose(settings: Settings, instruments: Instruments) -> AsyncIterator
             reload_tiers=in_force.reload,
             quotes=quotes,
             money=_money(store, settings, rules, registers),
-            eligibility=Eligibility(people, entitlements, quotes, store, links, settings.charging.overdraft_tokens),
+            eligibility=_eligibility(settings, people, entitlements, quotes, store),
             directory=directory,
             keys=keys.used,
         )
@@ -185,6 +185,30 @@ async def compose(settings: Settings, instruments: Instruments) -> AsyncIterator
         jobs = _jobs(store, registers, in_force, settings.storage.usage_retention_days)
         await stack.enter_async_context(running(jobs, on_failure=_job_failed(logs)))
         yield Parts(gateway, lambda: document, {"storage": store.ping})
+
+
+async def _registers(store: Store, settings: Settings, logs: Logs) -> Registers:
+    """The prices and burn tables set at run time, over those of the configuration."""
+    sources, ceiling = price_sources_of(settings), ceiling_of(settings)
+    registers = Registers(store, sources, on_problem=_register_problem(logs), ceiling=ceiling)
+    await registers.refresh()
+    return registers
+
+
+def _links(settings: Settings) -> Links:
+    return Links(upgrade=settings.urls.upgrade, billing=settings.urls.billing)
+
+
+def _entitlements(settings: Settings, catalog: Catalog, tiers: Callable[[], Tiers]) -> Entitlements:
+    links, gates = settings.urls, gates_of(settings, catalog, tiers())
+    return Entitlements(tiers, settings.auth.anonymous, links.upgrade, links.billing, gates)
+
+
+def _eligibility(
+    settings: Settings, people: People, entitlements: Entitlements, quotes: Quotes, store: Store
+) -> Eligibility:
+    overdraft = settings.charging.overdraft_tokens
+    return Eligibility(people, entitlements, quotes, store, _links(settings), overdraft)
 
 
 def _keys(settings: Settings, directory: Directory, tiers: Callable[[], Tiers], logs: Logs) -> KeyParts:
@@ -249,10 +273,9 @@ def _router(settings: Settings, session: "ClientSession", metrics: Metrics, mode
 
 def _money(store: Store, settings: Settings, rules: Rules, registers: Registers) -> Money:
     """What methods about money work with."""
-    links = Links(upgrade=settings.urls.upgrade, billing=settings.urls.billing)
     return Money(
         statements=Statements(store),
-        desk=Desk(store, rules, links, _new_id),
+        desk=Desk(store, rules, _links(settings), _new_id),
         registers=registers,
         setting=PriceSetting(store, registers, now_us, _new_id),
         clock_us=now_us,
@@ -296,7 +319,7 @@ def _tabs(store: Store, settings: Settings, stack: AsyncExitStack) -> HoldingTab
     return HoldingTabs(
         ledger=store,
         replays=Replays(store, now_us),
-        links=Links(upgrade=settings.urls.upgrade, billing=settings.urls.billing),
+        links=_links(settings),
         clock_us=now_us,
         monotonic=time.monotonic,
         new_id=row_ids(time.time),

@@ -14,6 +14,7 @@ from pydantic_settings import EnvSettingsSource, TomlConfigSettingsSource
 
 from server.config_checks import first_contradiction
 from server.config_errors import ConfigError
+from server.config_gates import GateSettings
 from server.config_keys import KeysSettings
 from server.config_limits import LimitsSettings
 from server.config_names import documented_names
@@ -55,6 +56,7 @@ class Settings(Section):
     charging: ChargingSettings = ChargingSettings()
     tiers: dict[Name, TierSettings] = Field(default_factory=dict)
     limits: LimitsSettings = LimitsSettings()
+    methods: dict[str, GateSettings] = Field(default_factory=dict)
     keys: KeysSettings = KeysSettings()
     urls: UrlsSettings = UrlsSettings()
     logging: LoggingSettings = LoggingSettings()

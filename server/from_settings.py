@@ -7,11 +7,14 @@ from urllib.parse import unquote, urlsplit
 
 from pydantic import SecretStr
 
+from methods.catalog import Catalog
+from methods.errors import MethodNotFound
 from methods.providers.building import ProviderConfig
 from methods.providers.routing import RoutingConfig
 from monetization.callers import Secret
 from monetization.charging.policies import Fee, Rules
 from monetization.charging.rounding import ppm_from_percent
+from monetization.entitlements import Gate
 from monetization.errors import PriceUnknown
 from monetization.prices.book import PriceBook, Source
 from monetization.prices.catalogue import Catalogue, SimulatorPrices
@@ -75,6 +78,25 @@ def price_sources_of(settings: Settings) -> list[Source]:
     if settings.charging.price_book == "legacy":
         return [overrides, legacy_book(), SimulatorPrices()]
     return [overrides, Catalogue({name: p.base_url for name, p in settings.providers.items()})]
+
+
+def gates_of(settings: Settings, catalog: Catalog, tiers: Tiers) -> dict[str, Gate]:
+    """What is asked of callers, by the method's own name. Raises: ConfigError for a method or a tier that does not exist."""
+    gates = {}
+    for name, said in settings.methods.items():
+        try:
+            method = catalog.find(name)
+        except MethodNotFound:
+            raise ConfigError(
+                "settings", f"methods.{name}", "there is no such method; rpc.discover lists them"
+            ) from None
+        if said.tier is not None and (tiers.key_of(said.tier) is None or tiers.rank(said.tier) is None):
+            problem = f"tier {said.tier!r} is not in charging.tier_order, so none is above it; add it there"
+            raise ConfigError("settings", f"methods.{name}.tier", problem)
+        if method.name in gates:
+            raise ConfigError("settings", f"methods.{name}", f"{method.name} is named twice; keep one")
+        gates[method.name] = Gate(said.feature, said.tier)
+    return gates
 
 
 def model_costs_of(

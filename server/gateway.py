@@ -46,6 +46,7 @@ class Gateway:
         method = self.catalog.find(call.method)  # MethodNotFound
         entry.method = method
         method.authorize(caller, self.catalog.access[method.name])  # Unauthenticated, Forbidden
+        self.entitlements.gate(caller, method.name)  # NotEntitled
         params = method.parse(call.params)  # InvalidParams
         caller = entry.caller = caller.bringing(params.own_key)  # an own provider key makes the caller byok
 

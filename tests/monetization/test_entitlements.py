@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from monetization.callers import Caller, Secret
-from monetization.entitlements import Entitlements
+from monetization.entitlements import Entitlements, Gate
 from monetization.errors import NotEntitled, Unauthenticated
 from monetization.terms import Most, Target, Terms
 from monetization.tiers import BUILT_IN, Tier, Tiers
@@ -92,3 +92,35 @@ def test_a_missing_feature_is_refused_unless_the_credential_names_it() -> None:
 def test_an_unknown_tier_is_treated_as_the_default_one() -> None:
     most = entitlements().check(subscriber("no-such-tier"), METERED, Most((CLAUDE,), 1, 9_000))
     assert most.tokens_output == 4_000
+
+
+def gated(**gate: str) -> Entitlements:
+    return replace(entitlements(), gates={"getUsageHistory": Gate(**gate)})
+
+
+def test_a_method_without_a_gate_is_open_to_every_plan() -> None:
+    gated(feature="analytics").gate(subscriber(), "getTokenBalance")
+
+
+def test_a_gate_asks_for_a_feature_of_the_tier_or_of_the_credential() -> None:
+    gate = gated(feature="analytics").gate
+    gate(subscriber("professional"), "getUsageHistory")
+    gate(replace(subscriber(), features=frozenset({"analytics"})), "getUsageHistory")
+    with pytest.raises(NotEntitled) as refused:
+        gate(subscriber(), "getUsageHistory")
+    assert refused.value.slug == "feature_not_in_tier"
+    assert refused.value.data == {"tier": "small", "upgradeUrl": "https://app.example/upgrade"}
+
+
+def test_a_gate_asks_for_a_tier_or_one_above_it() -> None:
+    gate = gated(tier="starter").gate
+    for tier in ("starter", "pro", "enterprise"):
+        gate(subscriber(tier), "getUsageHistory")
+    for tier in ("free", "small"):
+        with pytest.raises(NotEntitled) as refused:
+            gate(subscriber(tier), "getUsageHistory")
+        assert refused.value.slug == "tier_too_low"
+
+
+def test_the_operators_own_tools_pass_every_gate() -> None:
+    gated(tier="enterprise").gate(Caller("operator"), "getUsageHistory")

@@ -6,8 +6,9 @@ import pytest
 
 from methods.errors import Forbidden
 from monetization.errors import NotEntitled
+from server.config import ConfigError
 from storage.errors import Fault
-from tests.methods.money.conftest import Product
+from tests.methods.money.conftest import Product, Start
 
 ACTION = {"type": "token_usage", "provider": "simulator", "model": "simulator"}
 
@@ -157,3 +158,32 @@ async def test_what_the_ladder_refuses_for_the_feature_the_preview_refuses_too(p
     assert (said["allowed"], said["code"]) == (False, "max_tokens_over_tier")
     refused = await product.refused(token, "executeAIRequest", {"content": "x", "options": {"maxTokens": 5_000}})
     assert isinstance(refused, NotEntitled)
+
+
+async def test_a_gated_method_is_refused_and_the_preview_says_so(start: Start) -> None:
+    gates = {"ai.generateText": {"feature": "advanced_ai"}, "getUsageHistory": {"tier": "professional"}}
+    async with start(methods=gates) as product:
+        token = product.token("u1", "allowance")
+        refused = await product.refused(token, "executeAIRequest", {"content": "x"})
+        assert (type(refused), refused.slug) == (NotEntitled, "feature_not_in_tier")
+        said = await product.call(token, "checkEntitlement", {"action": action(10)})
+        assert (said["allowed"], said["code"]) == (False, "feature_not_in_tier")
+        assert (await product.refused(token, "getUsageHistory")).slug == "tier_too_low"
+        await product.admin("updateUserSubscription", {"userId": "u1", "tier": "enterprise"})
+        await product.call(token, "getUsageHistory")
+        await product.call(token, "executeAIRequest", {"content": "x"})
+
+
+@pytest.mark.parametrize(
+    ("gates", "key"),
+    [
+        ({"nothing": {"tier": "free"}}, "methods.nothing"),
+        ({"ping": {"tier": "allowance"}}, "methods.ping.tier"),
+        ({"generateText": {"tier": "free"}, "executeAIRequest": {"tier": "free"}}, "methods.executeAIRequest"),
+    ],
+)
+async def test_a_gate_that_cannot_be_stops_the_start_by_its_key(start: Start, gates: object, key: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        async with start(methods=gates):
+            pass
+    assert refused.value.key == key
