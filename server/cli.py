@@ -181,6 +181,51 @@ def tiers(
 
 
 @app.command()
+def keys(
+    action: Annotated[str, typer.Argument(help="create, list, rotate, revoke or reseal.")],
+    key_id: Annotated[str | None, typer.Argument(help="The key's id, for rotate and revoke.")] = None,
+    config: Config = None,
+    *,
+    demo: Demo = False,
+    state: State = None,
+    user: Annotated[str | None, typer.Option(help="create: for whom it acts. list: only this user's.")] = None,
+    organization: Annotated[str | None, typer.Option(help="create: the user's organization.")] = None,
+    tier: Annotated[str | None, typer.Option(help="create: the tier until a subscription is stored.")] = None,
+    name: Annotated[str, typer.Option(help="create: what it is for.")] = "",
+    scope: Annotated[list[str] | None, typer.Option(help="create: a scope; may be repeated. Left out: all.")] = None,
+    model: Annotated[list[str] | None, typer.Option(help="create: a model or pattern; may be repeated.")] = None,
+    rpm: Annotated[int | None, typer.Option(min=1, help="create: requests a minute.")] = None,
+    expires: Annotated[str | None, typer.Option(metavar="DATE", help="create: until when.")] = None,
+    overlap: Annotated[int, typer.Option(min=0, help="rotate: seconds that both secrets are accepted.")] = 86_400,
+    reason: Annotated[str, typer.Option(help="revoke: why; kept with it.")] = "",
+) -> None:
+    """Make, list, rotate or end the keys of callers; reseal kept provider keys. All but list not while SQLite is served."""
+    from server import cli_keys  # noqa: PLC0415  # each command imports only what it needs
+
+    if action in ("rotate", "revoke") and key_id is None:
+        raise Refused(f"keys {action}: name the key's id; tollgate keys list shows it")
+    if action == "create" and user is None:
+        raise Refused("keys create: give --user, for whom the key acts")
+    settings = _either(config, state, demo=demo)
+    match action:
+        case "create":
+            order = cli_keys.Order(user or "", organization, tier, name, scope, model or (), rpm, expires)
+            lines = cli_keys.created(settings, order)
+        case "list":
+            lines = cli_keys.listed(settings, user)
+        case "rotate":
+            lines = cli_keys.rotated(settings, key_id or "", overlap)
+        case "revoke":
+            lines = cli_keys.revoked(settings, key_id or "", reason)
+        case "reseal":
+            lines = cli_keys.resealed(settings)
+        case _:
+            raise Refused(f"keys {action}: give create, list, rotate, revoke or reseal")
+    for line in lines:
+        typer.echo(line)
+
+
+@app.command()
 def migrate(
     config: Config = None,
     *,

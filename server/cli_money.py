@@ -61,7 +61,7 @@ class Gift:
             raise BooksRefused(f"--amount: {wrong}") from None
         return GrantOrder(
             user_id=self.user, asset=self.asset, amount=amount, kind=kind, reason=self.reason,
-            expires_us=_instant(self.expires), key=self.key,
+            expires_us=instant(self.expires), key=self.key,
         )  # fmt: skip
 
 
@@ -163,7 +163,8 @@ def _verdict(number: int, check: Check) -> list[str]:
     return [head, *[f"         {row}" for row in check.rows[:_ROWS_SHOWN]]]
 
 
-def _instant(text: str | None) -> int:
+def instant(text: str | None) -> int:
+    """The instant of a date as it was typed; for ever without one. Raises: BooksRefused."""
     if text is None:
         return NEVER_US
     try:

@@ -1,5 +1,6 @@
 """The demo: a whole server that needs nothing else. It makes settings like any operator's; no code elsewhere knows of it."""
 
+import hmac
 import os
 import time
 from collections.abc import Mapping
@@ -40,6 +41,7 @@ def demo_settings(state: Path | None, address: Mapping[str, object] | None = Non
     Raises: DemoError.
     """
     folder = (state or _state_folder()).absolute()
+    private = _kept_key(folder)
     return Settings.of(
         {
             "server": {**(address or {})},
@@ -48,12 +50,21 @@ def demo_settings(state: Path | None, address: Mapping[str, object] | None = Non
                 "issuer": "tollgate-demo",
                 "audience": "tollgate",
                 "algorithms": ["ES256"],
-                "private_key": _kept_key(folder),
+                "private_key": private,
+            },
+            "keys": {
+                "secret": _derived(private, "gateway keys"),
+                "encryption_keys": [_derived(private, "provider keys")],
             },
             "providers": {"simulator": {"kind": "simulator", "models": ["simulator"]}},
             "routing": {"default_provider": "simulator", "default_model": "simulator"},
         }
     )
+
+
+def _derived(private: str, purpose: str) -> str:
+    """Another secret that lives as long as the demo's key."""
+    return hmac.digest(private.encode(), purpose.encode(), "sha256").hex()
 
 
 def _state_folder() -> Path:

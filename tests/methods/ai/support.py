@@ -25,10 +25,10 @@ from monetization.desk import Desk
 from monetization.directory import Directory
 from monetization.eligibility import Eligibility
 from monetization.entitlements import Entitlements
-from monetization.limits.bounds import Limits, Speeds
-from monetization.people import People
 from monetization.keys.desk import KeyDesk
 from monetization.keys.provider_keys import ProviderKeys
+from monetization.limits.bounds import Limits, Speeds
+from monetization.people import People
 from monetization.price_setting import PriceSetting
 from monetization.prices.book import PriceBook, Source
 from monetization.prices.catalogue import Catalogue
