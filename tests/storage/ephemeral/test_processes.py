@@ -12,6 +12,7 @@ from typing import IO
 import pytest
 
 from storage.ephemeral.limiter import STEPS, Bound, Refused
+from storage.ephemeral.redis import RedisLimiter
 from tests.fakes.valkey import Cluster, Valkey
 from tests.storage.ephemeral.ageing import age
 from tests.storage.ephemeral.conftest import redis_limiter
@@ -42,6 +43,7 @@ class Worker:
         return pipe
 
     def kill(self) -> None:
+        """Once or twice."""
         self._process.kill()
         self._process.wait(10)
         for pipe in (self._process.stdin, self._process.stdout):
@@ -76,24 +78,38 @@ def test_four_processes_admit_exactly_the_limit_window_after_window_at_three_tim
     assert admitted == [limit] * windows
 
 
-async def test_the_slots_of_killed_processes_come_back_when_their_leases_end(valkey_server: Valkey) -> None:
+async def test_the_slots_of_killed_processes_come_back_when_their_leases_end_and_no_others(
+    valkey_server: Valkey,
+) -> None:
     valkey_server.flush()
     bound = Bound("user", "{user:slots}", concurrent=40)
     changes: list[str | None] = []
     async with redis_limiter(valkey_server.url, changes, count(1), lease_seconds=1).open() as limiter:
         with workers(valkey_server.url, 2, lease_seconds=1) as processes:
             for worker in processes:
-                worker.say("hold {user:slots} 40")
-            assert sum([int(await asyncio.to_thread(worker.hear)) for worker in processes]) == 40
+                worker.say("hold {user:slots} 40 20")
+            assert [int(await asyncio.to_thread(worker.hear)) for worker in processes] == [20, 20]
             # Their owners live, so the leases are renewed: two lives later all slots are still held.
             end = asyncio.get_running_loop().time() + 2.2
             while asyncio.get_running_loop().time() < end:
                 assert isinstance(await limiter.take([bound], 1), Refused)
                 await asyncio.sleep(0.05)
-        killed = asyncio.get_running_loop().time()
-        while (found := await limiter.look([bound])) and found[0].running:
-            assert asyncio.get_running_loop().time() - killed < 3
-            await asyncio.sleep(0.02)
-        assert asyncio.get_running_loop().time() - killed < 1.5
+            processes[0].kill()
+            assert await seconds_until(limiter, bound, running=20) < 1.5
+        assert await seconds_until(limiter, bound, running=0) < 1.5
         assert not isinstance(await limiter.take([bound], 1), Refused)
     assert changes == []
+
+
+async def seconds_until(limiter: RedisLimiter, bound: Bound, *, running: int) -> float:
+    """How long it took until only so many slots were held."""
+    began = asyncio.get_running_loop().time()
+    while True:
+        found = await limiter.look([bound])
+        assert found is not None
+        assert found[0].running >= running
+        took = asyncio.get_running_loop().time() - began
+        if found[0].running == running:
+            return took
+        assert took < 5
+        await asyncio.sleep(0.02)

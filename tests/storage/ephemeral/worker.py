@@ -1,6 +1,6 @@
 """One process of several over one store, told by lines.
 
-`take KEY LIMIT CALLS` prints how many were admitted, `hold KEY COUNT` holds slots until it dies.
+`take KEY LIMIT CALLS` prints how many were admitted, `hold KEY LIMIT COUNT` holds slots until it dies.
 """
 
 import asyncio
@@ -44,9 +44,9 @@ async def main(url: str, lease_seconds: int) -> None:
             match line.split():
                 case ["take", key, limit, calls]:
                     print(await take(limiter, key, int(limit), int(calls)), flush=True)  # noqa: T201  # same
-                case ["hold", key, count]:
+                case ["hold", key, limit, count]:
                     for _ in range(int(count)):
-                        taken = await limiter.take([Bound("user", key, concurrent=int(count))], 1)
+                        taken = await limiter.take([Bound("user", key, concurrent=int(limit))], 1)
                         assert taken is not None
                         if not isinstance(taken, Refused):
                             held.append(taken)
