@@ -7,20 +7,23 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 
+import aiohttp
 import pytest
 
 from storage.store import Store, open_store
-from tests.fakes.postgres import Server
+from tests.fakes.postgres import Server, running
 from tests.fakes.server import ROOT
 from tests.journeys.money import conftest as money
 from tests.journeys.money import test_races
 from tests.journeys.money.books import Place
+from tests.journeys.money.outages import kill_the_database
 from tests.soak.bouncer import Bouncer, bouncing
 from tests.storage import conftest as storage
 from tests.storage import test_directory, test_expiry_rows, test_ledger, test_ledger_lots, test_pruning, test_reader
 from tests.storage.conftest import Clock
 from tests.storage.ledger_cases import ADA, done, grant
 
+pytestmark = pytest.mark.timeout(600)
 clock, vendor = storage.clock, money.vendor  # fixtures
 CUT = (
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname=current_database() AND pid<>pg_backend_pid()"
@@ -39,8 +42,8 @@ globals().update(
 
 @pytest.fixture(scope="session")
 def bouncer(postgres: Server) -> Iterator[Bouncer]:
-    with bouncing(postgres) as running:
-        yield running
+    with bouncing(postgres) as before:
+        yield before
 
 
 @pytest.fixture
@@ -75,3 +78,12 @@ async def test_connections_cut_behind_a_bouncer_are_made_anew(bouncer: Bouncer, 
             await done(opened, grant(ADA, 5, str(number)))
             await asyncio.to_thread(bouncer.server.query, CUT, bouncer.server.database(url))
         assert [check for check in await opened.verify() if not check.is_ok] == []
+
+
+async def test_a_database_that_dies_behind_a_bouncer_costs_nobody_anything_wrong(
+    wide: aiohttp.ClientSession, private_key: str, tmp_path: Path
+) -> None:
+    with running() as mortal, bouncing(mortal) as before:
+        place = Place(before.through(await asyncio.to_thread(mortal.fresh)), 2, tmp_path)
+        load = await kill_the_database(mortal, place, wide, private_key, (0.3, 3.0, 1.0), seed=5)
+    assert any(said.result for said in load.said.values())
