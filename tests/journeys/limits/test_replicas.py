@@ -8,7 +8,7 @@ from typing import Any
 import aiohttp
 
 from tests.fakes.server import Server, token
-from tests.fakes.valkey import Valkey, running
+from tests.fakes.valkey import Valkey, hole, running
 from tests.journeys.limits.conftest import SMALL, Start
 from tests.journeys.limits.test_too_fast import HELLO, code_of
 from tests.journeys.world import Client
@@ -117,6 +117,26 @@ async def test_a_store_that_dies_under_load_is_one_log_line_and_calls_go_on(
         codes = await asyncio.gather(*(code_of(client) for _ in range(8)))
         assert sorted(codes) == [-32002] * 3 + [0] * 5  # it has forgotten what was, and counts again
         assert await skipped(server, wide) == 40
+
+
+async def test_a_store_that_hangs_under_load_is_one_log_line_and_calls_go_on(
+    start: Start, wide: aiohttp.ClientSession, valkey_server: Valkey
+) -> None:
+    valkey_server.flush()
+    async with hole(valkey_server.port) as way:
+        # The way runs on this loop, so what blocks is done in threads, and a busy machine gets a little more time.
+        tier, limits = {**WIDE, "rpm": 5}, {"store_timeout_ms": 500}
+        server = await asyncio.to_thread(start, tier=tier, limits=limits, redis_url=way.url)
+        client = Client(server, wide, await asyncio.to_thread(token, server, "ada", "tester"))
+        assert [await code_of(client) for _ in range(6)] == [0] * 5 + [-32002]
+        way.swallow()
+        codes = await asyncio.gather(*(code_of(client) for _ in range(40)))
+        assert codes == [0] * 40
+        assert await skipped(server, wide) == 40
+        assert len(told(server, "limit_store_is_down")) == 1
+        way.restore()
+        await until(lambda: len(told(server, "limit_store_is_back")) == 1)
+        assert await code_of(client) == -32002  # it has forgotten nothing
 
 
 async def test_a_store_that_is_away_stops_paid_calls_where_the_operator_wants_it(
