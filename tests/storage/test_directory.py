@@ -177,6 +177,15 @@ async def test_dead_entries_go_after_a_while_and_numbers_go_on_above_them(store:
     assert last == before + 3
 
 
+async def test_a_change_that_was_dead_long_before_it_came_is_told_all_the_same(store: Store) -> None:
+    await put(store, entry("a"))
+    await put(store, entry("a", expires_us=1))
+    changed, last = await store.entries_changed(1, 10)
+    assert ([found.key for found in changed], last) == (["a"], 2)
+    await put(store, entry("b"))
+    assert await store.directory_seq() == 3
+
+
 async def test_numbers_go_on_after_a_restart(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'd.db'}"
     for turn in (1, 2):

@@ -146,6 +146,21 @@ async def test_no_older_version_of_a_key_is_ever_brought(world: World, store: St
         assert (await store.entries_changed(0, 10))[0][0].key == "x"
 
 
+async def test_a_key_changed_by_another_process_is_used_from_the_next_poll_on(
+    world: World, store: Store, clock: Clock
+) -> None:
+    here, there = world.keys(NEW), World(await Directory.opened(store, clock_us=clock, monotonic=lambda: 1.0), clock)
+    elsewhere = there.keys(NEW)
+    await elsewhere.store(ADA, "ada", "openai", KEY, is_default=True)
+    assert await brought(here) == KEY.reveal()
+    await elsewhere.rotate(ADA, "ada", "openai", OTHER)
+    await world.directory.poll()
+    assert await brought(here) == OTHER.reveal()
+    await elsewhere.delete(ADA, "ada", "openai")
+    await world.directory.poll()
+    assert await brought(here) is None
+
+
 async def test_keys_of_an_older_seal_serve_until_they_are_sealed_anew(world: World) -> None:
     await world.keys(OLD).store(ADA, "ada", "openai", KEY, is_default=True)
     both = world.keys(NEW, OLD)
