@@ -10,7 +10,8 @@ from types import ModuleType
 import aiohttp
 import pytest
 
-from storage.store import Store, open_store
+from storage.errors import StoreRefused
+from storage.store import Store, open_reader, open_store
 from tests.fakes.postgres import Server, running
 from tests.fakes.server import ROOT
 from tests.journeys.money import conftest as money
@@ -69,6 +70,18 @@ def test_migrations_pass_a_bouncer_one_process_after_the_other(bouncer: Bouncer)
             [sys.executable, "-c", said, url, to], cwd=ROOT, capture_output=True, text=True, check=False
         )
         assert (done.returncode, done.stdout.strip() == "None") == (0, to == "base"), done.stderr[-2000:]
+
+
+async def test_a_bouncer_that_loses_prepared_statements_stops_the_start_in_one_line(
+    bouncer: Bouncer, clock: Clock
+) -> None:
+    url = bouncer.through(await asyncio.to_thread(bouncer.server.cleaned)).partition("?")[0]
+    with pytest.raises(StoreRefused, match=r"add \?statement_cache_size=0"):
+        async with open_store(url, clock_us=clock):
+            pass
+    with pytest.raises(StoreRefused, match=r"add \?statement_cache_size=0"):
+        async with open_reader(url, clock_us=clock):
+            pass
 
 
 async def test_connections_cut_behind_a_bouncer_are_made_anew(bouncer: Bouncer, clock: Clock) -> None:

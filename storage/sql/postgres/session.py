@@ -14,8 +14,9 @@ _VERSION = "SELECT version_num FROM alembic_version"
 _TABLES = "SELECT count(*) FROM pg_tables WHERE schemaname=current_schema()"
 _AGAIN = ("23505", "40001", "40P01")
 """Another process was first; what it wrote is visible now."""
-_AWAY = ("08", "25006", "42501", "42P01", "53", "55", "57", "58", "XX")
-"""Connection, read-only, rights, tables gone, resources (disk full), locks, shutdown, input and output, corruption."""
+_AWAY = ("08", "25006", "26000", "42501", "42P01", "42P05", "53", "55", "57", "58", "XX")
+"""Connection, read-only, rights, tables gone, resources (disk full), locks, shutdown, input and output, corruption; and a
+statement that is not prepared, or is already, behind a pooler."""
 
 
 class Failure(Enum):

@@ -12,6 +12,7 @@ from storage.sql.postgres.connections import address_of, close, connect_first
 from storage.sql.postgres.engine import Engine
 from storage.sql.postgres.lane import Lane
 from storage.sql.postgres.pool import Pool, open_pool
+from storage.sql.postgres.pooler import check_pooler
 from storage.sql.postgres.readers import PostgresReader
 from storage.sql.postgres.session import Session, check_schema
 from storage.sql.pruning import prune
@@ -73,6 +74,7 @@ async def open_postgres(url: str, *, clock_us: Callable[[], int]) -> AsyncIterat
     session = Session(address, connection)
     try:
         await check_schema(connection)
+        await check_pooler(address, connection)
         async with open_pool(address) as pool:
             lane = Lane(Engine(session, clock_us).run)
             store = PostgresStore(lane, pool, clock_us)
@@ -102,6 +104,7 @@ async def open_postgres_reader(url: str, *, clock_us: Callable[[], int]) -> Asyn
     connection = await connect_first(address)
     try:
         await check_schema(connection)
+        await check_pooler(address, connection)
     finally:
         await close(connection)
     async with open_pool(address) as pool:
