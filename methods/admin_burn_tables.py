@@ -9,7 +9,7 @@ from pydantic import Field, StrictFloat, StrictInt
 from methods.context import Context
 from methods.errors import Forbidden, InvalidParams
 from methods.method import Access, Example, Method, Params, Result
-from methods.money_shapes import ADMIN, Instant, Key, Name, Reason, author_of, us_of
+from methods.money_shapes import Instant, Key, Name, Reason, author_of, us_of
 from monetization.charging.burn_tables import BurnTable, rule_from
 from monetization.once import Act, Written
 from monetization.periods import iso
@@ -227,32 +227,32 @@ METHODS = [
     Method(
         "createBurnTable",
         create_burn_table,
+        scope="prices:write",
         access=Access.REQUIRED,
-        role=ADMIN,
         faults=(Forbidden, IdempotencyConflict),
         examples=(Example("one model", {"name": "2026", "rules": _RULES}, _SHOWN),),
     ),
     Method(
         "updateBurnTable",
         update_burn_table,
+        scope="prices:write",
         access=Access.REQUIRED,
-        role=ADMIN,
         faults=_CHANGED,
         examples=(Example("another name", {"id": "bt_1", "name": "2026"}, {**_SHOWN, "version": 2}),),
     ),
     Method(
         "activateBurnTable",
         activate_burn_table,
+        scope="prices:write",
         access=Access.REQUIRED,
-        role=ADMIN,
         faults=_CHANGED,
         examples=(Example("switch it on", {"id": "bt_1"}, {**_SHOWN, "version": 2}),),
     ),
     Method(
         "deleteBurnTable",
         delete_burn_table,
+        scope="prices:write",
         access=Access.REQUIRED,
-        role=ADMIN,
         faults=_CHANGED,
         examples=(
             Example("out of use", {"id": "bt_1"}, {**_SHOWN, "version": 2, "isActive": False, "isDeleted": True}),
@@ -261,8 +261,8 @@ METHODS = [
     Method(
         "listBurnTables",
         list_burn_tables,
+        scope="prices:write",
         access=Access.REQUIRED,
-        role=ADMIN,
         faults=(Forbidden,),
         examples=(Example("all", {}, {"data": [_SHOWN]}),),
     ),

@@ -13,7 +13,6 @@ from methods.context import Context
 from methods.errors import Forbidden, InvalidParams
 from methods.method import Access, Example, Method, Params, Result
 from methods.money_shapes import (
-    ADMIN,
     Amount,
     Asset,
     Instant,
@@ -243,8 +242,8 @@ METHODS = [
     Method(
         "grantTokens",
         grant_tokens,
+        scope="money:write",
         access=Access.REQUIRED,
-        role=ADMIN,
         faults=_FAULTS,
         examples=(
             Example(
@@ -257,8 +256,8 @@ METHODS = [
     Method(
         "grantCredits",
         grant_credits,
+        scope="money:write",
         access=Access.REQUIRED,
-        role=ADMIN,
         faults=_FAULTS,
         examples=(
             Example(
@@ -271,8 +270,8 @@ METHODS = [
     Method(
         "adjustBalance",
         adjust_balance,
+        scope="money:write",
         access=Access.REQUIRED,
-        role=ADMIN,
         faults=(*_FAULTS, PaymentRequired),
         examples=(
             Example(

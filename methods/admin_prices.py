@@ -9,7 +9,7 @@ from pydantic import Field
 from methods.context import Context
 from methods.errors import Forbidden, InvalidParams
 from methods.method import Access, Example, Method, Params, Result
-from methods.money_shapes import ADMIN, Amount, Instant, Key, Name, Reason, amount_of, author_of, text, us_of
+from methods.money_shapes import Amount, Instant, Key, Name, Reason, amount_of, author_of, text, us_of
 from monetization.errors import OutOfTime
 from monetization.periods import iso
 from monetization.registers import PriceEntry
@@ -104,8 +104,8 @@ METHODS = [
     Method(
         "setPrice",
         set_price,
+        scope="prices:write",
         access=Access.REQUIRED,
-        role=ADMIN,
         faults=(Forbidden, OutOfTime, IdempotencyConflict),
         examples=(
             Example(
@@ -118,8 +118,8 @@ METHODS = [
     Method(
         "listPrices",
         list_prices,
+        scope="prices:write",
         access=Access.REQUIRED,
-        role=ADMIN,
         faults=(Forbidden,),
         examples=(Example("of one model", {"model": "gpt-4o"}, {"data": []}),),
     ),

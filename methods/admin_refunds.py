@@ -9,7 +9,7 @@ from billing.errors import NotRefundable
 from methods.context import Context
 from methods.errors import Forbidden, InvalidParams
 from methods.method import Access, Example, Method, Params, Result
-from methods.money_shapes import ADMIN, Amount, Asset, Key, Reason, UserId, above_zero, actor_of, text
+from methods.money_shapes import Amount, Asset, Key, Reason, UserId, above_zero, actor_of, text
 from monetization.price_setting import Author
 from storage.errors import IdempotencyConflict, NotFound
 from storage.records.money import USD
@@ -107,8 +107,8 @@ METHODS = [
     Method(
         "refundPurchase",
         refund_purchase,
+        scope="money:write",
         access=Access.REQUIRED,
-        role=ADMIN,
         faults=(Forbidden, NotFound, NotRefundable, IdempotencyConflict),
         examples=(
             Example(
@@ -121,8 +121,8 @@ METHODS = [
     Method(
         "refundCharge",
         refund_charge,
+        scope="money:write",
         access=Access.REQUIRED,
-        role=ADMIN,
         faults=(Forbidden, NotFound, NotRefundable, IdempotencyConflict),
         examples=(
             Example(

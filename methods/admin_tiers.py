@@ -7,7 +7,7 @@ from pydantic import Field
 from methods.context import Context
 from methods.errors import Forbidden, InvalidParams
 from methods.method import Access, Example, Method, NoParams, Params, Result
-from methods.money_shapes import ADMIN, Amount, above_zero, amount_of, number, text
+from methods.money_shapes import Amount, above_zero, amount_of, number, text
 from monetization.charging.rounding import divide, ppm_from_percent
 from monetization.prices.rates import MILLION, NANO_PER_DOLLAR, Rates
 from monetization.terms import Target
@@ -218,16 +218,16 @@ METHODS = [
     Method(
         "reloadTiers",
         reload_tiers,
+        scope="tiers:write",
         access=Access.REQUIRED,
-        role=ADMIN,
         faults=(Forbidden,),
         examples=(Example("read the file again", {}, {"success": True, "changed": [], "warnings": []}),),
     ),
     Method(
         "createTiersForMargin",
         create_tiers_for_margin,
+        scope="tiers:write",
         access=Access.REQUIRED,
-        role=ADMIN,
         faults=(Forbidden,),
         examples=(
             Example(

@@ -7,7 +7,7 @@ from billing.errors import InvalidAmount
 from methods.context import Context
 from methods.errors import Forbidden, InvalidParams
 from methods.method import Access, Example, Method, Params, Result
-from methods.money_shapes import ADMIN, Amount, Asset, Key, Reason, UserId, above_zero, actor_of, text
+from methods.money_shapes import Amount, Asset, Key, Reason, UserId, above_zero, actor_of, text
 from monetization.errors import PaymentRequired
 from monetization.price_setting import Author
 from storage.errors import IdempotencyConflict
@@ -80,8 +80,8 @@ METHODS = [
     Method(
         "transferBalance",
         transfer_balance,
+        scope="money:write",
         access=Access.REQUIRED,
-        role=ADMIN,
         faults=(Forbidden, InvalidAmount, IdempotencyConflict, PaymentRequired),
         examples=(
             Example(

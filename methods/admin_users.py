@@ -7,7 +7,7 @@ from pydantic import Field, StrictInt, model_validator
 from methods.context import Context
 from methods.errors import Forbidden, InvalidParams
 from methods.method import Access, Example, Method, Params, Result
-from methods.money_shapes import ADMIN, Instant, Reason, UserId, actor_of, us_of
+from methods.money_shapes import Instant, Reason, UserId, actor_of, us_of
 from monetization.directory import Act, Document, putting
 from monetization.periods import iso
 from monetization.subscriptions import LIMITS, SUBSCRIPTION, Status, Subscription, subscription_of
@@ -159,8 +159,8 @@ METHODS = [
     Method(
         "updateUserSubscription",
         update_user_subscription,
+        scope="users:write",
         access=Access.REQUIRED,
-        role=ADMIN,
         faults=(Forbidden, InvalidParams, NotFound, VersionChanged),
         examples=(
             Example(
@@ -173,8 +173,8 @@ METHODS = [
     Method(
         "setLimits",
         set_limits,
+        scope="users:write",
         access=Access.REQUIRED,
-        role=ADMIN,
         faults=(Forbidden,),
         examples=(
             Example("a faster user", {"userId": "u1", "rpm": 600}, {"success": True, "userId": "u1", "rpm": 600}),

@@ -128,6 +128,7 @@ METHODS = (
     Method(
         name="executeAIRequest",
         handler=execute,
+        scope="ai:call",
         access=Access.OPTIONAL,
         terms=Terms(is_metered=True),
         aliases=("ai.generateText", "generateText"),

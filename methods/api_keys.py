@@ -19,7 +19,7 @@ from methods.money_shapes import (
     UserId,
     above_zero,
     actor_of,
-    is_admin,
+    beyond,
     iso_or_none,
     text,
     us_of,
@@ -32,6 +32,7 @@ from monetization.keys.minting import preview
 from monetization.keys.records import KeyHolder, KeyRecord, KeyTerms, Status
 from monetization.periods import iso
 from monetization.price_setting import Author
+from monetization.roles import EVERY
 from storage.errors import NotFound, VersionChanged
 from storage.records.money import NEVER_US, TOKEN, USD
 
@@ -163,11 +164,14 @@ async def create_api_key(context: Context, params: CreateKeyParams) -> IssuedKey
     caller, now = context.caller, _now(context)
     if caller.key_id is not None:
         raise Forbidden("a key makes no keys; use your own credential", reason="key_cannot_make_keys")
-    user_id = user_of(context, params.user_id)
+    user_id = user_of(context, params.user_id, "users:write")
     expires = NEVER_US if params.expires_at is None else us_of(params.expires_at)
     if expires <= now:
         raise InvalidParams("expiresAt lies in the past; name a later instant")
     narrowed = caller.scopes
+    unknown = sorted(set(params.scopes or ()) - EVERY)
+    if unknown:
+        raise InvalidParams(f"scopes: there is no scope {unknown[0]!r}; there are {', '.join(sorted(EVERY))}")
     if narrowed is not None and not set(params.scopes or narrowed) <= narrowed:
         raise Forbidden("a key may do no more than the credential that makes it", reason="scope_required")
     if user_id == caller.user_id:
@@ -190,10 +194,10 @@ async def create_api_key(context: Context, params: CreateKeyParams) -> IssuedKey
 
 async def list_api_keys(context: Context, params: ListKeysParams) -> KeysShown:
     """List keys without their secrets, the caller's own or for admins anybody's."""
-    keys, now = context.services.keys.issued, _now(context)
+    caller, keys, now = context.caller, context.services.keys.issued, _now(context)
     if params.all:
-        if not is_admin(context):
-            raise Forbidden("listing everybody's keys needs the role 'admin'; leave all out", reason="role_required")
+        if not caller.may("users:read"):
+            raise beyond("users:read", "everybody", "leave all out")
         page = await keys.all(params.cursor)
         return KeysShown(keys=[_shown(record, now) for record in page.rows], next_cursor=page.next_cursor)
     found = await keys.of_user(user_of(context, params.user_id))
@@ -219,7 +223,7 @@ async def _own(context: Context, key_id: str) -> KeyRecord:
     caller = context.caller
     record = await context.services.keys.issued.get(key_id)
     is_own = record.holder.user_id == caller.user_id and caller.key_id in (None, key_id)
-    if not is_own and not (is_admin(context) and caller.key_id is None):
+    if not is_own and not (caller.may("users:write") and caller.key_id is None):
         raise NotFound("there is no such key; listApiKeys names those that there are", data={"keyId": key_id})
     return record
 
@@ -307,6 +311,7 @@ METHODS = (
     Method(
         name="createApiKey",
         handler=create_api_key,
+        scope="keys:write",
         access=Access.REQUIRED,
         faults=(*_FAULTS, TooManyKeys),
         examples=(
@@ -325,6 +330,7 @@ METHODS = (
     Method(
         name="listApiKeys",
         handler=list_api_keys,
+        scope="account:read",
         access=Access.REQUIRED,
         faults=_FAULTS,
         examples=(Example("the caller's keys", {}, {"keys": [_KEY]}),),
@@ -332,6 +338,7 @@ METHODS = (
     Method(
         name="rotateApiKey",
         handler=rotate_api_key,
+        scope="keys:write",
         access=Access.REQUIRED,
         faults=(*_FAULTS, VersionChanged),
         examples=(
@@ -350,6 +357,7 @@ METHODS = (
     Method(
         name="revokeApiKey",
         handler=revoke_api_key,
+        scope="keys:write",
         access=Access.REQUIRED,
         faults=(*_FAULTS, VersionChanged),
         examples=(

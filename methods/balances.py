@@ -117,6 +117,7 @@ METHODS = [
     Method(
         "getTokenBalance",
         get_token_balance,
+        scope="account:read",
         access=Access.REQUIRED,
         aliases=("billing.getTokenBalance",),
         faults=(Forbidden,),
@@ -131,6 +132,7 @@ METHODS = [
     Method(
         "getCreditBalance",
         get_credit_balance,
+        scope="account:read",
         access=Access.REQUIRED,
         aliases=("billing.getCreditBalance",),
         faults=(Forbidden,),

@@ -314,6 +314,7 @@ METHODS = [
     Method(
         "checkEntitlement",
         check_entitlement,
+        scope="account:read",
         access=Access.REQUIRED,
         faults=(*_FAULTS, UnknownModel, UnknownProvider),
         examples=(
@@ -327,6 +328,7 @@ METHODS = [
     Method(
         "checkRequestEligibility",
         check_request_eligibility,
+        scope="account:read",
         access=Access.REQUIRED,
         aliases=("user.checkRequestEligibility",),
         faults=_FAULTS,
@@ -341,6 +343,7 @@ METHODS = [
     Method(
         "getUserStatus",
         get_user_status,
+        scope="account:read",
         access=Access.REQUIRED,
         aliases=("user.getUserStatus", "ai.getUserStatus"),
         faults=_FAULTS,
@@ -355,6 +358,7 @@ METHODS = [
     Method(
         "getCurrentTier",
         get_current_tier,
+        scope="account:read",
         access=Access.REQUIRED,
         faults=_FAULTS,
         examples=(

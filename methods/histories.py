@@ -326,6 +326,7 @@ METHODS = [
     Method(
         "getUsageHistory",
         get_usage_history,
+        scope="account:read",
         access=Access.REQUIRED,
         aliases=("billing.getUsageHistory",),
         faults=_FAULTS,
@@ -334,6 +335,7 @@ METHODS = [
     Method(
         "getTopupHistory",
         get_topup_history,
+        scope="account:read",
         access=Access.REQUIRED,
         aliases=("billing.getTopupHistory",),
         faults=_FAULTS,
@@ -342,6 +344,7 @@ METHODS = [
     Method(
         "getPurchaseHistory",
         get_purchase_history,
+        scope="account:read",
         access=Access.REQUIRED,
         aliases=("billing.getPurchaseHistory", "user.getPurchaseHistory"),
         faults=_FAULTS,
@@ -356,6 +359,7 @@ METHODS = [
     Method(
         "getTransactions",
         get_transactions,
+        scope="account:read",
         access=Access.REQUIRED,
         aliases=("billing.getTransactions",),
         faults=_FAULTS,

@@ -13,6 +13,7 @@ from pydantic.alias_generators import to_camel
 from methods.context import Context, Services
 from methods.errors import Forbidden, InvalidParams, Unauthenticated
 from monetization.callers import Caller, Secret
+from monetization.roles import Scope
 from monetization.tab import Receipt
 from monetization.terms import FREE, Most, Terms
 from storage.errors import Fault
@@ -89,8 +90,8 @@ class Method:
     access: Access = Access.REQUIRED
     terms: Terms = FREE
     aliases: tuple[str, ...] = ()
-    role: str | None = None
-    """The role that the caller must have. None: any."""
+    scope: Scope | None = None
+    """What the caller must be allowed to do; `monetization/roles.py` says which roles allow it. None: nobody may call it."""
     faults: tuple[type[Fault], ...] = ()
     examples: tuple[Example, ...] = ()
     streams: bool = False
@@ -117,9 +118,11 @@ class Method:
             raise Unauthenticated(
                 f"{self.name} needs a credential; send 'Authorization: Bearer <token>'", reason="credential_required"
             )
-        if self.role is not None and self.role not in caller.roles and caller.kind != "operator":
+        if self.scope is None or not caller.may(self.scope):
             raise Forbidden(
-                f"{self.name} needs the role {self.role!r}", reason="role_required", data={"role": self.role}
+                f"{self.name} needs the scope {self.scope!r}, which this credential does not have",
+                reason="scope_required",
+                data={"scope": self.scope},
             )
 
     def parse(self, params: object) -> Params:

@@ -9,10 +9,9 @@ from methods.context import Context
 from methods.errors import Forbidden, InvalidParams
 from monetization.periods import iso
 from monetization.price_setting import Author
+from monetization.roles import Scope
 from storage.records.money import NEVER_US, from_text, scale_of, to_text
 
-ADMIN: Final = "admin"
-"""The role of those who may move money by hand and look at other users."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _DIGITS_MAX: Final = 40
 
@@ -30,28 +29,26 @@ Amount = Annotated[
 Instant = AwareDatetime
 
 
-def is_admin(context: Context) -> bool:
-    """Whether the caller may look at other users."""
-    return ADMIN in context.caller.roles or context.caller.kind == "operator"
+def user_of(context: Context, named: str | None, scope: Scope = "users:read") -> str:
+    """Whose account a call is about: the caller's own, or for those with the scope the one that is named.
 
-
-def user_of(context: Context, named: str | None) -> str:
-    """Whose account a call is about: the caller's own, or for an admin the one that is named.
-
-    Raises: Forbidden for anybody else who names another user; InvalidParams where nobody is named or known.
+    Raises: Forbidden for anybody else who names another user, there or not; InvalidParams where nobody is named or known.
     """
     own = context.caller.user_id
     if named is None or named == own:
         if own is None:
             raise InvalidParams("name the user as userId; this credential belongs to none")
         return own
-    if not is_admin(context):
-        raise Forbidden(
-            f"looking at other users needs the role {ADMIN!r}; leave userId out",
-            reason="role_required",
-            data={"role": ADMIN},
-        )
+    if not context.caller.may(scope):
+        raise beyond(scope, "another user", "leave userId out")
     return named
+
+
+def beyond(scope: Scope, whom: str, instead: str) -> Forbidden:
+    """The refusal of a call about somebody else: one for those who exist and those who do not."""
+    return Forbidden(
+        f"a call about {whom} needs the scope {scope!r}; {instead}", reason="scope_required", data={"scope": scope}
+    )
 
 
 def actor_of(context: Context) -> str:

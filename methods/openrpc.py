@@ -80,7 +80,7 @@ def _entries(
         + [{"$ref": "#/components/errors/Internal"}],
         "examples": [_example(example) for example in method.examples],
         "x-access": access.value,
-        **({"x-role": method.role} if method.role else {}),
+        "x-scope": method.scope,
         "x-streams": method.streams,
         "x-metered": method.terms.is_metered,
     }
@@ -102,7 +102,7 @@ def _params(reference: JsonObject, schemas: Mapping[str, JsonObject]) -> list[Js
 
 
 def _faults(method: Method) -> tuple[type[Fault], ...]:
-    of_role = (Forbidden,) if method.role else ()
+    of_role = (Forbidden,) if method.scope != "public" else ()
     of_money = _METERED if method.terms.is_metered else ()
     return tuple(dict.fromkeys((*_EVERYWHERE, *of_role, *of_money, *method.faults)))
 

@@ -216,6 +216,7 @@ METHODS = [
     Method(
         "calculateCost",
         calculate_cost,
+        scope="public",
         access=Access.OPTIONAL,
         faults=(UnknownModel, UnknownProvider, PriceUnknown),
         examples=(
@@ -229,6 +230,7 @@ METHODS = [
     Method(
         "getProviderPricing",
         get_provider_pricing,
+        scope="public",
         access=Access.OPTIONAL,
         faults=(UnknownModel, UnknownProvider),
         examples=(Example("the first page", {"limit": 10}, {"data": [], "total": 0, "limit": 10, "offset": 0}),),

@@ -97,6 +97,7 @@ METHODS = (
     Method(
         "getRateLimitStatus",
         get_rate_limit_status,
+        scope="account:read",
         access=Access.OPTIONAL,
         faults=(Overloaded,),
         examples=(

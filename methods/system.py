@@ -181,20 +181,23 @@ METHODS = (
     Method(
         name="ping",
         handler=ping,
+        scope="public",
         access=Access.PUBLIC,
         examples=(Example("ping", {}, {"pong": True, "timestamp": _SAMPLE_TIME}),),
     ),
     Method(
         name="health",
         handler=health,
+        scope="public",
         access=Access.PUBLIC,
         aliases=("system.health",),
         examples=(Example("health", {}, {"status": "healthy", "timestamp": _SAMPLE_TIME}),),
     ),
-    Method(name="rpc.discover", handler=discover, access=Access.PUBLIC),
+    Method(name="rpc.discover", handler=discover, scope="public", access=Access.PUBLIC),
     Method(
         name="listProviders",
         handler=list_providers,
+        scope="public",
         access=Access.OPTIONAL,
         aliases=("ai.listProviders",),
         examples=(
@@ -214,6 +217,7 @@ METHODS = (
     Method(
         name="listAllowedModels",
         handler=list_models,
+        scope="public",
         access=Access.OPTIONAL,
         aliases=("ai.listAllowedModels",),
         faults=(UnknownProvider,),
@@ -233,6 +237,7 @@ METHODS = (
     Method(
         name="validateProvider",
         handler=validate_provider,
+        scope="ai:call",
         # Not for anonymous callers: it would tell strangers whether a found key works.
         access=Access.REQUIRED,
         aliases=("ai.validateProvider",),
@@ -248,6 +253,7 @@ METHODS = (
     Method(
         name="cancelRequest",
         handler=cancel,
+        scope="ai:call",
         access=Access.OPTIONAL,
         examples=(Example("an id that does not run", {"id": "r-1"}, {"cancelled": False}),),
     ),

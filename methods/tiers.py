@@ -106,12 +106,14 @@ METHODS = [
     Method(
         "listTiers",
         list_tiers,
+        scope="public",
         access=Access.OPTIONAL,
         examples=(Example("every tier", {}, {"success": True, "tiers": [], "data": {}}),),
     ),
     Method(
         "getTierDetails",
         get_tier_details,
+        scope="public",
         access=Access.OPTIONAL,
         faults=(NotFound,),
         examples=(Example("one tier", {"tier": "starter"}, {"tier": "starter", "name": "Starter", "price": 19.0}),),

@@ -210,6 +210,7 @@ METHODS = (
     Method(
         name="storeUserKey",
         handler=store_user_key,
+        scope="keys:write",
         access=Access.REQUIRED,
         aliases=("auth.storeUserKey",),
         faults=(KeysOff, Forbidden, UnknownProvider, VersionChanged),
@@ -224,6 +225,7 @@ METHODS = (
     Method(
         name="getUserKey",
         handler=get_user_key,
+        scope="account:read",
         access=Access.REQUIRED,
         aliases=("auth.getUserKey",),
         faults=(KeysOff, Forbidden),
@@ -245,6 +247,7 @@ METHODS = (
     Method(
         name="getUserProviders",
         handler=get_user_providers,
+        scope="account:read",
         access=Access.REQUIRED,
         aliases=("auth.getUserProviders",),
         faults=(KeysOff, Forbidden),
@@ -253,6 +256,7 @@ METHODS = (
     Method(
         name="validateUserKey",
         handler=validate_user_key,
+        scope="keys:write",
         access=Access.REQUIRED,
         aliases=("auth.validateUserKey",),
         faults=(KeysOff, Forbidden, NotFound, UnknownProvider, ProviderFailed, ProviderTimedOut),
@@ -267,6 +271,7 @@ METHODS = (
     Method(
         name="rotateUserKey",
         handler=rotate_user_key,
+        scope="keys:write",
         access=Access.REQUIRED,
         aliases=("auth.rotateUserKey",),
         faults=(KeysOff, Forbidden, NotFound, VersionChanged),
@@ -279,6 +284,7 @@ METHODS = (
     Method(
         name="deleteUserKey",
         handler=delete_user_key,
+        scope="keys:write",
         access=Access.REQUIRED,
         aliases=("auth.deleteUserKey",),
         faults=(KeysOff, Forbidden, VersionChanged),

@@ -3,6 +3,7 @@
 from dataclasses import field, replace
 from typing import Literal
 
+from monetization.roles import ANONYMOUS, OrganizationRole, scopes_of
 from storage.records.fact import fact
 
 CallerKind = Literal["subscription", "byok", "anonymous", "operator"]
@@ -42,6 +43,8 @@ class Caller:
     user_id: str | None = None
     """None only for anonymous callers."""
     organization_id: str | None = None
+    organization_role: OrganizationRole | None = None
+    """Of the membership that is kept here. None: there is none, though the credential may claim the organization."""
     email: str | None = None
     tier: str = "anonymous"
     """Resolved tier key; a claim with an unknown tier has already fallen back to the default one."""
@@ -76,6 +79,18 @@ class Caller:
     def subject(self) -> str:
         """Whom limits and logs count: the user, else the address."""
         return self.user_id if self.user_id is not None else f"ip:{self.address or 'unknown'}"
+
+    def may(self, scope: str) -> bool:
+        """Whether the roles allow it and the credential was not narrowed to something else."""
+        if scope == "public":
+            return True
+        if self.scopes is not None and scope not in self.scopes:
+            return False
+        if self.kind == "operator":
+            return True
+        if self.user_id is None:
+            return scope in ANONYMOUS
+        return scope in scopes_of(self.roles, self.organization_role)
 
     def bringing(self, own_key: Secret | None) -> "Caller":
         """The same caller with a provider key of their own, which makes them byok; unchanged without one."""

@@ -7,6 +7,7 @@ import pytest
 
 from methods.all_methods import METHODS
 from methods.errors import Forbidden, Unauthenticated
+from monetization.roles import IN_ORGANIZATION, SCOPES
 from storage.errors import InvalidCursor
 from tests.methods.money.conftest import Product
 
@@ -18,7 +19,7 @@ READS = (
     "getPurchaseHistory",
     "getTransactions",
 )
-ADMIN = [method for method in METHODS if method.role is not None]
+ADMIN = [method for method in METHODS if method.scope not in SCOPES["member"] | IN_ORGANIZATION["admin"]]
 
 
 @pytest.mark.parametrize("method", READS)
@@ -41,7 +42,7 @@ async def test_a_user_never_sees_the_rows_of_another(product: Product) -> None:
     for method in READS:
         refused = await product.refused(product.token("poor"), method, {"userId": "rich"})
         assert isinstance(refused, Forbidden), method
-        assert refused.data == {"role": "admin"}
+        assert refused.data == {"scope": "users:read"}
         assert await product.call(product.token("poor"), method) == await product.call(
             product.token("poor"), method, {"userId": "poor"}
         )
@@ -60,11 +61,11 @@ def test_there_are_admin_methods_to_guard() -> None:
 
 
 @pytest.mark.parametrize("method", [method.name for method in ADMIN])
-async def test_nobody_without_the_role_reaches_an_admin_method(product: Product, method: str) -> None:
+async def test_nobody_without_the_scope_reaches_an_admin_method(product: Product, method: str) -> None:
     example = next(found for found in ADMIN if found.name == method).examples[0].params
     refused = await product.refused(product.token("u1", role="editor"), method, example)
     assert isinstance(refused, Forbidden)
-    assert refused.data == {"role": "admin"}
+    assert refused.data == {"scope": next(found for found in ADMIN if found.name == method).scope}
     assert isinstance(await product.refused("", method, example), Unauthenticated)
     assert (await product.admin("listPrices"))["data"] == []
 

@@ -76,7 +76,10 @@ class World:
     handlers: dict[str, Serve] = field(default_factory=dict)
     catalog: Catalog = field(
         default_factory=lambda: Catalog(
-            [Method(f.__name__.replace("add", "sum"), f, Access.PUBLIC) for f in (ping, subtract, add, get_data, crash)]
+            [
+                Method(f.__name__.replace("add", "sum"), f, Access.PUBLIC, scope="public")
+                for f in (ping, subtract, add, get_data, crash)
+            ]
         )
     )
 

@@ -1,0 +1,59 @@
+"""Who may do what: every scope there is, and the one table from roles to scopes. Nobody is asked here, and nothing is kept.
+
+A role comes from a credential and holds for the whole installation. A credential that names none of these roles is a member's,
+whatever else it names. What a membership gives inside an organization stands in a table of its own, because it ends there.
+"""
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Final, Literal
+
+Scope = Literal[
+    "public",  # what anybody is told: prices, tiers, models, whether the server is there
+    "ai:call",  # asking providers, and ending one's own calls
+    "account:read",  # one's own standing: balance, histories, tier, limits, keys without their secrets
+    "keys:write",  # one's own gateway keys and kept provider keys
+    "organization:read",  # the organization that one belongs to, and one's own place in it
+    "organization:spend",  # its pool
+    "organization:write",  # its members and their caps
+    "users:read",  # other users and organizations
+    "users:write",  # their subscriptions, limits, keys and memberships
+    "money:write",  # grants, corrections, refunds, transfers
+    "prices:write",  # prices and burn tables
+    "tiers:write",
+    "audit:read",  # who did what
+    "blocks:write",  # who is blocked for abuse
+]
+Role = Literal["viewer", "member", "admin", "super-admin"]
+OrganizationRole = Literal["viewer", "member", "admin"]
+
+_VIEWER: Final[frozenset[str]] = frozenset({"public", "account:read"})
+_MEMBER: Final = _VIEWER | {"ai:call", "keys:write"}
+_ADMIN: Final = _MEMBER | {
+    *("users:read", "users:write", "organization:read", "organization:write"),
+    *("money:write", "prices:write", "tiers:write", "audit:read", "blocks:write"),
+}
+EVERY: Final = _ADMIN | {"organization:spend"}
+SCOPES: Final[Mapping[Role, frozenset[str]]] = {
+    "viewer": _VIEWER,
+    "member": _MEMBER,
+    "admin": _ADMIN,
+    "super-admin": EVERY,
+}
+"""`admin` is the operator's; `super-admin` has every scope, also those that come with later versions."""
+IN_ORGANIZATION: Final[Mapping[OrganizationRole, frozenset[str]]] = {
+    "viewer": frozenset({"organization:read"}),
+    "member": frozenset({"organization:read", "organization:spend"}),
+    "admin": frozenset({"organization:read", "organization:spend", "organization:write"}),
+}
+"""What a membership that is kept here adds, for that one organization. A credential that only claims one adds nothing."""
+ANONYMOUS: Final = _MEMBER
+"""Callers without a credential; which methods take them at all is the method's `access`."""
+
+
+@lru_cache(1024)
+def scopes_of(roles: frozenset[str], organization_role: OrganizationRole | None = None) -> frozenset[str]:
+    """The scopes of a credential's roles and of a membership."""
+    found = [scopes for role, scopes in SCOPES.items() if role in roles] or [SCOPES["member"]]
+    inside = frozenset[str]() if organization_role is None else IN_ORGANIZATION[organization_role]
+    return inside.union(*found)

@@ -1,0 +1,224 @@
+"""Every method x every role x own, foreign and missing rows, on both databases: generated, so that no new method escapes.
+
+Nobody without the scope reaches another user's rows, and whoever is refused cannot tell a row of somebody else from none.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final, get_args
+
+import orjson
+import pytest
+from pydantic import BaseModel
+
+from methods.all_methods import METHODS
+from methods.errors import Forbidden, Unauthenticated, code_of
+from methods.method import Access, Method
+from monetization.roles import EVERY
+from storage.errors import Fault
+from storage.store import open_reader
+from tests.methods.people.conftest import Product, Town
+
+MEMBER: Final = {"public", "account:read", "ai:call", "keys:write"}
+MANAGER: Final = {
+    "users:read",
+    "users:write",
+    "money:write",
+    "prices:write",
+    "tiers:write",
+    "audit:read",
+    "blocks:write",
+}
+ORGANIZATION: Final = {"organization:read", "organization:write"}
+ROLES: Final[dict[str, set[str]]] = {
+    "nobody": MEMBER,
+    "": MEMBER,
+    "editor": MEMBER,
+    "member": MEMBER,
+    "viewer": {"public", "account:read"},
+    "admin": MEMBER | MANAGER | ORGANIZATION,
+    "super-admin": set(EVERY),
+    "key": MEMBER,
+    "narrow-key": {"public", "ai:call"},
+}
+"""What each role may, written out a second time. `nobody` shows no credential; the keys are gateway keys of a user."""
+OWN, FOREIGN, MISSING = "own", "foreign", "missing"
+PLACES: Final = (OWN, FOREIGN, MISSING)
+NO_KEY: Final = "f" * 16
+IGNORED: Final = {("executeAIRequest", "userId"), ("checkEntitlement", "customerId")}
+"""Taken for compatibility and never looked at: who pays comes from the credential."""
+OPERATORS: Final = {
+    ("updateBurnTable", "id"), ("activateBurnTable", "id"), ("deleteBurnTable", "id"),
+    ("refundCharge", "transactionId"), ("refundPurchase", "grantId"),
+}  # fmt: skip
+"""These name what belongs to the operator, behind a scope of the operator's."""
+NO_ROW: Final = {("checkEntitlement", "featureId"), ("executeAIRequest", "promptId"), ("cancelRequest", "id")}
+"""These name no user's row, or only ever a call that this caller itself runs."""
+
+
+@dataclass(frozen=True)
+class Names:
+    """What stands for one place in the parameters."""
+
+    user: str
+    email: str
+    key_id: str
+
+    def of(self, name: str) -> str | None:
+        match name:
+            case "userId" | "organizationId" | "teamId":
+                return self.user
+            case "keyId":
+                return self.key_id
+            case "email":
+                return self.email
+        return None
+
+
+def fields_of(model: type[BaseModel], path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """The path of every member of parameters, nested ones too."""
+    for name, field in model.model_fields.items():
+        place = (*path, field.alias or name)
+        yield place
+        for kind in (field.annotation, *get_args(field.annotation)):
+            if isinstance(kind, type) and issubclass(kind, BaseModel):
+                yield from fields_of(kind, place)
+
+
+def names_a_row(name: str) -> bool:
+    return name == "id" or name.endswith(("Id", "email", "owner", "subject"))
+
+
+def resources(method: Method) -> list[tuple[str, ...]]:
+    """The members that name somebody's row, unless they are never looked at."""
+    found = [path for path in fields_of(method.params_type) if names_a_row(path[-1])]
+    return [path for path in found if (method.name, path[-1]) not in IGNORED | OPERATORS | NO_ROW]
+
+
+def params_for(method: Method, names: Names) -> dict[str, Any]:
+    """The method's example about a user of the test; of alternatives that exclude each other, the example's own."""
+    example = orjson.loads(orjson.dumps(dict(method.examples[0].params))) if method.examples else {}
+    example.pop("idempotencyKey", None)
+    paths = resources(method)
+    is_one_of = {path[-1] for path in paths} >= {"userId", "organizationId"}
+    for path in paths:
+        value, inside = names.of(path[-1]), example
+        assert value is not None, f"{method.name}: the matrix does not know what {'.'.join(path)} names"
+        for step in path[:-1]:
+            inside = inside.get(step, {})
+        if path[-1] in inside or (len(path) == 1 and not is_one_of):
+            inside[path[-1]] = value
+    return example
+
+
+class World:
+    """A product, everybody's credentials, and what each place is called."""
+
+    def __init__(self, product: Product) -> None:
+        self.product = product
+        self.credentials: dict[str, str] = {"nobody": ""}
+        self.places: dict[str, dict[str, Names]] = {}
+
+    async def fill(self) -> None:
+        """Give the foreign user everything that can be had, and every role a user of its own."""
+        foreign = await self._key("foreign")
+        await self.product.admin("grantTokens", {"userId": "foreign", "tokens": 100_000, "kind": "purchase"})
+        await self.product.call(self.product.token("foreign"), "executeAIRequest", {"content": "Hello"})
+        await self.product.call(
+            self.product.token("foreign"), "storeUserKey", {"provider": "simulator", "apiKey": "foreign-key-0123456789"}
+        )
+        await self.product.admin("updateUserSubscription", {"userId": "foreign", "tier": "enterprise"})
+        await self.product.admin("updateUserSubscription", {"organizationId": "foreign", "tier": "enterprise"})
+        for role in ROLES:
+            own = f"user-{role}"
+            issued = await self._key(own)
+            said = () if role in {"nobody", "", "key", "narrow-key"} else (role,)
+            if role == "key":
+                self.credentials[role] = issued["apiKey"]
+            elif role == "narrow-key":
+                self.credentials[role] = (await self._key(own, scopes=["ai:call"]))["apiKey"]
+            elif role != "nobody":
+                self.credentials[role] = self.product.token(own, role="".join(said))
+            self.places[role] = {
+                OWN: Names(own, f"{own}@mail.example", issued["keyId"]),
+                FOREIGN: Names("foreign", "foreign@mail.example", foreign["keyId"]),
+                MISSING: Names("missing", "missing@mail.example", NO_KEY),
+            }
+
+    async def _key(self, user: str, **params: Any) -> dict[str, Any]:
+        return dict(await self.product.call(self.product.token(user), "createApiKey", params))
+
+    async def ask(self, role: str, method: Method, place: str) -> tuple[str, int | None, object]:
+        """What came out, with the names of the place taken out: the result's kind, or reason, number and words of the refusal."""
+        names = self.places[role][place]
+        try:
+            result = await self.product.call(self.credentials[role], method.name, params_for(method, names))
+        except Fault as refused:
+            said = f"{refused} {orjson.dumps(refused.data, default=str).decode()}"
+            for name in (names.user, names.email, names.key_id):
+                said = said.replace(name, "NAME")
+            return refused.slug, code_of(refused), said
+        return "", None, result
+
+    async def foreign_rows(self) -> object:
+        """All that is kept of the foreign user and organization."""
+        url = self.product.settings.storage.url.get_secret_value()
+        async with open_reader(url, clock_us=lambda: 2**50) as reader:
+            accounts = [
+                row for row in (await reader.accounts("default", limit=500)).rows if "foreign" in row[0].owner_id
+            ]
+            entries = [await reader.entries_of("default", owner) for owner in ("user:foreign", "org:foreign")]
+            audit = [row for row in await reader.kept("default", "audit") if "foreign" in row.key]
+        return accounts, entries, audit
+
+
+def reaches(role: str, method: Method) -> bool:
+    return method.scope in ROLES[role]
+
+
+async def test_whoever_has_the_scope_gets_past_the_guard_and_nobody_else_whatever_is_named(town: Town) -> None:
+    async with town() as product:
+        world = World(product)
+        await world.fill()
+        for role in ROLES:
+            for method in METHODS:
+                if method.name == "revokeApiKey" and role == "key":
+                    continue  # it would end the very credential of the row
+                outcomes = [await world.ask(role, method, place) for place in PLACES]
+                at = (role, method.name, outcomes)
+                if role == "nobody" and product.gateway.catalog.access[method.name] is Access.REQUIRED:
+                    assert {outcome[1] for outcome in outcomes} == {code_of(Unauthenticated(""))}, at
+                elif not reaches(role, method):
+                    assert {outcome[:2] for outcome in outcomes} == {("scope_required", code_of(Forbidden("")))}, at
+                    assert outcomes[1] == outcomes[2], at
+                else:
+                    assert outcomes[0][0] != "scope_required", at
+
+
+async def test_what_is_foreign_looks_like_what_is_missing_and_stays_as_it_is(town: Town) -> None:
+    async with town() as product:
+        world = World(product)
+        await world.fill()
+        before = await world.foreign_rows()
+        guarded = 0
+        for role in set(ROLES) - {"admin", "super-admin"}:
+            for method in METHODS:
+                if not resources(method):
+                    continue
+                foreign, missing = [await world.ask(role, method, place) for place in (FOREIGN, MISSING)]
+                at = (role, method.name, foreign, missing)
+                if resources(method) == [("email",)]:  # it names nobody: a credential without an address ignores it
+                    assert "foreign" not in str(foreign[2]), at
+                else:
+                    assert foreign[1] is not None, at
+                    guarded += 1
+                assert foreign == missing, at
+        assert guarded > 100
+        assert await world.foreign_rows() == before
+
+
+@pytest.mark.parametrize("method", METHODS, ids=lambda method: method.name)
+def test_every_member_that_may_name_somebodys_row_is_known_to_the_matrix(method: Method) -> None:
+    names = Names("u", "e", "k")
+    unknown = [path for path in resources(method) if names.of(path[-1]) is None]
+    assert not unknown, "say in this file what it names, or why it names nobody's row"
