@@ -174,6 +174,10 @@ def _secrets(settings: "Settings") -> Iterator[Problem]:
     secrets: dict[str, SecretStr | None] = {
         f"providers.{name}.api_key": provider.api_key for name, provider in settings.providers.items()
     }
+    secrets["keys.secret"] = settings.keys.secret
+    sealing = [key.get_secret_value().strip() for key in settings.keys.encryption_keys]
+    if len(set(sealing)) != len(sealing):
+        yield "keys.encryption_keys", "names one key twice; keep it once"
     secrets["payments.stripe.webhook_secret"] = settings.payments.stripe.webhook_secret
     for key, secret in secrets.items():
         if secret is not None and any(word in secret.get_secret_value().lower() for word in _DEFAULTS):

@@ -9,12 +9,13 @@ import pytest
 
 from monetization.callers import Budget, Caller
 from monetization.calls import Credential
-from monetization.directory import Directory
+from monetization.directory import Directory, putting
 from monetization.errors import KeysOff, TooManyKeys, Unauthenticated
 from monetization.keys.desk import KEYS_MAX, Issued, KeyDesk
 from monetization.keys.minting import PREFIX, Mint, preview
 from monetization.keys.records import KEPT_US, KeyHolder, KeyTerms
 from monetization.price_setting import Author
+from monetization.subscriptions import SUBSCRIPTION
 from server.auth.callers import Callers
 from server.auth.gateway_keys import GatewayKeys
 from server.config_sections import AuthSettings
@@ -328,6 +329,16 @@ async def test_every_credential_that_does_not_hold_is_told_with_its_address(work
             await asked.identify(shown(value, address))
     assert told == ["192.0.2.2", "192.0.2.3", "192.0.2.4"]
     assert reasons == ["unknown_key", "keys_off", "tokens_off"]
+
+
+@pytest.mark.parametrize("whose", ["user:ada", "org:org-1"])
+async def test_a_key_made_under_a_stored_subscription_carries_no_tier_that_outlives_it(
+    worker: Worker, whose: str
+) -> None:
+    await worker.directory.put(None, [putting(SUBSCRIPTION, whose, whose, {"tier": "pro", "status": "active"})])
+    issued = await created(worker)
+    assert issued.record.holder.tier is None
+    assert (await worker.keys.identify(issued.key)).tier == "free", "until the stored subscription is laid over it"
 
 
 async def test_a_tier_that_is_gone_counts_as_the_default_one(worker: Worker) -> None:

@@ -154,6 +154,7 @@ def test_a_secret_in_a_field_of_the_caller_never_reaches_the_log(desk: Desk, sec
         "key sk-ant-api03-abcdefgh",
         "AIzaSyA1234567890abcdefghijklmnop",
         "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+        "tg_live_0123456789abcdef_hunter2hunter2hunter2",
         "postgresql://tollgate:hunter2hunter2@db/x",
         '{"api_key": "abcdef123456"}',
         "password=hunter2hunter2",
