@@ -71,7 +71,7 @@ class Entry:
     def __enter__(self) -> Self:
         journal = self._journal
         self._started = self._call.started or journal.monotonic()
-        journal.metrics.in_flight.inc()
+        journal.metrics.call_began()
         journal.drain.enter()
         return self
 
@@ -79,7 +79,6 @@ class Entry:
         self, kind: type[BaseException] | None, problem: BaseException | None, traceback: TracebackType | None
     ) -> None:
         journal = self._journal
-        journal.metrics.in_flight.dec()
         journal.drain.leave()
         if problem is None:
             self._write("ok", None, 0)

@@ -1,22 +1,29 @@
 """Everything this process counts, in its own registry. Label values are closed or bounded sets; nothing personal here."""
 
+import asyncio
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Final, Generic, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, GCCollector, Histogram, ProcessCollector
 from prometheus_client.exposition import choose_encoder
+from prometheus_client.metrics_core import Metric as MetricFamily
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+from prometheus_client.registry import Collector
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+
+from server.tallies import Counts, Spread
 
 SHARED_DIRECTORY_VARIABLE: Final = "PROMETHEUS_MULTIPROC_DIR"
 """Set by the parent of several workers before they start; prometheus_client reads it when it is imported."""
 
 VALUES_MAX: Final = 256
 OTHER: Final = "other"
+HAND_OVER_SECONDS: Final = 1.0
+"""How much older than the truth a worker's counts may be, since another worker may be the one that is asked."""
 _CALL_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
 _VERBS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
 _WORD = re.compile(r"[A-Za-z0-9/][A-Za-z0-9._:/@${}-]{0,95}")
@@ -50,13 +57,39 @@ class Bound(Generic[Metric]):
         return made
 
 
+def _counts(metric: Counter, *, free: int) -> Counts:
+    return Counts(Bound(metric, free=free).child)
+
+
+def _spread(metric: Histogram, *, free: int) -> Spread:
+    return Spread(Bound(metric, free=free).child, _CALL_SECONDS)
+
+
+class _Before(Collector):
+    """Registered first, so that it is asked before the others: it has the tallies handed over and shows nothing itself."""
+
+    def __init__(self, hand_over: Callable[[], None]) -> None:
+        self._hand_over = hand_over
+
+    def describe(self) -> Iterable[MetricFamily]:
+        """Nothing."""
+        return ()
+
+    def collect(self) -> Iterable[MetricFamily]:
+        """Nothing; but the others are up to date now."""
+        self._hand_over()
+        return ()
+
+
 class Metrics:
     """The metrics of one process. The methods are the callbacks that the composition root hands out."""
 
     def __init__(self, shared: Path | None = None) -> None:
         """`shared`: the directory through which several workers add up; None: this process stands alone."""
         self._shared = shared
+        self._timer: asyncio.TimerHandle | None = None
         self.registry = registry = CollectorRegistry()
+        registry.register(_Before(self.hand_over))
         if shared is None:
             ProcessCollector(registry=registry)
             GCCollector(registry=registry)
@@ -67,21 +100,25 @@ class Metrics:
         def seconds(name: str, says: str, labels: tuple[str, ...]) -> Histogram:
             return Histogram(f"tollgate_{name}_seconds", says, labels, buckets=_CALL_SECONDS, registry=registry)
 
-        self._calls = Bound(counter("calls", "Calls by outcome.", ("method", "door", "outcome", "reason")), free=3)
-        self._call_seconds = Bound(
+        self._calls = _counts(counter("calls", "Calls by outcome.", ("method", "door", "outcome", "reason")), free=3)
+        self._call_seconds = _spread(
             seconds("call_duration", "From arrival to the last byte.", ("method", "door")), free=0
         )
-        self._first_byte = Bound(
+        self._first_byte = _spread(
             seconds("call_first_byte", "From arrival to the provider's first output.", ("method",)), free=0
         )
-        self.in_flight = Gauge(
+        self.in_flight = 0
+        """Calls that run now in this process; the journal counts them."""
+        self._in_flight = Gauge(
             "tollgate_calls_in_flight", "Calls that run now.", registry=registry, multiprocess_mode="livesum"
         )
-        self._provider = Bound(counter("provider_requests", "Requests to providers.", ("provider", "outcome")), free=1)
-        self._provider_seconds = Bound(
+        self._provider = _counts(
+            counter("provider_requests", "Requests to providers.", ("provider", "outcome")), free=1
+        )
+        self._provider_seconds = _spread(
             seconds("provider_request_duration", "Provider requests, to their last byte.", ("provider",)), free=0
         )
-        self._tokens = Bound(
+        self._tokens = _counts(
             counter("tokens", "Tokens that providers counted.", ("provider", "model", "direction")), free=1
         )
         self._auth = Bound(counter("auth_failures", "Credentials that did not hold.", ("reason",)), free=0)
@@ -95,28 +132,46 @@ class Metrics:
             multiprocess_mode="livemax",
         )
         self._directory_polls_failed = counter("directory_polls_failed", "Looks for such changes that failed.")
-        self._http = Bound(counter("http_requests", "HTTP requests.", ("method", "route", "status")), free=1)
-        self._http_seconds = Bound(seconds("http_request_duration", "HTTP requests.", ("route",)), free=0)
+        self._http = _counts(counter("http_requests", "HTTP requests.", ("method", "route", "status")), free=1)
+        self._http_seconds = _spread(seconds("http_request_duration", "HTTP requests.", ("route",)), free=0)
         self._log_lines_dropped = counter("log_lines_dropped", "Log lines that found no room.")
+        self._tallies = (
+            self._calls, self._call_seconds, self._first_byte, self._provider, self._provider_seconds, self._tokens,
+            self._http, self._http_seconds,
+        )  # fmt: skip
+
+    def hand_over(self) -> None:
+        """Let the library have what the tallies hold. Whoever reads the registry of this process sees it by then."""
+        self._timer = None
+        self._in_flight.set(self.in_flight)
+        for tally in self._tallies:
+            tally.hand_over()
+
+    def call_began(self) -> None:
+        """A call runs."""
+        self.in_flight += 1
+        if self._shared is not None and self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(HAND_OVER_SECONDS, self.hand_over)
 
     def call_done(self, method: str, door: str, outcome: str, reason: str, seconds: float) -> None:
         """One call has ended. `method` comes from the catalog, or is `unknown`."""
-        self._calls.child(method, door, outcome, reason).inc()
-        self._call_seconds.child(method, door).observe(seconds)
+        self.in_flight -= 1
+        self._calls.add((method, door, outcome, reason))
+        self._call_seconds.add((method, door), seconds)
 
     def first_byte(self, method: str, seconds: float) -> None:
         """The provider's first output arrived so long after the call."""
-        self._first_byte.child(method).observe(seconds)
+        self._first_byte.add((method,), seconds)
 
     def tokens(self, provider: str, model: str, tokens_input: int, tokens_output: int) -> None:
         """A provider counted tokens for a call."""
-        self._tokens.child(provider, model, "input").inc(tokens_input)
-        self._tokens.child(provider, model, "output").inc(tokens_output)
+        self._tokens.add((provider, model, "input"), tokens_input)
+        self._tokens.add((provider, model, "output"), tokens_output)
 
     def provider_request(self, provider: str, outcome: str, seconds: float) -> None:
         """A request to a provider ended: `ok`, a status such as `429`, `timeout`, `unreachable`, `cancelled`."""
-        self._provider.child(provider, outcome).inc()
-        self._provider_seconds.child(provider).observe(seconds)
+        self._provider.add((provider, outcome))
+        self._provider_seconds.add((provider,), seconds)
 
     def auth_failed(self, reason: str = "unauthenticated") -> None:
         """A credential did not hold."""
@@ -146,8 +201,10 @@ class Metrics:
     def http_request(self, method: str, route: str, status: int, seconds: float) -> None:
         """An HTTP request was answered. `route` is the route's template, never the path that was asked for."""
         verb = method if method in _VERBS else OTHER
-        self._http.child(verb, route, str(status)).inc()
-        self._http_seconds.child(route).observe(seconds)
+        self._http.add((verb, route, str(status)))
+        self._http_seconds.add((route,), seconds)
+        if self._shared is not None and self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(HAND_OVER_SECONDS, self.hand_over)
 
     def log_lines_dropped(self, lines: int) -> None:
         """So many log lines found no room."""
@@ -156,6 +213,7 @@ class Metrics:
     def render(self, accept: str = "") -> tuple[bytes, str]:
         """Everything as text, and its content type. With several workers: the sum of all of them."""
         encode, content_type = choose_encoder(accept)
+        self.hand_over()
         if self._shared is None:
             return encode(self.registry), content_type
         together = CollectorRegistry()

@@ -18,11 +18,12 @@ from monetization.calls import Call, Credential
 from server.config import Settings
 from server.drain import Drain
 from server.health import Health, health_routes
+from server.ids import new_request_id
 from server.journal import Journal
 from server.log_writer import LineWriter
 from server.logs import Logs
 from server.metrics import Metrics, metrics_route, shared_directory
-from server.middleware import new_request_id, transport
+from server.middleware import transport
 from server.serving import serve, worker_app
 
 
