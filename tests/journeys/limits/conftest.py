@@ -74,7 +74,8 @@ def start(vendor: FakeProvider, private_key: str, tmp_path: Path) -> Iterator[St
             folder.mkdir()
             settings: dict[str, Any] = settings_for(vendor, private_key)
             settings["tiers"]["tester"].update(tier)
-            settings["limits"].update(limits or {})
+            # A busy machine may take its time; how little a call waits is measured where the limiter is tested.
+            settings["limits"].update({"store_timeout_ms": 1_000, **(limits or {})})
             settings["storage"] = {"url": f"sqlite:///{folder / 'tollgate.db'}", "redis_url": redis_url}
             for name, section in sections.items():
                 settings[name] = {**settings.get(name, {}), **section}
