@@ -76,6 +76,16 @@ class Server:
         self._run(*self._command("initdb", "-D", str(self.folder / "data"), "-U", "tollgate", "-A", "trust", "-E", "UTF8",
                                  "--no-sync", "--locale=C"))  # fmt: skip
 
+    def standby(self, folder: Path) -> "Server":
+        """A running server that follows this one; its folder is empty. The primary was started as a sender."""
+        if self._user is not None:
+            os.chown(folder, self._user, self._user)
+        self._run(*self._command("pg_basebackup", "-h", str(self.folder), "-U", "tollgate", "-D", str(folder / "data"), "-R",
+                                 "--checkpoint=fast", "--no-sync"))  # fmt: skip
+        follower = Server(folder, self._binaries, self._before, self._user, self._options)
+        follower.start()
+        return follower
+
     def start(self) -> None:
         """Start, and return when it answers."""
         with (self.folder / "log").open("ab") as log:
