@@ -33,7 +33,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "typer": ("server/cli*",),
     "pydantic_settings": ("server/config*",),
     "structlog": ("server/logs.py",),
-    "prometheus_client": ("server/metrics.py",),
+    "prometheus_client": ("server/metrics.py", "server/tallies.py"),
     "joserfc": ("server/auth", "server/demo*", "server/cli*"),
     "aiohttp": ("methods/providers", "billing/processors", "server/auth", "server/compose.py"),
     "sqlalchemy": ("storage/sql",),
