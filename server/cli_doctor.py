@@ -46,7 +46,8 @@ async def _findings(settings: "Settings") -> list[Finding]:
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(_reached(name, url, note)) for name, url, note in _addresses(settings)]
     reached = [task.result() for task in tasks]
-    return [_server(settings), _auth(settings), *_database(settings), *reached, *_keyless(settings), *_tiers(settings)]
+    head = [_server(settings), _auth(settings), _keys(settings)]
+    return [*head, *_database(settings), *reached, *_keyless(settings), *_tiers(settings)]
 
 
 def _tiers(settings: "Settings") -> list[Finding]:
@@ -69,6 +70,13 @@ def _auth(settings: "Settings") -> Finding:
     kinds = [name for name in ("public_key", "jwks_url", "secret", "private_key") if getattr(auth, name) is not None]
     shown = f"{', '.join(kinds)} ({', '.join(auth.algorithms)}), issuer {auth.issuer}" if kinds else "no tokens"
     return Finding("auth", f"{shown}; anonymous callers: {auth.anonymous}")
+
+
+def _keys(settings: "Settings") -> Finding:
+    issued = "issues gateway keys" if settings.keys.secret is not None else "issues none (keys.secret)"
+    count = len(settings.keys.encryption_keys)
+    kept = f"keeps provider keys under {count} sealing key(s)" if count else "keeps none (keys.encryption_keys)"
+    return Finding("keys", f"{issued}; {kept}")
 
 
 def _database(settings: "Settings") -> list[Finding]:

@@ -179,6 +179,17 @@ async def test_a_key_serves_its_models_and_no_others(alice: Client) -> None:
     await alice.result("executeAIRequest", other, token=key)
 
 
+async def test_a_key_does_what_its_scopes_say_and_they_add_nothing(alice: Client) -> None:
+    key, _ = await made(alice, scopes=["account:read"])
+    await alice.result("listApiKeys", token=key)
+    for method, params in (("executeAIRequest", HELLO), ("storeUserKey", {"provider": "openai", "apiKey": KEPT})):
+        error = await alice.error(method, params, token=key)
+        assert (error["code"], error["data"]["reason"]) == (-32005, "scope_required")
+    wider, _ = await made(alice, scopes=["account:read", "money:write"])
+    grant = {"userId": "alice", "tokens": 5, "kind": "promotion", "reason": "mine"}
+    assert (await alice.error("grantTokens", grant, token=wider))["code"] == -32005
+
+
 async def test_a_key_stops_at_its_budget_and_its_user_goes_on(alice: Client) -> None:
     key, _ = await made(alice, budgets=[{"resource": "requests", "limit": 2, "period": "daily"}])
     holders = [Client(alice.server, alice.http, key) for _ in range(6)]

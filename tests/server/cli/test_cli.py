@@ -213,6 +213,7 @@ base_url = "https://127.0.0.1:{free_port()}/v1"
         "server": "ok",
         "tiers": "ok",
         "auth": "ok",
+        "keys": "ok",
         "database": "ok",
         "redis": "FAIL",
         "auth.jwks_url": "ok",
