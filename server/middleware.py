@@ -182,6 +182,8 @@ CORS_HEADERS_IN: Final = (
     "Idempotency-Key",
     "X-Request-Id",
     "X-API-Key",
+    "X-Tollgate-Key",
+    "X-OM-Api-Key",
     "traceparent",
     "tracestate",
 )

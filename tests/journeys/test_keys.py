@@ -101,6 +101,17 @@ async def test_a_key_is_taken_in_a_header_of_its_own_and_a_token_is_not(alice: C
         assert is_taken or said["error"]["code"] == -32004
 
 
+@pytest.mark.parametrize("header", ["x-tollgate-key", "x-om-api-key"])
+async def test_a_page_of_an_allowed_origin_may_send_a_key_in_its_own_header(client: Client, header: str) -> None:
+    asked = {
+        "origin": "https://app.example.com",
+        "access-control-request-method": "POST",
+        "access-control-request-headers": header,
+    }
+    async with client.http.options(f"{client.server.url}/rpc", headers=asked) as reply:
+        assert (reply.status, header in reply.headers["access-control-allow-headers"].lower()) == (200, True)
+
+
 async def test_a_key_opens_a_socket_whose_calls_check_it_each(alice: Client) -> None:
     key, key_id = await made(alice)
     async with alice.http.ws_connect(f"{alice.server.url}/rpc", headers={"authorization": f"Bearer {key}"}) as socket:
