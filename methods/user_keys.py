@@ -6,7 +6,7 @@ answer ever holds a key: `getUserKey` shows its first characters.
 
 from typing import Annotated
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import AfterValidator, Field, SecretStr
 
 from methods.ai_params import KEY_CHARACTERS_MAX, Name, checked_key
 from methods.context import Context
@@ -22,7 +22,9 @@ from storage.errors import NotFound, VersionChanged
 
 Email = Annotated[str, Field(max_length=320)]
 ProviderKey = Annotated[
-    SecretStr, Field(max_length=KEY_CHARACTERS_MAX, description="Kept sealed, and never shown again.")
+    SecretStr,
+    Field(max_length=KEY_CHARACTERS_MAX, description="Kept sealed, and never shown again."),
+    AfterValidator(checked_key),
 ]
 
 
@@ -44,22 +46,12 @@ class StoreParams(KeyPlace):
     )
     reason: Reason | None = None
 
-    @field_validator("api_key", mode="after")
-    @classmethod
-    def _is_key(cls, key: SecretStr) -> SecretStr:
-        return checked_key(key) or key
-
 
 class RotateParams(KeyPlace):
     """The key that takes the place of the kept one."""
 
     new_api_key: ProviderKey
     reason: Reason | None = None
-
-    @field_validator("new_api_key", mode="after")
-    @classmethod
-    def _is_key(cls, key: SecretStr) -> SecretStr:
-        return checked_key(key) or key
 
 
 class DeleteParams(KeyPlace):

@@ -3,56 +3,20 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import orjson
 import pytest
 
 from monetization.directory import AUDIT, CHANGES_MAX, Act, Directory, Profile, putting
 from storage.errors import StorageUnavailable, VersionChanged
-from storage.records.directory import DirectoryEntry
-from storage.store import Store, open_store
+from storage.store import open_store
 from tests.fakes.postgres import Server
+from tests.monetization.slow_store import Seconds, Slow
 from tests.storage.conftest import Clock, postgres
 
 __all__ = ["postgres"]  # a fixture
 
 U = "user:u"
-
-
-class Seconds:
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-class Slow:
-    """A store whose readings can be held up after they have read, and that can be away."""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self.is_away = False
-        self.reads = 0
-        self.may_answer = asyncio.Event()
-        self.may_answer.set()
-        self.has_read = asyncio.Event()
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._store, name)
-
-    async def entries_of(self, tenant: str, owner: str) -> tuple[DirectoryEntry, ...]:
-        self.reads += 1
-        found = await self._store.entries_of(tenant, owner)
-        self.has_read.set()
-        await self.may_answer.wait()
-        return found
-
-    async def entries_changed(self, after_seq: int, limit: int) -> tuple[tuple[DirectoryEntry, ...], int]:
-        if self.is_away:
-            raise StorageUnavailable
-        return await self._store.entries_changed(after_seq, limit)
 
 
 @pytest.fixture

@@ -20,8 +20,8 @@ from server.auth.callers import Callers
 from server.auth.gateway_keys import GatewayKeys
 from server.config_sections import AuthSettings
 from storage.errors import NotFound, StorageUnavailable, VersionChanged
-from storage.records.directory import DirectoryEntry
-from storage.store import Store, open_store
+from storage.store import open_store
+from tests.monetization.slow_store import Seconds, Slow
 from tests.storage.conftest import Clock
 
 ROOT = Author("root", "asked")
@@ -29,34 +29,10 @@ ADA = KeyHolder("ada", "org-1", "ada@example.com", "pro", ("extra",))
 TIERS = {"pro": "professional"}
 
 
-class Slow:
-    """A store whose readings can be held up after they have read, and that can be away."""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self.is_away = False
-        self.reads = 0
-        self.may_answer = asyncio.Event()
-        self.may_answer.set()
-        self.has_read = asyncio.Event()
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._store, name)
-
-    async def entries_of(self, tenant: str, owner: str) -> tuple[DirectoryEntry, ...]:
-        if self.is_away:
-            raise StorageUnavailable
-        self.reads += 1
-        found = await self._store.entries_of(tenant, owner)
-        self.has_read.set()
-        await self.may_answer.wait()
-        return found
-
-
 class Worker:
     """One process: a directory, a desk and what identifies holders."""
 
-    def __init__(self, store: Slow, directory: Directory, clock: Clock, seconds: list[float], secret: bytes) -> None:
+    def __init__(self, store: Slow, directory: Directory, clock: Clock, seconds: Seconds, secret: bytes) -> None:
         self.store, self.directory, self.clock, self.seconds = store, directory, clock, seconds
         self.mint = Mint(secret, os.urandom)
         self.desk = KeyDesk(directory, self.mint, clock)
@@ -82,8 +58,8 @@ async def start(clock: Clock) -> AsyncIterator[Start]:
     async with open_store("sqlite://", clock_us=clock) as store:
 
         async def started(secret: bytes = b"s" * 32) -> Worker:
-            slow, seconds = Slow(store), [100.0]
-            directory = await Directory.opened(slow, clock_us=clock, monotonic=lambda: seconds[0])
+            slow, seconds = Slow(store), Seconds()
+            directory = await Directory.opened(slow, clock_us=clock, monotonic=seconds)
             return Worker(slow, directory, clock, seconds, secret)
 
         yield started
@@ -205,7 +181,7 @@ async def test_while_changes_cannot_be_heard_of_every_use_asks_the_database(work
     issued = await created(worker)
     await other.keys.identify(issued.key)
     await worker.desk.revoke(ROOT, issued.record)
-    other.seconds[0] += 6
+    other.seconds.now += 6
     assert await other.refusal(issued.key) == "key_revoked"
 
 
@@ -214,7 +190,7 @@ async def test_without_a_database_and_without_news_no_key_opens(worker: Worker) 
     await worker.keys.identify(issued.key)
     worker.store.is_away = True
     await worker.keys.identify(issued.key)
-    worker.seconds[0] += 6
+    worker.seconds.now += 6
     with pytest.raises(StorageUnavailable):
         await worker.keys.identify(issued.key)
 
