@@ -47,7 +47,16 @@ async def _findings(settings: "Settings") -> list[Finding]:
         tasks = [group.create_task(_reached(name, url, note)) for name, url, note in _addresses(settings)]
     reached = [task.result() for task in tasks]
     head = [_server(settings), _auth(settings), _keys(settings)]
-    return [*head, *_database(settings), *reached, *_keyless(settings), *_tiers(settings)]
+    return [*head, *_database(settings), *reached, *_keyless(settings), *_tiers(settings), *_limits(settings)]
+
+
+def _limits(settings: "Settings") -> list[Finding]:
+    """What multiplies limits; that is told and is no failure."""
+    workers = settings.server.workers
+    if workers == 1 or settings.storage.redis_url.get_secret_value():
+        return []
+    what = f"each of {workers} workers counts for itself and admits as much as the limits say; set storage.redis_url"
+    return [Finding("warning", f"limits: {what}")]
 
 
 def _tiers(settings: "Settings") -> list[Finding]:

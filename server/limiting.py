@@ -29,6 +29,8 @@ async def open_admission(
     `clock_us` gives Unix microseconds, which callers are shown; `monotonic_us` those that are counted by. Raises: StoreRefused.
     """
     said = settings.limits
+    if settings.server.workers > 1 and not settings.storage.redis_url.get_secret_value():
+        logs.logger("limits").warning("limits_are_counted_by_each_worker", workers=settings.server.workers)
     async with open_limiter(
         settings.storage.redis_url.get_secret_value(),
         prefix=said.key_prefix,
