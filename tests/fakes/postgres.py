@@ -51,6 +51,7 @@ class Server:
         self._process: subprocess.Popen[bytes] | None = None
         self._has_template = False
         self._cleaned: str | None = None
+        self._frozen: list[int] = []
 
     def _command(self, name: str, *arguments: str) -> list[str]:
         return [*self._before, str(self._binaries / name), *arguments]
@@ -125,6 +126,18 @@ class Server:
             else:
                 return
 
+    def freeze(self) -> None:
+        """Stop all its processes where they are: connections stay open and nobody answers."""
+        assert self._process is not None
+        self._frozen = _family(self._process.pid)
+        for number in self._frozen:
+            os.kill(number, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        for number in self._frozen:
+            os.kill(number, signal.SIGCONT)
+
     def stop(self) -> None:
         """End it without waiting for clients."""
         if self._process is None:
@@ -175,6 +188,12 @@ class Server:
     def database(self, url: str) -> str:
         """The name of the database of an address that this server gave."""
         return url.partition("?")[0].rpartition("/")[2]
+
+
+def _family(number: int) -> list[int]:
+    """A process and all below it."""
+    children = Path(f"/proc/{number}/task/{number}/children").read_text().split()
+    return [number, *(each for child in children for each in _family(int(child)))]
 
 
 def _folders() -> tuple[Path, Path]:

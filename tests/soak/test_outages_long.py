@@ -1,4 +1,4 @@
-"""The long form of the database's death under a serving Tollgate: fifty kills, some outages longer than any caller waits."""
+"""The long form of the database's death under a serving Tollgate: fifty kills, outages longer than any caller waits, hanging."""
 
 import asyncio
 import random
@@ -9,11 +9,14 @@ import pytest
 
 from tests.fakes.postgres import running
 from tests.journeys.money.books import Place
-from tests.journeys.money.outages import kill_the_database
+from tests.journeys.money.outages import Death, kill_the_database
 
 KILLS = 50
 LONG_SECONDS = 14.0
 """Longer than the patience of a call that ends: what was delivered is charged all the same."""
+
+HANGING_SECONDS = 60.0
+"""Where nobody answers, each attempt to write takes its time: ten seconds for the first, three to connect for the next ones."""
 
 
 @pytest.mark.timeout(3600)
@@ -31,3 +34,15 @@ async def test_fifty_deaths_of_the_database_under_load_cost_nobody_anything_wron
     assert sum(said.result is not None for said in load.said.values()) > KILLS
     owed = [said for said in load.said.values() if said.text and said.error]
     assert owed, "no stream was cut from its end by an outage"
+
+
+@pytest.mark.timeout(600)
+async def test_a_database_that_hangs_under_load_costs_nobody_anything_wrong(
+    wide: aiohttp.ClientSession, private_key: str, tmp_path: Path
+) -> None:
+    with running() as mute:
+        place = Place(await asyncio.to_thread(mute.fresh), 4, tmp_path)
+        death = Death(mute.freeze, mute.thaw, HANGING_SECONDS)
+        load = await kill_the_database(mute, place, wide, private_key, (1.0, 6.0, 25.0, 0.5), 5, death)
+    assert any(said.was_away for said in load.said.values())
+    assert any(said.result for said in load.said.values())

@@ -5,7 +5,7 @@ import random
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -88,11 +88,11 @@ class Load:
                 await asyncio.sleep(0.05)
 
 
-def assert_told_clearly(load: Load) -> None:
+def assert_told_clearly(load: Load, answered_seconds: float) -> None:
     """Whoever got no answer heard why, soon, and that it may be tried again; nobody saw a mistake of ours."""
     for said in load.said.values():
         assert (said.result is None) != (said.error is None), said
-        assert said.seconds < ANSWERED_SECONDS, said
+        assert said.seconds < answered_seconds, said
         if said.error is not None:
             assert (said.error["code"], said.error["data"]["reason"]) == (-32010, "storage_unavailable"), said
         if said.was_away:
@@ -132,10 +132,26 @@ async def books_of(place: Place) -> list[UsageRow]:
     return everything
 
 
+@dataclass(frozen=True)
+class Death:
+    """How the database goes away and comes back."""
+
+    go: Callable[[], None]
+    come: Callable[[], None]
+    answered_seconds: float = ANSWERED_SECONDS
+
+
 async def kill_the_database(
-    postgres: Postgres, place: Place, http: aiohttp.ClientSession, private_key: str, downs: Sequence[float], seed: int
+    postgres: Postgres,
+    place: Place,
+    http: aiohttp.ClientSession,
+    private_key: str,
+    downs: Sequence[float],
+    seed: int,
+    death: Death | None = None,
 ) -> Load:
     """Kill it once for each of `downs`, which says for how many seconds it stays away."""
+    death = death or Death(postgres.kill, postgres.restart)
     dice = random.Random(seed)  # noqa: S311  # no secret
     for tier in ASSETS:
         await place.grant(tier, f"ada-{tier}", GRANTED)
@@ -150,14 +166,14 @@ async def kill_the_database(
                 for seconds in downs:
                     await load.until_served()
                     await asyncio.sleep(dice.uniform(0.1, 0.6))
-                    await _outage(postgres, load, seconds)
+                    await _outage(death, load, seconds)
                 await load.until_served()
                 load.ends.set()
             async with asyncio.timeout(HOLD_SECONDS + SWEEP_SECONDS):
                 while await open_holds(place):  # noqa: ASYNC110  # another process ends them
                     await asyncio.sleep(0.1)
             await eventually(lambda: is_ready(server.url))
-        assert_told_clearly(load)
+        assert_told_clearly(load, death.answered_seconds)
         assert_charged_once(load, await books_of(place))
         refs = postgres.query("SELECT ref FROM transfer WHERE kind=1", postgres.database(place.url))
         assert_held_before_asked([ref for (ref,) in refs], vendor)
@@ -168,10 +184,10 @@ async def kill_the_database(
     return load
 
 
-async def _outage(postgres: Postgres, load: Load, seconds: float) -> None:
-    await asyncio.to_thread(postgres.kill)
+async def _outage(death: Death, load: Load, seconds: float) -> None:
+    await asyncio.to_thread(death.go)
     load.is_away = True
     await asyncio.sleep(seconds)
     load.is_away = False
     load.outages += 1
-    await asyncio.to_thread(postgres.restart)
+    await asyncio.to_thread(death.come)
