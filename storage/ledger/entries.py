@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from storage.ledger.state import State
 from storage.records.commands import Done, Put, Refusal
-from storage.records.directory import DELETED, DirectoryEntry
+from storage.records.directory import DELETED, DirectoryEntry, are_storable
 
 
 def put(state: State, command: Put) -> Done | Refusal:
@@ -12,14 +12,14 @@ def put(state: State, command: Put) -> Done | Refusal:
     entry = command.entry
     key = (entry.tenant, entry.kind, entry.key)
     if not is_storable(entry):
-        return Refusal("invalid", {"what": "a text holds a NUL or half a character"})
+        return Refusal("invalid", {"detail": "a text holds a NUL or half a character"})
     before = state.entries.get(key)
     standing = before.version if before is not None and before.is_live(state.now_us) else 0
     if command.expect is not None and command.expect != standing:
         return Refusal("version_changed", {"kind": entry.kind, "key": entry.key, "version": standing})
     if before is not None and before.owner != entry.owner:
         # Whoever keeps the old owner's entries in memory hears of changes by the owner that an entry names now.
-        return Refusal("invalid", {"what": f"the {entry.kind} entry belongs to another owner"})
+        return Refusal("invalid", {"detail": f"the {entry.kind} entry belongs to another owner"})
     made = replace(
         entry,
         version=before.version + 1 if before is not None else 1,
@@ -35,7 +35,4 @@ def put(state: State, command: Put) -> Done | Refusal:
 
 def is_storable(entry: DirectoryEntry) -> bool:
     """False for texts with what PostgreSQL or UTF-8 cannot hold."""
-    for text in (entry.tenant, entry.kind, entry.key, entry.owner, entry.body):
-        if "\x00" in text or any("\ud800" <= character <= "\udfff" for character in text):
-            return False
-    return True
+    return are_storable(entry.tenant, entry.kind, entry.key, entry.owner, entry.body)

@@ -36,3 +36,8 @@ class DirectoryEntry:
     def is_live(self, now_us: int) -> bool:
         """True while it is neither deleted nor expired."""
         return self.body != DELETED and now_us < self.expires_us
+
+
+def are_storable(*texts: str) -> bool:
+    """False where one holds what PostgreSQL or UTF-8 cannot: a NUL, or half a character. Nothing has such a name."""
+    return not any("\x00" in text or any("\ud800" <= character <= "\udfff" for character in text) for text in texts)

@@ -111,6 +111,9 @@ async def test_what_no_database_can_hold_is_refused_and_harms_no_neighbour(store
         )
         assert isinstance(refused, Refusal)
         assert isinstance(fine, Done)
+    assert await store.entry(T, "limits", bad) is None
+    assert await store.entries_of(T, bad) == ()
+    assert (await store.kept_page(T, "audit", key=bad)).rows == ()
 
 
 async def test_an_entry_and_its_audit_row_are_there_together_or_not_at_all(store: Store) -> None:

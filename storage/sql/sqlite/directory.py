@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from storage.ledger.state import EntryKey, State
-from storage.records.directory import DirectoryEntry
+from storage.records.directory import DirectoryEntry, are_storable
 from storage.records.kept import KeptRow
 from storage.records.ledger import Page
 from storage.sql import ledger_rows as rows
@@ -62,12 +62,16 @@ class DirectoryReads:
 
     async def entry(self, tenant: str, kind: str, key: str) -> DirectoryEntry | None:
         """The live entry."""
+        if not are_storable(tenant, kind, key):
+            return None
         found = self._fetch(_ONE, (tenant, kind, key))
         entry = entry_of(found[0]) if found else None
         return entry if entry is not None and entry.is_live(self._now_us()) else None
 
     async def entries_of(self, tenant: str, owner: str) -> tuple[DirectoryEntry, ...]:
         """All live entries of one owner."""
+        if not are_storable(tenant, owner):
+            return ()
         return tuple(map(entry_of, self._fetch(_OWNED, (tenant, owner, self._now_us()))))
 
     async def entries(
@@ -93,6 +97,8 @@ class DirectoryReads:
     ) -> Page[KeptRow]:
         """Kept rows, newest first."""
         (before,) = numbers(cursor, (LAST,))
+        if not are_storable(tenant, kind, key or ""):
+            return Page((), None)
         if key is None:
             found = self._fetch(_KEPT_OF_KIND, (tenant, kind, before, limit + 1))
         else:
