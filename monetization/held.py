@@ -12,7 +12,7 @@ from monetization.finishing import PATIENCE_SECONDS, Arrears, insist, to_the_end
 from monetization.funding import TENANT, TOKENS, Source, quota_of
 from monetization.prices.rates import Price
 from monetization.quoting import Quote
-from monetization.receipts import month_of, paid_of, quota_left
+from monetization.receipts import is_own_month, month_of, paid_of, quota_left
 from monetization.refusals import Links, fault_of
 from monetization.replays import Kept, Replays
 from monetization.settling import BYTES_PER_TOKEN, MARGIN, STEP_BYTES, Used, counted, used
@@ -197,7 +197,7 @@ class HeldTab:
     def _unclaimed(self, quota: dict[str, int]) -> tuple[Claim, ...]:
         """What a stream has used beyond the part of each window that it holds."""
         return tuple(
-            Claim(claim.window, more, claim.limit, is_hard=claim.is_hard)
+            replace(claim, amount=more)
             for claim in self._source.claims
             if (more := quota[claim.window.resource] - claim.amount - self._claimed.get(claim.window.resource, 0)) > 0
         )
@@ -269,7 +269,7 @@ class HeldTab:
     def _limit(self) -> int | None:
         """The month's tokens, where a quota binds the call."""
         for claim in self._source.claims:
-            if claim.window.resource == TOKENS:
+            if is_own_month(claim.window, TOKENS):
                 return claim.limit
         return None
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from monetization.funding import COST, REQUESTS, TOKENS
 from monetization.tab import MonthSoFar, Receipt
 from storage.records.commands import Done
-from storage.records.ledger import WindowView
+from storage.records.ledger import WindowKey, WindowView
 
 
 def paid_of(settled: Done, asked: int) -> int:
@@ -19,14 +19,19 @@ def quota_left(windows: Sequence[WindowView], limit: int | None) -> int | None:
     if limit is None:
         return None
     for view in windows:
-        if view.key.resource == TOKENS:
+        if is_own_month(view.key, TOKENS):
             return max(0, limit - view.used - view.held)
     return None
 
 
+def is_own_month(window: WindowKey, resource: str) -> bool:
+    """Whether a window counts a user's own month; those of organizations, keys and other periods stand beside it."""
+    return window.resource == resource and window.period == "monthly" and window.subject.startswith("user:")
+
+
 def month_of(windows: Sequence[WindowView]) -> MonthSoFar:
     """What the windows of a call have counted."""
-    used = {view.key.resource: view.used for view in windows}
+    used = {view.key.resource: view.used for view in windows if is_own_month(view.key, view.key.resource)}
     return MonthSoFar(used.get(TOKENS, 0), used.get(REQUESTS, 0), used.get(COST, 0))
 
 

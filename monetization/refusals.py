@@ -4,12 +4,10 @@ from dataclasses import dataclass
 
 from billing.errors import InvalidAmount, NotRefundable
 from monetization.errors import PaymentRequired, QuotaExceeded
-from monetization.periods import Period, end_of, iso
+from monetization.periods import end_of, iso, kind_of
 from storage.errors import Fault, IdempotencyConflict, NotFound, StorageUnavailable
 from storage.records.commands import Refusal
 from storage.records.money import to_text
-
-_PERIODS: dict[str, Period] = {"hourly": "hourly", "daily": "daily", "monthly": "monthly", "lifetime": "lifetime"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +81,9 @@ def _whole(amount: object) -> int:
 
 def _quota(refusal: Refusal, links: Links) -> QuotaExceeded:
     data = refusal.data
-    period = _PERIODS.get(str(data.get("period", "")), "monthly")
-    start = data.get("startUs", 0)
-    ends = end_of(period, start if isinstance(start, int) else 0)
+    name = str(data.get("period", "monthly"))
+    period, start = kind_of(name), data.get("startUs", 0)
+    ends = end_of(name, start if isinstance(start, int) else 0)
     resource = str(data.get("resource", "tokens"))
     shown: dict[str, object] = {
         "resource": resource,
