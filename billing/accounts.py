@@ -12,9 +12,9 @@ def credits_of(user_id: str, asset: str, *, tenant: str = TENANT) -> AccountKey:
     return AccountKey(tenant, "user", user_id, CREDITS, asset)
 
 
-def pool_of(team_id: str, asset: str, *, tenant: str = TENANT) -> AccountKey:
-    """What a team has to spend together; its members are only subjects of quota windows."""
-    return AccountKey(tenant, "team", team_id, CREDITS, asset)
+def pool_of(organization_id: str, asset: str, *, tenant: str = TENANT) -> AccountKey:
+    """What an organization has to spend together; its members are only subjects of quota windows."""
+    return AccountKey(tenant, "org", organization_id, CREDITS, asset)
 
 
 def platform_of(asset: str, *, tenant: str = TENANT) -> AccountKey:

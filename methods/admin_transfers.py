@@ -15,10 +15,12 @@ from storage.records.ledger import AccountKey
 
 
 class Owner(Params):
-    """Whose balance: a user's own, or what a team has together. Name one of them."""
+    """Whose balance: a user's own, or the pool of an organization. Name one of them."""
 
     user_id: UserId | None = None
+    organization_id: UserId | None = None
     team_id: UserId | None = None
+    """Another word for `organizationId`."""
 
 
 class TransferParams(Params):
@@ -71,9 +73,10 @@ async def transfer_balance(context: Context, params: TransferParams) -> Transfer
 
 def _account(owner: Owner, asset: str, name: str) -> AccountKey:
     """Raises: InvalidParams unless exactly one owner is named."""
-    if (owner.user_id is None) == (owner.team_id is None):
-        raise InvalidParams(f"{name}: give userId or teamId, and not both")
-    return credits_of(owner.user_id, asset) if owner.user_id is not None else pool_of(owner.team_id or "", asset)
+    named = [one for one in (owner.user_id, owner.organization_id, owner.team_id) if one is not None]
+    if len(named) != 1:
+        raise InvalidParams(f"{name}: give userId or organizationId, and not both")
+    return credits_of(named[0], asset) if owner.user_id is not None else pool_of(named[0], asset)
 
 
 METHODS = [

@@ -1,9 +1,10 @@
 """What a user has to spend: `getTokenBalance` (S1, virtual tokens) and `getCreditBalance` (S4-24). Reads only."""
 
 from methods.context import Context
-from methods.errors import Forbidden
+from methods.errors import Forbidden, InvalidParams
 from methods.method import Access, Example, Method, Params, Result
 from methods.money_shapes import UserId, number, text, user_of
+from methods.organizations import organization_id_of
 from monetization.statements import Standing
 from storage.records.money import CREDIT, TOKEN
 
@@ -13,12 +14,16 @@ class BalanceParams(Params):
 
     user_id: UserId | None = None
     """For admins only. Absent: the caller's own."""
+    organization_id: UserId | None = None
+    """In the place of a user: the pool of the caller's organization, for admins of any."""
 
 
 class TokenBalanceResult(Result):
     """Virtual tokens: granted + adjusted + moved - used - expired - refunded is the balance."""
 
-    user_id: str
+    user_id: str | None = None
+    organization_id: str | None = None
+    """Of a pool."""
     virtual_token_balance: int
     """What is there, with what running calls hold."""
     available_tokens: int
@@ -42,7 +47,9 @@ class TokenBalanceResult(Result):
 class CreditBalanceResult(Result):
     """Credits: `totalCredits` less `usedCredits` is `remainingCredits`. The strings are exact."""
 
-    user_id: str
+    user_id: str | None = None
+    organization_id: str | None = None
+    """Of a pool."""
     total_credits: float
     """Granted, less what expired or was refunded, with corrections."""
     used_credits: float
@@ -62,11 +69,10 @@ class CreditBalanceResult(Result):
 
 
 async def get_token_balance(context: Context, params: BalanceParams) -> TokenBalanceResult:
-    """The virtual tokens of a user, and where all of them came from and went."""
-    user_id = user_of(context, params.user_id)
-    found = await context.services.money.statements.standing(user_id, TOKEN)
+    """The virtual tokens of a user or of an organization's pool, and where all of them came from and went."""
+    whose, found = await _found(context, params, TOKEN)
     return TokenBalanceResult(
-        user_id=user_id,
+        **whose,
         virtual_token_balance=found.balance.posted,
         available_tokens=found.balance.available,
         held_tokens=found.balance.held,
@@ -83,14 +89,14 @@ async def get_token_balance(context: Context, params: BalanceParams) -> TokenBal
 
 
 async def get_credit_balance(context: Context, params: BalanceParams) -> CreditBalanceResult:
-    """The credits of a user, with what this month's calls counted."""
-    user_id = user_of(context, params.user_id)
-    money = context.services.money
-    found = await money.statements.standing(user_id, CREDIT)
-    month = await money.statements.month(user_id, money.clock_us())
+    """The credits of a user or of an organization's pool, with what this month's calls counted."""
+    whose, found = await _found(context, params, CREDIT)
+    money, user_id = context.services.money, whose.get("user_id")
+    owner = f"org:{params.organization_id}" if user_id is None else f"user:{user_id}"
+    month = await money.statements.month(owner, money.clock_us())
     balance = found.balance
     return CreditBalanceResult(
-        user_id=user_id,
+        **whose,
         total_credits=number(balance.posted + found.used, CREDIT),
         used_credits=number(found.used, CREDIT),
         remaining_credits=number(balance.posted, CREDIT),
@@ -100,11 +106,23 @@ async def get_credit_balance(context: Context, params: BalanceParams) -> CreditB
         available_exact=text(balance.available, CREDIT),
         held_exact=text(balance.held, CREDIT),
         credit_value_usd=text(context.services.quotes.rules.credit_value_nano, CREDIT),
-        tier=context.caller.tier if user_id == context.caller.user_id else None,
+        tier=context.caller.tier if user_id is not None and user_id == context.caller.user_id else None,
         monthly_tokens_used=month.tokens,
         monthly_requests_used=month.requests,
         percent_used=_percent(found),
     )
+
+
+async def _found(context: Context, params: BalanceParams, asset: str) -> tuple[dict[str, str], Standing]:
+    """Whose balance, and the balance. Raises: Forbidden, InvalidParams."""
+    statements = context.services.money.statements
+    if params.organization_id is None:
+        user_id = user_of(context, params.user_id)
+        return {"user_id": user_id}, await statements.standing(user_id, asset)
+    if params.user_id is not None:
+        raise InvalidParams("give userId or organizationId, not both")
+    organization_id = organization_id_of(context, params.organization_id, "users:read")
+    return {"organization_id": organization_id}, await statements.pool(organization_id, asset)
 
 
 def _percent(found: Standing) -> str:

@@ -3,7 +3,6 @@
 from dataclasses import field, replace
 from typing import Literal
 
-from monetization.quotas import Quota
 from monetization.roles import ANONYMOUS, OrganizationRole, scopes_of
 from storage.records.fact import fact
 
@@ -18,6 +17,20 @@ class Budget:
     """`cost` counts what providers bill, in nano dollars."""
     limit: int
     period: Literal["hourly", "daily", "monthly", "lifetime"]
+
+
+Pays = Literal["pool", "member", "pool_then_member"]
+"""Who pays for the calls that members make: the organization together, each member alone, or the pool as long as it can."""
+
+
+@fact
+class Pool:
+    """The balance of an organization that pays for a member's calls."""
+
+    organization_id: str
+    pays: Pays
+    caps: tuple[Budget, ...] = ()
+    """The most that this member may draw from it, by period."""
 
 
 class Secret:
@@ -46,6 +59,8 @@ class Caller:
     organization_id: str | None = None
     organization_role: OrganizationRole | None = None
     """Of the membership that is kept here. None: there is none, though the credential may claim the organization."""
+    pool: Pool | None = None
+    """Who pays in the place of the user, or before. None: the user alone."""
     email: str | None = None
     tier: str = "anonymous"
     """Resolved tier key; a claim with an unknown tier has already fallen back to the default one."""
@@ -67,8 +82,6 @@ class Caller:
     own_limits: dict[str, dict[str, int]] = field(default_factory=dict)
     """Speeds kept on our side, by whom they are for: "user" (in the place of the tier's), "organization" and "key" (on top, over
     all of its calls); each names some of rpm, tpm, concurrent, monthly_tokens and monthly_requests."""
-    quotas: tuple[Quota, ...] = ()
-    """Quotas set for the user and for the organization, on top of what the tier says."""
     subscription_status: str = "active"
     """The state of the subscription that is kept on our side; callers without one are judged by their credential alone."""
     period_start_us: int | None = None

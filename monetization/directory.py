@@ -51,8 +51,10 @@ class Shelf(Protocol):
         """Every live entry of one owner."""
         ...
 
-    async def entries(self, tenant: str, kind: str, *, limit: int, cursor: str | None) -> Page[DirectoryEntry]:
-        """The live entries of a kind, in the order of their keys."""
+    async def entries(
+        self, tenant: str, kind: str, *, within: str = "", limit: int, cursor: str | None
+    ) -> Page[DirectoryEntry]:
+        """The live entries of a kind whose keys begin with `within`, in the order of their keys."""
         ...
 
     async def entries_changed(self, after_seq: int, limit: int) -> tuple[tuple[DirectoryEntry, ...], int]:
@@ -209,9 +211,12 @@ class Directory:
         found = await self._shelf.entry(TENANT, kind, key)
         return None if found is None else document_of(found)
 
-    async def page(self, kind: str, *, limit: int = 50, cursor: str | None = None) -> Page[Document]:
-        """Every owner's entries of a kind, in the order of their keys. Raises: InvalidCursor, StorageUnavailable."""
-        page = await self._shelf.entries(TENANT, kind, limit=limit, cursor=cursor)
+    async def page(self, kind: str, *, within: str = "", limit: int = 50, cursor: str | None = None) -> Page[Document]:
+        """Every owner's entries of a kind whose keys begin with `within`, in the order of their keys.
+
+        Raises: InvalidCursor, StorageUnavailable.
+        """
+        page = await self._shelf.entries(TENANT, kind, within=within, limit=limit, cursor=cursor)
         return Page(tuple(map(document_of, page.rows)), page.next_cursor)
 
     def evict(self, owner: str) -> None:

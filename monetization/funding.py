@@ -1,12 +1,10 @@
 """How one call may be paid for: the sources in the order they are tried, each as one hold of money and quota together."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Final, Literal
 
-from billing.accounts import TENANT as THE_TENANT
-from monetization import quotas
-from monetization.callers import Caller
+from monetization.callers import Budget, Caller, Pool
 from monetization.charging.policies import Charge
 from monetization.charging.rounding import divide
 from monetization.periods import start_of
@@ -16,9 +14,9 @@ from storage.records.commands import Claim
 from storage.records.fact import fact
 from storage.records.ledger import CREDITS, AccountKey, WindowKey
 
-TENANT: Final = THE_TENANT
-TOKENS: Final = quotas.TOKENS
-REQUESTS: Final = quotas.REQUESTS
+TENANT: Final = "default"
+TOKENS: Final = "tokens"
+REQUESTS: Final = "requests"
 OVERAGE: Final = "overage"
 COST: Final = "cost"
 """What the providers billed for a caller's calls, in nano dollars: counted for those who pay with credits, never limited."""
@@ -70,20 +68,14 @@ def quota_of(charge: Charge) -> dict[str, int]:
         COST: charge.cost_nano,
         OWN_TOKENS: charge.tokens,
         OWN_REQUESTS: 1,
-        "message": 1,
-        "completion": 1,
-        "api_call": 1,
     }
 
 
 def quota_limit(caller: Caller, tier: Tier) -> int | None:
-    """The monthly tokens of a caller: a quota that was set, else those kept for the user, else the tier's.
+    """The monthly tokens of a caller: those kept for the user, else the tier's.
 
-    A credential may lower what we keep or the tier says, and raise it only if authoritative (R19).
+    A credential may lower what we say, and raise it only if authoritative (R19).
     """
-    said = quotas.monthly(caller.quotas, f"user:{caller.user_id}", TOKENS) if caller.quotas else None
-    if said is not None:
-        return said.limit
     own = caller.own_limits.get("user")
     ours = tier.monthly_token_quota if own is None else own.get("monthly_tokens", tier.monthly_token_quota)
     claimed = caller.limits.get("monthly_token_quota")
@@ -95,69 +87,124 @@ def quota_limit(caller: Caller, tier: Tier) -> int | None:
 
 
 def request_limit(caller: Caller, tier: Tier) -> int | None:
-    """The monthly requests of a caller: a quota that was set, else those kept for the user, else the tier's."""
-    said = quotas.monthly(caller.quotas, f"user:{caller.user_id}", REQUESTS) if caller.quotas else None
-    if said is not None:
-        return said.limit
+    """The monthly requests of a caller: those kept for the user, else the tier's."""
     own = caller.own_limits.get("user")
     return tier.monthly_request_quota if own is None else own.get("monthly_requests", tier.monthly_request_quota)
 
 
 def sources(caller: Caller, tier: Tier, quote: Charge, *, now_us: int, overdraft_tokens: int = 0) -> Iterator[Source]:
     """What is tried for a call, in order: the period's allowance, then lots, then overage. Each is made when it is its turn."""
-    ways = _ways(caller, tier, quote, now_us, overdraft_tokens)
-    if not caller.budgets and not caller.quotas:
+    ways = _payers_ways(caller, tier, quote, now_us, overdraft_tokens)
+    if not caller.budgets:
         return ways
-    stored = quotas.claims_of(caller.quotas, quota_of(quote), now_us, is_own_key=quote.policy == "byok")
     budgets = key_claims(caller, quote, now_us)
-    return (replace(source, claims=(*quotas.over(source.claims, stored), *budgets)) for source in ways)
+    return (replace(source, claims=(*source.claims, *budgets)) for source in ways)
 
 
 def key_claims(caller: Caller, quote: Charge, now_us: int) -> tuple[Claim, ...]:
     """What a call claims of the budgets of the key that was shown: whoever pays, it counts there too."""
-    amounts, subject = quota_of(quote), f"key:{caller.key_id}"
+    return _budget_claims(f"key:{caller.key_id}", caller.budgets, quote, now_us)
+
+
+def _budget_claims(subject: str, budgets: Iterable[Budget], quote: Charge, now_us: int) -> tuple[Claim, ...]:
+    amounts = quota_of(quote)
     return tuple(
         Claim(
             WindowKey(TENANT, subject, budget.resource, budget.period, start_of(budget.period, now_us)),
             amounts[budget.resource],
             budget.limit,
         )
-        for budget in caller.budgets
+        for budget in budgets
     )
 
 
-def _ways(caller: Caller, tier: Tier, quote: Charge, now_us: int, overdraft_tokens: int) -> Iterator[Source]:
-    assert caller.user_id is not None or quote.policy == "byok", "only a known caller pays"
-    owner = caller.user_id or ANONYMOUS
-    subject, month = f"user:{owner}", start_of("monthly", now_us)
+@fact
+class _Payer:
+    """Whose account pays, and in whose windows a call is counted."""
 
-    def account(asset: str) -> AccountKey:
-        return AccountKey(TENANT, "user", owner, CREDITS, asset)
+    account: AccountKey
+    subjects: tuple[tuple[str, int | None, int | None], ...]
+    """Each with its limits of monthly tokens and requests; the payer first."""
+    month_us: int
+    caps: tuple[Claim, ...] = ()
 
-    def claim(resource: str, amount: int, limit: int | None = None) -> Claim:
-        return Claim(WindowKey(TENANT, subject, resource, "monthly", month), amount, limit)
+    def counted(self, resource: str, amount: int) -> tuple[Claim, ...]:
+        """What is counted and never refused."""
+        return tuple(self._claim(subject, resource, amount, None) for subject, _, _ in self.subjects)
 
-    def bounded() -> tuple[Claim, Claim]:
-        return (
-            claim(TOKENS, quote.tokens, quota_limit(caller, tier)),
-            claim(REQUESTS, 1, request_limit(caller, tier)),
+    def bounded(self, tokens: int) -> tuple[Claim, ...]:
+        """Tokens and a request, within the limits."""
+        return tuple(
+            claim
+            for subject, limit, requests in self.subjects
+            for claim in (self._claim(subject, TOKENS, tokens, limit), self._claim(subject, REQUESTS, 1, requests))
         )
 
+    def source(
+        self, name: SourceName, asset: str, amount: int, claims: tuple[Claim, ...], overdraft: int = 0
+    ) -> Source:
+        """One way to pay; whatever it is, the caps hold."""
+        return Source(name, self.account._replace(asset=asset), amount, (*claims, *self.caps), overdraft)
+
+    def _claim(self, subject: str, resource: str, amount: int, limit: int | None) -> Claim:
+        return Claim(WindowKey(TENANT, subject, resource, "monthly", self.month_us), amount, limit)
+
+
+def _payers_ways(caller: Caller, tier: Tier, quote: Charge, now_us: int, overdraft_tokens: int) -> Iterator[Source]:
+    """The pool's ways and the user's, as the organization has set it."""
+    assert caller.user_id is not None or quote.policy == "byok", "only a known caller pays"
+    pool = None if quote.policy == "byok" else caller.pool
+    if pool is not None:
+        yield from _ways(_pool(caller, pool, tier, quote, now_us), tier, quote, overdraft_tokens)
+        if pool.pays == "pool":
+            return
+    yield from _ways(_user(caller, tier, now_us), tier, quote, overdraft_tokens)
+
+
+def _user(caller: Caller, tier: Tier, now_us: int) -> _Payer:
+    owner = caller.user_id or ANONYMOUS
+    limits = (quota_limit(caller, tier), request_limit(caller, tier))
+    account = AccountKey(TENANT, "user", owner, CREDITS, "TOKEN")
+    return _Payer(account, ((f"user:{owner}", *limits),), start_of("monthly", now_us))
+
+
+def _pool(caller: Caller, pool: Pool, tier: Tier, quote: Charge, now_us: int) -> _Payer:
+    """The organization's account. The tier's amounts are its members' together; the user's own and the caps hold beside them."""
+    together, alone = caller.own_limits.get("organization", {}), caller.own_limits.get("user", {})
+    limits = (
+        together.get("monthly_tokens", tier.monthly_token_quota),
+        together.get("monthly_requests", tier.monthly_request_quota),
+    )
+    claimed = None if caller.is_authoritative else caller.limits.get("monthly_token_quota")
+    own = min((limit for limit in (alone.get("monthly_tokens"), claimed) if limit is not None), default=None)
+    subjects = (
+        (f"org:{pool.organization_id}", *limits),
+        (f"user:{caller.user_id}", own, alone.get("monthly_requests")),
+    )
+    caps = _budget_claims(f"member:{pool.organization_id}/{caller.user_id}", pool.caps, quote, now_us)
+    account = AccountKey(TENANT, "org", pool.organization_id, CREDITS, "TOKEN")
+    return _Payer(account, subjects, start_of("monthly", now_us), caps)
+
+
+def _ways(payer: _Payer, tier: Tier, quote: Charge, overdraft_tokens: int) -> Iterator[Source]:
     match quote.policy:
         case "allowance":
-            yield Source("quota", account("TOKEN"), 0, bounded())
+            yield payer.source("quota", "TOKEN", 0, payer.bounded(quote.tokens))
             # Lots and overage are there for what the allowance no longer covers, so its limits do not bind them.
-            if quota_limit(caller, tier) is not None or request_limit(caller, tier) is not None:
-                yield Source("lots", account("TOKEN"), quote.tokens, (claim(REQUESTS, 1),))
+            _, tokens, requests = payer.subjects[0]
+            if tokens is not None or requests is not None:
+                yield payer.source("lots", "TOKEN", quote.tokens, payer.counted(REQUESTS, 1))
             if tier.overage_nano_per_million is not None:
                 price = overage_nano(tier, quote.tokens)
-                claims = (claim(REQUESTS, 1), claim(OVERAGE, quote.tokens))
-                yield Source("overage", account("USD"), price, claims, UNBOUNDED_OVERDRAFT)
+                claims = (*payer.counted(REQUESTS, 1), *payer.counted(OVERAGE, quote.tokens))
+                yield payer.source("overage", "USD", price, claims, UNBOUNDED_OVERDRAFT)
         case "virtual_tokens":
-            claims = (claim(TOKENS, quote.tokens), claim(REQUESTS, 1))
-            yield Source("lots", account("TOKEN"), quote.amount, claims, overdraft_tokens)
+            claims = (*payer.counted(TOKENS, quote.tokens), *payer.counted(REQUESTS, 1))
+            yield payer.source("lots", "TOKEN", quote.amount, claims, overdraft_tokens)
         case "credits":
             # Both gates apply, the tighter one binds (R10).
-            yield Source("lots", account("CREDIT"), quote.amount, (*bounded(), claim(COST, quote.cost_nano)))
+            claims = (*payer.bounded(quote.tokens), *payer.counted(COST, quote.cost_nano))
+            yield payer.source("lots", "CREDIT", quote.amount, claims)
         case "byok":
-            yield Source("nothing", account("TOKEN"), 0, (claim(OWN_TOKENS, quote.tokens), claim(OWN_REQUESTS, 1)))
+            claims = (*payer.counted(OWN_TOKENS, quote.tokens), *payer.counted(OWN_REQUESTS, 1))
+            yield payer.source("nothing", "TOKEN", 0, claims)

@@ -1,7 +1,7 @@
 """Who a caller is to us: what a credential says, completed by what is kept of its user and organization. Reads only.
 
-What is kept wins: the subscription names the tier, own limits stand in the place of the tier's. On every call this is a look into
-memory; what was made of two unchanged profiles is kept beside them.
+What is kept wins: the subscription names the tier, own limits stand in the place of the tier's, a membership names the
+organization and its pool. On every call this is a look into memory; what was made of two unchanged profiles is kept beside them.
 """
 
 from collections.abc import Callable
@@ -10,8 +10,7 @@ from typing import Final
 
 from monetization.callers import Caller
 from monetization.directory import Directory, Profile
-from monetization.quotas import Quota
-from monetization.stored_quotas import quotas_of
+from monetization.organizations import ORGANIZATION, Membership, in_force, organization_of, owner_of, pool_of
 from monetization.subscriptions import ENDED, Subscription, limits_of, subscription_of
 
 CALLERS_MAX: Final = 20_000
@@ -59,10 +58,11 @@ class People:
 
     async def _completed(self, caller: Caller, user_id: str) -> Caller:
         user = await self.directory.of(f"user:{user_id}")
-        organization = (
-            None if caller.organization_id is None else await self.directory.of(f"org:{caller.organization_id}")
-        )
-        completed = self._joined(caller, user, organization)
+        membership = in_force(user, caller.organization_id)
+        named = caller.organization_id if membership is None else membership.organization_id
+        organization = None if named is None else await self.directory.of(owner_of(named))
+        member = caller if organization is None else _member(caller, membership, organization)
+        completed = self._joined(member, user, organization)
         self._known.pop(user_id, None)
         while len(self._known) >= CALLERS_MAX:
             del self._known[next(iter(self._known))]
@@ -70,7 +70,7 @@ class People:
         return completed
 
     def _joined(self, caller: Caller, user: Profile, organization: Profile | None) -> Caller:
-        subscription = _standing(user) or _standing(organization)
+        subscription = _standing(user) or (None if organization is None else _standing(organization))
         own = {
             "user": limits_of(user),
             "organization": {} if organization is None else limits_of(organization),
@@ -79,10 +79,9 @@ class People:
         if subscription is not None and subscription.monthly_tokens is not None:
             own["user"] = {"monthly_tokens": subscription.monthly_tokens, **own["user"]}
         limits = {whose: figures for whose, figures in own.items() if figures}
-        quotas = _quotas(user, subscription) + _quotas(organization, _standing(organization))
-        if subscription is None and limits == caller.own_limits and not quotas:
+        if subscription is None and limits == caller.own_limits:
             return caller
-        completed = replace(caller, own_limits=limits, quotas=quotas)
+        completed = replace(caller, own_limits=limits)
         if subscription is None:
             return completed
         tier = self.tier_of(subscription.tier)
@@ -94,14 +93,22 @@ class People:
         )
 
 
-def _quotas(profile: Profile | None, subscription: Subscription | None) -> tuple[Quota, ...]:
-    """What was set for the owner; billing periods are those of the subscription."""
-    if profile is None:
-        return ()
-    return quotas_of(profile, None if subscription is None else subscription.period_start_us)
+def _member(caller: Caller, membership: Membership | None, organization: Profile) -> Caller:
+    """The caller inside an organization; a membership of one that is not kept here adds nothing to what is claimed."""
+    if membership is None:
+        return caller
+    document = organization.one(ORGANIZATION, membership.organization_id)
+    if document is None:
+        return caller
+    return replace(
+        caller,
+        organization_id=membership.organization_id,
+        organization_role=membership.role,
+        pool=pool_of(membership, organization_of(document)),
+    )
 
 
-def _standing(profile: Profile | None) -> Subscription | None:
+def _standing(profile: Profile) -> Subscription | None:
     """The subscription that counts; one that has ended counts as none."""
-    subscription = None if profile is None else subscription_of(profile)
+    subscription = subscription_of(profile)
     return None if subscription is None or subscription.status in ENDED else subscription

@@ -11,10 +11,10 @@ from typing import Final, Literal
 Scope = Literal[
     "public",  # what anybody is told: prices, tiers, models, whether the server is there
     "ai:call",  # asking providers, and ending one's own calls
+    "account:write",  # joining an organization, and leaving it
     "account:read",  # one's own standing: balance, histories, tier, limits, keys without their secrets
     "keys:write",  # one's own gateway keys and kept provider keys
     "organization:read",  # the organization that one belongs to, and one's own place in it
-    "organization:spend",  # its pool
     "organization:write",  # its members and their caps
     "users:read",  # other users and organizations
     "users:write",  # their subscriptions, limits, keys and memberships
@@ -28,12 +28,12 @@ Role = Literal["viewer", "member", "admin", "super-admin"]
 OrganizationRole = Literal["viewer", "member", "admin"]
 
 _VIEWER: Final[frozenset[str]] = frozenset({"public", "account:read"})
-_MEMBER: Final = _VIEWER | {"ai:call", "keys:write"}
+_MEMBER: Final = _VIEWER | {"account:write", "ai:call", "keys:write"}
 _ADMIN: Final = _MEMBER | {
     *("users:read", "users:write", "organization:read", "organization:write"),
     *("money:write", "prices:write", "tiers:write", "audit:read", "blocks:write"),
 }
-EVERY: Final = _ADMIN | {"organization:spend"}
+EVERY: Final = _ADMIN
 SCOPES: Final[Mapping[Role, frozenset[str]]] = {
     "viewer": _VIEWER,
     "member": _MEMBER,
@@ -43,10 +43,12 @@ SCOPES: Final[Mapping[Role, frozenset[str]]] = {
 """`admin` is the operator's; `super-admin` has every scope, also those that come with later versions."""
 IN_ORGANIZATION: Final[Mapping[OrganizationRole, frozenset[str]]] = {
     "viewer": frozenset({"organization:read"}),
-    "member": frozenset({"organization:read", "organization:spend"}),
-    "admin": frozenset({"organization:read", "organization:spend", "organization:write"}),
+    "member": frozenset({"organization:read"}),
+    "admin": frozenset({"organization:read", "organization:write"}),
 }
 """What a membership that is kept here adds, for that one organization. A credential that only claims one adds nothing."""
+SPENDERS: Final[frozenset[OrganizationRole]] = frozenset({"member", "admin"})
+"""Whose calls the organization's pool may pay for."""
 ANONYMOUS: Final = _MEMBER
 """Callers without a credential; which methods take them at all is the method's `access`."""
 

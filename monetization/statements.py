@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from billing.accounts import credits_of
+from billing.accounts import credits_of, pool_of
 from monetization.funding import REQUESTS, TOKENS
 from monetization.periods import start_of
 from monetization.purchases import PURCHASE, Purchase, PurchaseType, Record, record_of
@@ -88,9 +88,15 @@ class Statements:
 
     async def standing(self, user_id: str, asset: str) -> Standing:
         """Balance and totals of an account. Raises: StorageUnavailable."""
-        account = self._account(user_id, asset)
+        return await self._standing(self._account(user_id, asset), await self._record(user_id))
+
+    async def pool(self, organization_id: str, asset: str) -> Standing:
+        """Balance and totals of an organization's pool; what came into it was moved there. Raises: StorageUnavailable."""
+        return await self._standing(pool_of(organization_id, asset, tenant=self.tenant), record_of(()))
+
+    async def _standing(self, account: AccountKey, record: Record) -> Standing:
         totals, balance = await self._agreeing(account)
-        fees, given_back = (await self._record(user_id)).fees(asset)
+        fees, given_back = record.fees(account.asset)
 
         def total(*codes: str) -> int:
             return sum(totals.get(code, 0) for code in codes)
@@ -107,10 +113,10 @@ class Statements:
             fees=fees - given_back,
         )
 
-    async def month(self, user_id: str, now_us: int) -> Month:
-        """What the user's calls counted this month."""
+    async def month(self, owner: str, now_us: int) -> Month:
+        """What the calls of a user (`user:ID`) or on a pool (`org:ID`) counted this month."""
         start = start_of("monthly", now_us)
-        windows = await self.store.windows(self.tenant, f"user:{user_id}")
+        windows = await self.store.windows(self.tenant, owner)
         counted = {
             view.key.resource: view.used
             for view in windows

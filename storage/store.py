@@ -110,9 +110,9 @@ class Reader(Protocol):
         ...
 
     async def entries(
-        self, tenant: str, kind: str, *, limit: int = 50, cursor: str | None = None
+        self, tenant: str, kind: str, *, within: str = "", limit: int = 50, cursor: str | None = None
     ) -> Page[DirectoryEntry]:
-        """The live entries of a kind, in the order of their keys."""
+        """The live entries of a kind whose keys begin with `within`, in the order of their keys."""
         ...
 
     async def entries_changed(self, after_seq: int, limit: int) -> tuple[tuple[DirectoryEntry, ...], int]:

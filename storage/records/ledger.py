@@ -5,7 +5,7 @@ from typing import Final, Generic, Literal, NamedTuple, TypeVar
 
 T = TypeVar("T")
 
-OwnerType = Literal["user", "team", "tenant", "system"]
+OwnerType = Literal["user", "org", "team", "tenant", "system"]
 Category = Literal["paid", "promo", "included"]
 AccountState = Literal["open", "suspended"]
 

@@ -35,7 +35,10 @@ _GONE = (
 _LIVE = "body<>'' AND expires_us>"
 _ONE = f"SELECT {ENTRY} FROM directory WHERE tenant=$1 AND kind=$2 AND key=$3"
 _OWNED = f"SELECT {ENTRY} FROM directory WHERE tenant=$1 AND owner=$2 AND {_LIVE}$3 ORDER BY kind, key"
-_OF_KIND = f"SELECT {ENTRY} FROM directory WHERE tenant=$1 AND kind=$2 AND key>$3 AND {_LIVE}$4 ORDER BY key LIMIT $5"
+_OF_KIND = (
+    f"SELECT {ENTRY} FROM directory WHERE tenant=$1 AND kind=$2 AND key>$3 AND {_LIVE}$4 "
+    "AND starts_with(key, $6) ORDER BY key LIMIT $5"
+)
 _CHANGED = f"SELECT {ENTRY} FROM directory WHERE seq>$1 ORDER BY seq LIMIT $2"
 _LAST_SEQ = "SELECT coalesce((SELECT seq FROM directory WHERE seq>0 ORDER BY seq DESC LIMIT 1), 0)"
 _KEPT_OF_KIND = (
@@ -89,11 +92,11 @@ class DirectoryReads:
         return tuple(map(entry_of, await self._pool.fetch(_OWNED, tenant, owner, self._clock_us())))
 
     async def entries(
-        self, tenant: str, kind: str, *, limit: int = 50, cursor: str | None = None
+        self, tenant: str, kind: str, *, within: str = "", limit: int = 50, cursor: str | None = None
     ) -> Page[DirectoryEntry]:
         """The live entries of a kind, in the order of their keys."""
         after = text_of_cursor(cursor)
-        found = await self._pool.fetch(_OF_KIND, tenant, kind, after, self._clock_us(), limit + 1)
+        found = await self._pool.fetch(_OF_KIND, tenant, kind, after, self._clock_us(), limit + 1, within)
         page = tuple(map(entry_of, found[:limit]))
         return Page(page, text_cursor(page[-1].key) if len(found) > limit else None)
 

@@ -23,7 +23,10 @@ _GONE = (
 )
 _LIVE = "body<>'' AND expires_us>?"
 _OWNED = f"SELECT {ENTRY} FROM directory WHERE tenant=? AND owner=? AND {_LIVE} ORDER BY kind, key"
-_OF_KIND = f"SELECT {ENTRY} FROM directory WHERE tenant=? AND kind=? AND key>? AND {_LIVE} ORDER BY key LIMIT ?"
+_OF_KIND = (
+    f"SELECT {ENTRY} FROM directory WHERE tenant=? AND kind=? AND key>? AND {_LIVE} "
+    "AND substr(key,1,length(?6))=?6 ORDER BY key LIMIT ?5"
+)
 _CHANGED = f"SELECT {ENTRY} FROM directory WHERE seq>? ORDER BY seq LIMIT ?"
 _LAST_SEQ = "SELECT coalesce(max(seq), 0) FROM directory"
 _KEPT_PAGE = (
@@ -75,10 +78,10 @@ class DirectoryReads:
         return tuple(map(entry_of, self._fetch(_OWNED, (tenant, owner, self._now_us()))))
 
     async def entries(
-        self, tenant: str, kind: str, *, limit: int = 50, cursor: str | None = None
+        self, tenant: str, kind: str, *, within: str = "", limit: int = 50, cursor: str | None = None
     ) -> Page[DirectoryEntry]:
         """The live entries of a kind, in the order of their keys."""
-        found = self._fetch(_OF_KIND, (tenant, kind, text_of_cursor(cursor), self._now_us(), limit + 1))
+        found = self._fetch(_OF_KIND, (tenant, kind, text_of_cursor(cursor), self._now_us(), limit + 1, within))
         page = tuple(map(entry_of, found[:limit]))
         return Page(page, text_cursor(page[-1].key) if len(found) > limit else None)
 

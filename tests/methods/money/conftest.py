@@ -41,8 +41,8 @@ class Product:
     gateway: Gateway
     numbers: Any = field(default_factory=lambda: itertools.count(1))
 
-    def token(self, user: str, tier: str = "virtual_tokens", *, role: str = "") -> str:
-        holder = Holder(user, tier, None, (role,) if role else (), ())
+    def token(self, user: str, tier: str = "virtual_tokens", *, role: str = "", organization: str | None = None) -> str:
+        holder = Holder(user, tier, organization, (role,) if role else (), ())
         return issued(self.settings, holder, expires_seconds=600, now=time.time())
 
     async def call(self, token: str, method: str, params: object = None, *, key: str | None = None) -> Any:

@@ -56,7 +56,7 @@ def test_there_are_admin_methods_to_guard() -> None:
         *("grantTokens", "grantCredits", "adjustBalance", "refundPurchase", "refundCharge"),
         *("setPrice", "listPrices", "createBurnTable", "updateBurnTable", "listBurnTables", "deleteBurnTable"),
         *("activateBurnTable", "transferBalance", "reloadTiers", "createTiersForMargin"),
-        *("updateUserSubscription", "setLimits"),
+        *("updateUserSubscription", "setLimits", "createOrganization", "listOrganizations"),
     }
 
 

@@ -1,0 +1,220 @@
+"""Organizations: who is in them, who pays for whom, and that nobody is drawn in, looks in or takes out who should not."""
+
+from typing import Any
+
+import orjson
+import pytest
+
+from methods.errors import Forbidden, InvalidParams, code_of
+from monetization.errors import NotEntitled, PaymentRequired, QuotaExceeded
+from storage.errors import Fault, NotFound, VersionChanged
+from storage.store import open_reader
+from tests.methods.people.conftest import Product, Town
+
+ASK = {"content": "Hi", "options": {"maxTokens": 50}}
+
+
+async def acme(product: Product, *, pays: str = "pool", tokens: int = 0, **members: Any) -> None:
+    """An organization with members, each with a role or with a role and caps."""
+    await product.admin("createOrganization", {"organizationId": "acme", "name": "Acme", "pays": pays})
+    for user, said in members.items():
+        role, caps = (said, None) if isinstance(said, str) else said
+        params = {"organizationId": "acme", "userId": user, "role": role, **({"caps": caps} if caps else {})}
+        assert (await product.admin("addMember", params))["status"] == "active"
+    if tokens:
+        await product.admin("grantTokens", {"userId": "bank", "tokens": tokens, "kind": "promotion"})
+        await fill(product, tokens)
+
+
+async def fill(product: Product, tokens: int) -> None:
+    order = {"from": {"userId": "bank"}, "to": {"organizationId": "acme"}, "amount": tokens, "reason": "pool"}
+    await product.admin("transferBalance", order)
+
+
+async def pool(product: Product) -> int:
+    return int((await product.admin("getTokenBalance", {"organizationId": "acme"}))["availableTokens"])
+
+
+async def own(product: Product, user: str) -> int:
+    return int((await product.admin("getTokenBalance", {"userId": user}))["availableTokens"])
+
+
+async def test_the_pool_pays_for_its_members_and_for_nobody_else(town: Town) -> None:
+    async with town() as product:
+        await acme(product, tokens=100_000, ada="member", eve="viewer")
+        await product.call(product.token("ada"), "executeAIRequest", ASK)
+        charged = (await product.admin("getUsageHistory", {"userId": "ada"}))["history"][0]["charged"]
+        assert 0 < int(charged) == 100_000 - await pool(product)
+        for user in ("eve", "stranger"):
+            assert isinstance(await product.refused(product.token(user), "executeAIRequest", ASK), PaymentRequired)
+        left = await pool(product)
+        await product.admin("grantTokens", {"userId": "ada", "tokens": 100_000, "kind": "promotion"})
+        await product.call(product.token("ada"), "executeAIRequest", ASK)
+        assert await pool(product) < left
+        assert await own(product, "ada") == 100_000
+
+
+async def test_a_claim_in_a_token_alone_opens_no_pool_and_a_stored_membership_wins_over_it(product: Product) -> None:
+    await acme(product, tokens=100_000, ada="member")
+    claiming = product.token("mallory", organization="acme")
+    assert isinstance(await product.refused(claiming, "executeAIRequest", ASK), PaymentRequired)
+    for method in ("getOrganization", "listMembers"):
+        assert isinstance(await product.refused(claiming, method, {"organizationId": "acme"}), Forbidden)
+    assert isinstance(await product.refused(claiming, "getTokenBalance", {"organizationId": "acme"}), Forbidden)
+    elsewhere = product.token("ada", organization="other")
+    assert (await product.call(elsewhere, "getUserStatus"))["organizationId"] == "acme"
+    assert (await product.call(claiming, "getUserStatus"))["organizationId"] == "acme"  # for limits it counts as before
+
+
+async def test_pool_then_member_falls_to_the_members_own_money_and_pool_does_not(product: Product) -> None:
+    await acme(product, pays="pool_then_member", tokens=1, ada="member")
+    await product.admin("grantTokens", {"userId": "ada", "tokens": 100_000, "kind": "promotion"})
+    await product.call(product.token("ada"), "executeAIRequest", ASK)
+    assert await own(product, "ada") < 100_000
+    assert await pool(product) == 1
+    await product.admin("updateOrganization", {"organizationId": "acme", "pays": "pool"})
+    assert isinstance(await product.refused(product.token("ada"), "executeAIRequest", ASK), PaymentRequired)
+    await product.admin("updateOrganization", {"organizationId": "acme", "pays": "member"})
+    before = await own(product, "ada")
+    await product.call(product.token("ada"), "executeAIRequest", ASK)
+    assert await own(product, "ada") < before
+
+
+@pytest.mark.parametrize("cap", ["monthlyTokens", "dailyTokens", "hourlyRequests", "monthlyRequests"])
+async def test_a_cap_stops_its_member_and_no_other(product: Product, cap: str) -> None:
+    limit = 1 if cap.endswith("Requests") else 100
+    await acme(product, tokens=100_000, ada=("member", {cap: limit}), bob="member")
+    await product.call(product.token("ada"), "executeAIRequest", ASK)
+    refused = await product.refused(product.token("ada"), "executeAIRequest", ASK)
+    assert isinstance(refused, QuotaExceeded)
+    assert refused.data["quotaLimit"] == limit
+    await product.call(product.token("bob"), "executeAIRequest", ASK)
+    await product.admin("updateMember", {"organizationId": "acme", "userId": "ada", "caps": {}})
+    await product.call(product.token("ada"), "executeAIRequest", ASK)
+
+
+@pytest.mark.parametrize("tier", ["allowance", "credits"])
+async def test_a_plan_of_a_pool_is_its_members_together(product: Product, tier: str) -> None:
+    await acme(product, ada="member", bob="member")
+    await product.admin("setLimits", {"organizationId": "acme", "monthlyRequests": 2})
+    await product.admin("grantCredits", {"userId": "bank", "amount": 50})
+    order = {"from": {"userId": "bank"}, "to": {"teamId": "acme"}, "amount": "50", "asset": "CREDIT", "reason": "pool"}
+    await product.admin("transferBalance", order)
+    for user in ("ada", "bob"):
+        await product.call(product.token(user, tier), "executeAIRequest", ASK)
+    refused = await product.refused(product.token("ada", tier), "executeAIRequest", ASK)
+    assert isinstance(refused, Fault)
+    assert code_of(refused) in {-32001, -32003}
+    if tier == "credits":
+        assert isinstance(refused, QuotaExceeded)
+        assert (await product.admin("getCreditBalance", {"organizationId": "acme"}))["monthlyRequestsUsed"] == 2
+        assert (await product.admin("getCreditBalance", {"userId": "ada"}))["monthlyRequestsUsed"] == 1
+
+
+async def test_an_organizations_admin_manages_it_and_no_other(product: Product) -> None:
+    await acme(product, ada="admin", bob="member")
+    await product.admin("createOrganization", {"organizationId": "other", "name": "Other"})
+    ada, bob = product.token("ada"), product.token("bob")
+    assert (await product.call(ada, "updateOrganization", {"name": "Acme & Co"}))["name"] == "Acme & Co"
+    assert (await product.call(ada, "updateMember", {"userId": "bob", "caps": {"monthlyTokens": 5}}))["caps"] == {
+        "monthlyTokens": 5
+    }
+    listed = await product.call(bob, "listMembers", {"limit": 1})
+    assert [member["userId"] for member in listed["members"]] == ["ada"]
+    following = await product.call(bob, "listMembers", {"limit": 1, "cursor": listed["nextCursor"]})
+    assert [member["userId"] for member in following["members"]] == ["bob"]
+    assert "nextCursor" not in following
+    for method, params in (
+        ("updateMember", {"userId": "bob", "role": "admin"}),
+        ("addMember", {"userId": "bob2"}),
+        ("removeMember", {"userId": "ada"}),
+        ("updateOrganization", {"pays": "member"}),
+    ):
+        assert isinstance(await product.refused(bob, method, params), Forbidden), method
+        foreign = {**params, "organizationId": "other"}
+        assert isinstance(await product.refused(ada, method, foreign), Forbidden), method
+    for method in ("listOrganizations", "createOrganization", "grantTokens", "listApiKeys", "setLimits"):
+        wanted: Any = {"all": True} if method == "listApiKeys" else {"organizationId": "acme", "name": "x"}
+        assert isinstance(await product.refused(ada, method, wanted), Forbidden), method
+    assert (await product.call(ada, "removeMember", {"userId": "bob"})) == {"removed": True}
+    assert isinstance(await product.refused(bob, "listMembers"), Forbidden)
+
+
+async def test_nobody_is_drawn_into_an_organization_without_a_word(product: Product) -> None:
+    await acme(product, pays="pool", ada="admin")
+    await product.admin("grantTokens", {"userId": "victim", "tokens": 100_000, "kind": "promotion"})
+    invited = await product.call(product.token("ada"), "addMember", {"userId": "victim", "role": "member"})
+    assert invited["status"] == "invited"
+    victim = product.token("victim")
+    await product.call(victim, "executeAIRequest", ASK)  # with the victim's own money: nothing has changed
+    assert await own(product, "victim") < 100_000
+    assert "organizationId" not in await product.call(victim, "getUserStatus")
+    assert (await product.call(victim, "joinOrganization", {"organizationId": "acme"}))["status"] == "active"
+    assert isinstance(await product.refused(victim, "executeAIRequest", ASK), PaymentRequired)  # the pool is empty
+    assert await product.call(victim, "leaveOrganization", {"organizationId": "acme"}) == {"removed": True}
+    await product.call(victim, "executeAIRequest", ASK)
+    await product.call(product.token("ada"), "addMember", {"userId": "claimant"})
+    claimant = product.token("claimant", organization="acme")
+    assert (await product.call(claimant, "getOrganization"))["yourRole"] == "member"  # the issuer has said so too
+
+
+async def test_every_act_on_organizations_leaves_an_audit_row(product: Product) -> None:
+    await acme(product, ada="admin")
+    await product.call(product.token("ada"), "addMember", {"userId": "bob", "reason": "new hire"})
+    await product.call(product.token("bob"), "joinOrganization", {"organizationId": "acme"})
+    await product.call(product.token("ada"), "removeMember", {"userId": "bob"})
+    url = product.settings.storage.url.get_secret_value()
+    async with open_reader(url, clock_us=lambda: 0) as reader:
+        rows = await reader.kept("default", "audit", "org:acme")
+    assert [(row.actor, orjson.loads(row.body)["action"], row.reason) for row in rows] == [
+        ("boss", "createOrganization", ""),
+        ("boss", "addMember", ""),
+        ("ada", "addMember", "new hire"),
+        ("bob", "joinOrganization", ""),
+        ("ada", "removeMember", ""),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("method", "params", "fault"),
+    [
+        ("createOrganization", {"organizationId": "a/b", "name": "x"}, InvalidParams),
+        ("createOrganization", {"organizationId": "acme", "name": "again"}, VersionChanged),
+        ("createOrganization", {"organizationId": "new", "name": "x", "pays": "nobody"}, InvalidParams),
+        ("updateOrganization", {"organizationId": "none", "name": "x"}, NotFound),
+        ("updateOrganization", {"name": "x"}, InvalidParams),
+        ("addMember", {"organizationId": "none", "userId": "u"}, NotFound),
+        ("addMember", {"organizationId": "acme", "userId": "ada"}, VersionChanged),
+        ("addMember", {"organizationId": "acme", "userId": "u", "role": "owner"}, InvalidParams),
+        ("addMember", {"organizationId": "acme", "userId": "u", "caps": {"yearlyTokens": 1}}, InvalidParams),
+        ("addMember", {"organizationId": "acme", "userId": "u", "caps": {"monthlyTokens": -1}}, InvalidParams),
+        ("updateMember", {"organizationId": "acme", "userId": "nobody"}, NotFound),
+        ("removeMember", {"organizationId": "acme", "userId": "nobody"}, NotFound),
+        ("getTokenBalance", {"organizationId": "acme", "userId": "ada"}, InvalidParams),
+    ],
+)
+async def test_what_makes_no_sense_is_refused(
+    product: Product, method: str, params: Any, fault: type[Exception]
+) -> None:
+    await acme(product, ada="member")
+    assert isinstance(await product.refused_admin(method, params), fault)
+
+
+async def test_members_of_one_organization_are_not_listed_with_those_of_another_with_a_longer_name(town: Town) -> None:
+    async with town() as product:
+        for organization in ("acme", "acme-2", "acm"):
+            await product.admin("createOrganization", {"organizationId": organization, "name": "x"})
+            await product.admin("addMember", {"organizationId": organization, "userId": f"of-{organization}"})
+        listed = await product.admin("listMembers", {"organizationId": "acme"})
+        assert [member["userId"] for member in listed["members"]] == ["of-acme"]
+        listed = await product.admin("listOrganizations", {"limit": 2})
+        assert [one["organizationId"] for one in listed["organizations"]] == ["acm", "acme"]
+        assert listed["nextCursor"]
+
+
+async def test_a_viewers_token_looks_and_does_not_call(product: Product) -> None:
+    viewer = product.token("ada", role="viewer")
+    await product.call(viewer, "getTokenBalance")
+    for method in ("executeAIRequest", "createApiKey"):
+        refused = await product.refused(viewer, method, ASK if method == "executeAIRequest" else {})
+        assert isinstance(refused, Forbidden | NotEntitled)
