@@ -3,6 +3,7 @@
 from dataclasses import field, replace
 from typing import Literal
 
+from monetization.quotas import Quota
 from monetization.roles import ANONYMOUS, OrganizationRole, scopes_of
 from storage.records.fact import fact
 
@@ -82,6 +83,8 @@ class Caller:
     own_limits: dict[str, dict[str, int]] = field(default_factory=dict)
     """Speeds kept on our side, by whom they are for: "user" (in the place of the tier's), "organization" and "key" (on top, over
     all of its calls); each names some of rpm, tpm, concurrent, monthly_tokens and monthly_requests."""
+    quotas: tuple[Quota, ...] = ()
+    """Quotas set for the user and for the organization, on top of what the tier says."""
     subscription_status: str = "active"
     """The state of the subscription that is kept on our side; callers without one are judged by their credential alone."""
     period_start_us: int | None = None

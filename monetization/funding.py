@@ -4,6 +4,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Final, Literal
 
+from billing.accounts import TENANT as THE_TENANT
+from monetization import quotas
 from monetization.callers import Budget, Caller, Pool
 from monetization.charging.policies import Charge
 from monetization.charging.rounding import divide
@@ -14,9 +16,9 @@ from storage.records.commands import Claim
 from storage.records.fact import fact
 from storage.records.ledger import CREDITS, AccountKey, WindowKey
 
-TENANT: Final = "default"
-TOKENS: Final = "tokens"
-REQUESTS: Final = "requests"
+TENANT: Final = THE_TENANT
+TOKENS: Final = quotas.TOKENS
+REQUESTS: Final = quotas.REQUESTS
 OVERAGE: Final = "overage"
 COST: Final = "cost"
 """What the providers billed for a caller's calls, in nano dollars: counted for those who pay with credits, never limited."""
@@ -68,14 +70,20 @@ def quota_of(charge: Charge) -> dict[str, int]:
         COST: charge.cost_nano,
         OWN_TOKENS: charge.tokens,
         OWN_REQUESTS: 1,
+        "message": 1,
+        "completion": 1,
+        "api_call": 1,
     }
 
 
 def quota_limit(caller: Caller, tier: Tier) -> int | None:
-    """The monthly tokens of a caller: those kept for the user, else the tier's.
+    """The monthly tokens of a caller: a quota that was set, else those kept for the user, else the tier's.
 
-    A credential may lower what we say, and raise it only if authoritative (R19).
+    A credential may lower what we keep or the tier says, and raise it only if authoritative (R19).
     """
+    said = quotas.monthly(caller.quotas, f"user:{caller.user_id}", TOKENS) if caller.quotas else None
+    if said is not None:
+        return said.limit
     own = caller.own_limits.get("user")
     ours = tier.monthly_token_quota if own is None else own.get("monthly_tokens", tier.monthly_token_quota)
     claimed = caller.limits.get("monthly_token_quota")
@@ -87,7 +95,10 @@ def quota_limit(caller: Caller, tier: Tier) -> int | None:
 
 
 def request_limit(caller: Caller, tier: Tier) -> int | None:
-    """The monthly requests of a caller: those kept for the user, else the tier's."""
+    """The monthly requests of a caller: a quota that was set, else those kept for the user, else the tier's."""
+    said = quotas.monthly(caller.quotas, f"user:{caller.user_id}", REQUESTS) if caller.quotas else None
+    if said is not None:
+        return said.limit
     own = caller.own_limits.get("user")
     return tier.monthly_request_quota if own is None else own.get("monthly_requests", tier.monthly_request_quota)
 
@@ -95,10 +106,11 @@ def request_limit(caller: Caller, tier: Tier) -> int | None:
 def sources(caller: Caller, tier: Tier, quote: Charge, *, now_us: int, overdraft_tokens: int = 0) -> Iterator[Source]:
     """What is tried for a call, in order: the period's allowance, then lots, then overage. Each is made when it is its turn."""
     ways = _payers_ways(caller, tier, quote, now_us, overdraft_tokens)
-    if not caller.budgets:
+    if not caller.budgets and not caller.quotas:
         return ways
+    stored = quotas.claims_of(caller.quotas, quota_of(quote), now_us, is_own_key=quote.policy == "byok")
     budgets = key_claims(caller, quote, now_us)
-    return (replace(source, claims=(*source.claims, *budgets)) for source in ways)
+    return (replace(source, claims=(*quotas.over(source.claims, stored), *budgets)) for source in ways)
 
 
 def key_claims(caller: Caller, quote: Charge, now_us: int) -> tuple[Claim, ...]:

@@ -11,6 +11,8 @@ from typing import Final
 from monetization.callers import Caller
 from monetization.directory import Directory, Profile
 from monetization.organizations import ORGANIZATION, Membership, in_force, organization_of, owner_of, pool_of
+from monetization.quotas import Quota
+from monetization.stored_quotas import quotas_of
 from monetization.subscriptions import ENDED, Subscription, limits_of, subscription_of
 
 CALLERS_MAX: Final = 20_000
@@ -70,7 +72,7 @@ class People:
         return completed
 
     def _joined(self, caller: Caller, user: Profile, organization: Profile | None) -> Caller:
-        subscription = _standing(user) or (None if organization is None else _standing(organization))
+        subscription = _standing(user) or _standing(organization)
         own = {
             "user": limits_of(user),
             "organization": {} if organization is None else limits_of(organization),
@@ -79,9 +81,10 @@ class People:
         if subscription is not None and subscription.monthly_tokens is not None:
             own["user"] = {"monthly_tokens": subscription.monthly_tokens, **own["user"]}
         limits = {whose: figures for whose, figures in own.items() if figures}
-        if subscription is None and limits == caller.own_limits:
+        quotas = _quotas(user, subscription) + _quotas(organization, _standing(organization))
+        if subscription is None and limits == caller.own_limits and not quotas:
             return caller
-        completed = replace(caller, own_limits=limits)
+        completed = replace(caller, own_limits=limits, quotas=quotas)
         if subscription is None:
             return completed
         tier = self.tier_of(subscription.tier)
@@ -91,6 +94,13 @@ class People:
             subscription_status=subscription.status,
             period_start_us=subscription.period_start_us,
         )
+
+
+def _quotas(profile: Profile | None, subscription: Subscription | None) -> tuple[Quota, ...]:
+    """What was set for the owner; billing periods are those of the subscription."""
+    if profile is None:
+        return ()
+    return quotas_of(profile, None if subscription is None else subscription.period_start_us)
 
 
 def _member(caller: Caller, membership: Membership | None, organization: Profile) -> Caller:
@@ -108,7 +118,7 @@ def _member(caller: Caller, membership: Membership | None, organization: Profile
     )
 
 
-def _standing(profile: Profile) -> Subscription | None:
+def _standing(profile: Profile | None) -> Subscription | None:
     """The subscription that counts; one that has ended counts as none."""
-    subscription = subscription_of(profile)
+    subscription = None if profile is None else subscription_of(profile)
     return None if subscription is None or subscription.status in ENDED else subscription
