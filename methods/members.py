@@ -239,7 +239,7 @@ METHODS = (
             Example(
                 "a member with a cap",
                 {"organizationId": "acme", "userId": "ada", "role": "member", "caps": {"monthlyTokens": 100000}},
-                dict(_ADA),
+                _ADA,
             ),
         ),
     ),
@@ -271,7 +271,7 @@ METHODS = (
         scope="organization:read",
         access=Access.REQUIRED,
         faults=(Forbidden, InvalidParams, NotFound, InvalidCursor),
-        examples=(Example("by an operator", {"organizationId": "acme"}, {"members": [dict(_ADA)]}),),
+        examples=(Example("by an operator", {"organizationId": "acme"}, {"members": [_ADA]}),),
     ),
     Method(
         "joinOrganization",
@@ -279,7 +279,7 @@ METHODS = (
         scope="account:write",
         access=Access.REQUIRED,
         faults=(NotFound, InvalidParams, VersionChanged),
-        examples=(Example("an invitation", {"organizationId": "acme"}, dict(_ADA)),),
+        examples=(Example("an invitation", {"organizationId": "acme"}, _ADA),),
     ),
     Method(
         "leaveOrganization",

@@ -158,9 +158,7 @@ METHODS = (
         scope="users:write",
         access=Access.REQUIRED,
         faults=(Forbidden, VersionChanged),
-        examples=(
-            Example("a team with a pool", {"organizationId": "acme", "name": "Acme", "pays": "pool"}, dict(_ACME)),
-        ),
+        examples=(Example("a team with a pool", {"organizationId": "acme", "name": "Acme", "pays": "pool"}, _ACME),),
     ),
     Method(
         "updateOrganization",
@@ -182,7 +180,7 @@ METHODS = (
         scope="organization:read",
         access=Access.REQUIRED,
         faults=(Forbidden, InvalidParams, NotFound),
-        examples=(Example("by an operator", {"organizationId": "acme"}, dict(_ACME)),),
+        examples=(Example("by an operator", {"organizationId": "acme"}, _ACME),),
     ),
     Method(
         "listOrganizations",
@@ -190,6 +188,6 @@ METHODS = (
         scope="users:read",
         access=Access.REQUIRED,
         faults=(Forbidden, InvalidCursor),
-        examples=(Example("all of them", {}, {"organizations": [dict(_ACME)]}),),
+        examples=(Example("all of them", {}, {"organizations": [_ACME]}),),
     ),
 )

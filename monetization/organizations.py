@@ -16,10 +16,14 @@ ORGANIZATION: Final = "organization"
 MEMBER: Final = "member"
 """Documents of this kind: owner `user:ID`, key `ORGANIZATION/USER`. An organization's id has no slash, so no two keys are one."""
 PAYS: Final[tuple[Pays, ...]] = ("pool", "member", "pool_then_member")
-_RESOURCES: Final[tuple[Literal["tokens", "requests"], ...]] = ("tokens", "requests")
-_PERIODS: Final[tuple[Literal["hourly", "daily", "monthly"], ...]] = ("hourly", "daily", "monthly")
-CAPS: Final[Mapping[str, Budget]] = {
-    f"{period}{resource.capitalize()}": Budget(resource, 0, period) for period in _PERIODS for resource in _RESOURCES
+Window = tuple[Literal["tokens", "requests"], Literal["hourly", "daily", "monthly"]]
+CAPS: Final[Mapping[str, Window]] = {
+    "hourlyTokens": ("tokens", "hourly"),
+    "hourlyRequests": ("requests", "hourly"),
+    "dailyTokens": ("tokens", "daily"),
+    "dailyRequests": ("requests", "daily"),
+    "monthlyTokens": ("tokens", "monthly"),
+    "monthlyRequests": ("requests", "monthly"),
 }
 """What can be capped of what a member draws from the pool, by its name on the wire, such as `monthlyTokens`."""
 
@@ -94,5 +98,6 @@ def pool_of(membership: Membership, organization: Organization) -> Pool | None:
     """What pays for the member's calls in the place of the member. None: nothing."""
     if organization.pays == "member" or membership.role not in SPENDERS:
         return None
-    caps = tuple(Budget(CAPS[name].resource, limit, CAPS[name].period) for name, limit in membership.caps.items())
+    windows = ((CAPS[name], limit) for name, limit in membership.caps.items())
+    caps = tuple(Budget(resource, limit, period) for (resource, period), limit in windows)
     return Pool(organization.id, organization.pays, caps)
