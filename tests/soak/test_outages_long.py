@@ -42,7 +42,7 @@ async def test_a_database_that_hangs_under_load_costs_nobody_anything_wrong(
 ) -> None:
     with running() as mute:
         place = Place(await asyncio.to_thread(mute.fresh), 4, tmp_path)
-        death = Death(mute.freeze, mute.thaw, HANGING_SECONDS)
+        death = Death(mute.freeze, mute.thaw, HANGING_SECONDS, HANGING_SECONDS / 2)
         load = await kill_the_database(mute, place, wide, private_key, (1.0, 6.0, 25.0, 0.5), 5, death)
     assert any(said.was_away for said in load.said.values())
     assert any(said.result for said in load.said.values())

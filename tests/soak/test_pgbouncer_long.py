@@ -17,13 +17,15 @@ from tests.fakes.server import ROOT
 from tests.journeys.money import conftest as money
 from tests.journeys.money import test_races
 from tests.journeys.money.books import Place
-from tests.journeys.money.outages import kill_the_database
+from tests.journeys.money.outages import Death, kill_the_database
 from tests.soak.bouncer import Bouncer, bouncing
 from tests.storage import conftest as storage
 from tests.storage import test_directory, test_expiry_rows, test_ledger, test_ledger_lots, test_pruning, test_reader
 from tests.storage.conftest import Clock
 from tests.storage.ledger_cases import ADA, done, grant
 
+WAITING_SECONDS = 15.0
+"""A bouncer does not say that the database is away; it lets its clients wait, and ours do so for ten seconds."""
 pytestmark = pytest.mark.timeout(600)
 clock, vendor = storage.clock, money.vendor  # fixtures
 CUT = (
@@ -98,5 +100,6 @@ async def test_a_database_that_dies_behind_a_bouncer_costs_nobody_anything_wrong
 ) -> None:
     with running() as mortal, bouncing(mortal) as before:
         place = Place(before.through(await asyncio.to_thread(mortal.fresh)), 2, tmp_path)
-        load = await kill_the_database(mortal, place, wide, private_key, (0.3, 3.0, 1.0), seed=5)
+        death = Death(mortal.kill, mortal.restart, refused_seconds=WAITING_SECONDS)
+        load = await kill_the_database(mortal, place, wide, private_key, (0.3, 3.0, 1.0), 5, death)
     assert any(said.result for said in load.said.values())
