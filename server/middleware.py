@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from typing import Final
 
 import orjson
@@ -11,6 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from server.ids import new_request_id, request_ids
 from server.metrics import Metrics
+from server.whole_replies import WHOLE, Whole, offered
 
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 _SAFE_HEADERS: Final = (
@@ -19,6 +21,8 @@ _SAFE_HEADERS: Final = (
     (b"referrer-policy", b"no-referrer"),
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
 )
+
+_SAFE_LINES: Final = b"".join([b"%b: %b\r\n" % pair for pair in _SAFE_HEADERS])
 
 
 class Transport:
@@ -36,11 +40,14 @@ class Transport:
         metrics: Metrics,
         monotonic: Callable[[], float],
         direct: Mapping[str, ASGIApp] | None = None,
+        hands_whole: bool = True,
     ) -> None:
+        """`hands_whole`: doors may reply in one write, past what else stands between them and this."""
         self._app = app
         self._metrics = metrics
         self._monotonic = monotonic
         self._direct = dict(direct or {})
+        self._hands_whole = hands_whole
         self._new_id = request_ids()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -57,6 +64,9 @@ class Transport:
             await (app or self._app)(scope, receive, _Answer(send, request_id).send_socket)
             return
         answer = _Answer(send, request_id)
+        whole = offered(scope)
+        if whole is not None:
+            scope["extensions"] = {WHOLE: partial(answer.whole, whole)} if self._hands_whole else {}
         started = self._monotonic()
         try:
             await (app or self._app)(scope, receive, answer.send)
@@ -86,6 +96,14 @@ class _Answer:
             missing = [pair for pair in _SAFE_HEADERS if pair[0] not in said]
             message["headers"] = [*headers, *missing, (b"x-request-id", self._request_id.encode("ascii"))]
         return self._send(message)
+
+    def whole(self, write: Whole, status: int, lines: bytes, body: bytes) -> bool:
+        """Write a whole answer whose lines are safe but for those that every answer has."""
+        said = b"%bx-request-id: %b\r\n" % (_SAFE_LINES, self._request_id.encode("ascii"))
+        is_written = write(status, lines + said, body)
+        if is_written:
+            self.status = status
+        return is_written
 
     def send_socket(self, message: Message) -> Awaitable[None]:
         """Send a message of a WebSocket."""
@@ -212,7 +230,7 @@ def transport(
     if not cors_origins:
         return Transport(app, metrics=metrics, monotonic=monotonic, direct=direct)
     guarded = {path: _cors(door, cors_origins) for path, door in (direct or {}).items()}
-    return Transport(_cors(app, cors_origins), metrics=metrics, monotonic=monotonic, direct=guarded)
+    return Transport(_cors(app, cors_origins), metrics=metrics, monotonic=monotonic, direct=guarded, hands_whole=False)
 
 
 def _cors(app: ASGIApp, origins: Sequence[str]) -> ASGIApp:

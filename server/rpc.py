@@ -30,6 +30,7 @@ from server.rpc_reading import Departure, Left, Refused, Sender, accepts, check_
 from server.rpc_stream import AFTER, BEFORE, EventStream
 from server.rpc_websocket import RpcSocket
 from server.rpc_wire import ProgressWire
+from server.whole_replies import offered
 
 
 class RpcDoor:
@@ -66,7 +67,7 @@ class RpcDoor:
         if scope["type"] == "websocket":
             await self._socket.serve(scope, receive, send, request_id)
             return
-        out = Sender(send)
+        out = Sender(send, offered(scope))
         try:
             headers = check_headers(scope, self._limits)
             if self._is_draining():

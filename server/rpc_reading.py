@@ -10,6 +10,7 @@ from monetization.calls import Credential
 from monetization.keys.minting import PREFIX
 from server.jsonrpc import error_reply
 from server.rpc_calls import RpcLimits
+from server.whole_replies import Whole
 
 WATCH_AFTER_SECONDS: Final = 0.03
 """A call must run this long before its client is watched: most end sooner, and a watcher costs a task."""
@@ -23,6 +24,7 @@ _USUAL: Final = frozenset({None, b"*/*", b"application/json", b"text/event-strea
 """What most clients accept: enough for us, and not worth taking apart."""
 _KEY_HEADERS: Final = (b"x-tollgate-key", b"x-om-api-key")
 _HEADERS: Final = ((b"content-type", b"application/json"), (b"cache-control", b"no-store"))
+_LINES: Final = b"content-type: application/json\r\n"  # what every answer has stands in `middleware`
 
 
 class Left(Exception):  # not an error: the client is gone and nobody waits for an answer
@@ -56,13 +58,19 @@ class Refused(Exception):  # it becomes an HTTP status of its own, before any JS
 class Sender:
     """Answers one exchange."""
 
-    __slots__ = ("send",)
+    __slots__ = ("_whole", "send")
 
-    def __init__(self, send: Send) -> None:
+    def __init__(self, send: Send, whole: Whole | None = None) -> None:
+        """`whole` writes a reply at once, where the server offers that."""
         self.send = send
+        self._whole = whole
 
     async def json(self, body: bytes, status: int = 200, headers: list[tuple[bytes, bytes]] | None = None) -> None:
         """Send a whole JSON body."""
+        if self._whole is not None:
+            more = b"".join([b"%b: %b\r\n" % pair for pair in headers or ()])
+            if self._whole(status, b"%bcontent-length: %d\r\n%b" % (_LINES, len(body), more), body):
+                return
         said = [*_HEADERS, (b"content-length", b"%d" % len(body)), *(headers or ())]
         await self.send({"type": "http.response.start", "status": status, "headers": said})
         await self.send({"type": "http.response.body", "body": body})

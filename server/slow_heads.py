@@ -9,6 +9,8 @@ from typing import Any, Final
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from server.whole_replies import offer
+
 HEAD_BYTES_MAX: Final = 65_536
 """Of a head that arrives in pieces."""
 AHEAD_MAX: Final = 8
@@ -70,6 +72,7 @@ class BoundedHeads(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         self._running = cycle
+        offer(cycle)
         super()._start_asgi_task(cycle, app)
 
     def _stop(self) -> None:
