@@ -14,6 +14,7 @@ from monetization.eligibility import Eligibility
 from monetization.keys.desk import KeyDesk
 from monetization.keys.provider_keys import ProviderKeys
 from monetization.price_setting import PriceSetting
+from monetization.quota_desk import QuotaDesk
 from monetization.quoting import Quotes
 from monetization.registers import Registers
 from monetization.statements import Statements
@@ -88,6 +89,8 @@ class Services:
     """What is known of users, organizations and keys."""
     keys: Keys
     """Those that this gateway has issued, and those that users have left here."""
+    quotas: QuotaDesk
+    """Where quotas stand."""
 
 
 @fact

@@ -29,6 +29,7 @@ from monetization.holding import HoldingTabs
 from monetization.people import People
 from monetization.price_setting import PriceSetting
 from monetization.prices.book import PriceBook
+from monetization.quota_desk import QuotaDesk
 from monetization.quoting import Quotes
 from monetization.refusals import Links
 from monetization.registers import Registers
@@ -168,6 +169,7 @@ async def compose(settings: Settings, instruments: Instruments) -> AsyncIterator
             eligibility=_eligibility(settings, people, entitlements, quotes, store),
             directory=directory,
             keys=keys.used,
+            quotas=QuotaDesk(store, directory, tiers, _links(settings), now_us),
         )
         gateway = Gateway(
             callers=callers,

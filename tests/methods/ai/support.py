@@ -32,6 +32,7 @@ from monetization.people import People
 from monetization.price_setting import PriceSetting
 from monetization.prices.book import PriceBook, Source
 from monetization.prices.catalogue import Catalogue
+from monetization.quota_desk import QuotaDesk
 from monetization.quoting import Quotes
 from monetization.refusals import Links
 from monetization.registers import Registers
@@ -171,6 +172,7 @@ def services_of(
             KeyDesk(directory, None, lambda: 1),
             ProviderKeys(directory, None, clock_us=lambda: 1, new_id=lambda: "k", is_byok=lambda _: False),
         ),
+        quotas=QuotaDesk(store or Nowhere(), directory, lambda: tiers, Links(), lambda: 1),
     )
 
 

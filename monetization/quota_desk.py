@@ -1,0 +1,145 @@
+"""Where quotas stand, and counting what Tollgate does not see itself: checked and counted in one commit of the ledger."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from billing.accounts import credits_of, pool_of
+from monetization.callers import Caller
+from monetization.directory import Directory
+from monetization.funding import quota_limit, request_limit
+from monetization.periods import end_of, start_of
+from monetization.quotas import REQUESTS, TOKENS, Quota, monthly
+from monetization.refusals import Links, fault_of
+from monetization.stored_quotas import quotas_of
+from monetization.subscriptions import subscription_of
+from monetization.tiers import Tier, Tiers
+from storage.records.commands import Charge, Idempotency, Refusal
+from storage.records.fact import fact
+from storage.records.ledger import WindowKey
+from storage.records.money import TOKEN
+from storage.store import Store
+
+DAY_US: Final = 86_400_000_000
+RECENT_DAYS: Final = 7
+"""A month that is younger says too little about recent use; the month before it is looked at too."""
+
+Origin = Literal["tier", "user", "organization"]
+
+
+@fact
+class Standing:
+    """A quota and what is counted of it now."""
+
+    quota: Quota
+    origin: Origin
+    used: int
+    held: int
+    """What running calls may use at most."""
+    resets_us: int | None
+    """When the next period begins. None: never."""
+
+    @property
+    def left(self) -> int:
+        """What a new call may take; 0 where nothing is left."""
+        return max(0, self.quota.limit - self.used - self.held)
+
+    def allows(self, amount: int) -> bool:
+        """Whether so much more would be let through."""
+        return not self.quota.is_hard or self.used + self.held + amount <= self.quota.limit
+
+
+@dataclass(frozen=True, slots=True)
+class QuotaDesk:
+    """Answers for users and organizations."""
+
+    store: Store
+    directory: Directory
+    tiers: Callable[[], Tiers]
+    links: Links
+    clock_us: Callable[[], int]
+
+    async def of_user(self, caller: Caller) -> tuple[Standing, ...]:
+        """Every quota that binds the caller's calls: the tier's monthly figures, those set for the user and the organization.
+
+        Raises: StorageUnavailable.
+        """
+        now_us = self.clock_us()
+        return tuple([await self._standing(quota, now_us) for quota in self._in_force(caller)])
+
+    async def of_organization(self, organization_id: str) -> tuple[Standing, ...]:
+        """Every quota that was set for an organization. Raises: StorageUnavailable."""
+        now_us = self.clock_us()
+        profile = await self.directory.of(f"org:{organization_id}")
+        subscription = subscription_of(profile)
+        found = quotas_of(profile, None if subscription is None else subscription.period_start_us)
+        return tuple([await self._standing((quota, "organization"), now_us) for quota in found])
+
+    async def count(
+        self,
+        owner: tuple[Literal["user", "organization"], str],
+        resource: str,
+        amount: int,
+        found: Iterable[Standing],
+        key: str | None,
+    ) -> None:
+        """Count an amount of a resource in all of the quotas, or in none. With a key it is counted once.
+
+        Raises: QuotaExceeded where a hard one does not cover it; IdempotencyConflict, StorageUnavailable.
+        """  # fmt: skip
+        now_us, (kind, number) = self.clock_us(), owner
+        claims = tuple(one.quota.claim(amount, now_us) for one in found)
+        charge = Charge(
+            account=credits_of(number, TOKEN) if kind == "user" else pool_of(number, TOKEN),
+            amount=0,
+            claims=claims,
+            idempotency=None if key is None else Idempotency(f"quota:{kind}:{number}", key, f"{resource}:{amount}"),
+        )
+        outcome = await self.store.submit(charge)
+        if isinstance(outcome, Refusal):
+            raise fault_of(outcome, TOKEN, self.links)
+
+    async def days_left(self, standing: Standing) -> int | None:
+        """How many days what is left of a monthly quota lasts at the pace of recent use; None where nothing was used.
+
+        Recent is this month, and the one before while this one is younger than `RECENT_DAYS`. Raises: StorageUnavailable.
+        """
+        now_us, window = self.clock_us(), standing.quota.window(self.clock_us())
+        used, since_us = standing.used, window.start_us
+        if now_us - since_us < RECENT_DAYS * DAY_US:
+            before_us = start_of("monthly", since_us - 1)
+            before = await self.store.window(WindowKey(*window[:4], before_us))
+            if before.used:
+                used, since_us = used + before.used, before_us
+        return standing.left * max(now_us - since_us, DAY_US) // (used * DAY_US) if used else None
+
+    def _in_force(self, caller: Caller) -> list[tuple[Quota, Origin]]:
+        tier, subject = self.tiers().of(caller.tier), f"user:{caller.user_id}"
+        implied = [] if tier.policy == "byok" or caller.user_id is None else _of_tier(caller, tier, subject)
+        said: list[tuple[Quota, Origin]] = [
+            (quota, "user" if quota.subject == subject else "organization") for quota in caller.quotas
+        ]
+        return implied + said
+
+    async def _standing(self, found: tuple[Quota, Origin], now_us: int) -> Standing:
+        quota, origin = found
+        key = quota.window(now_us)
+        window = await self.store.window(key)
+        return Standing(quota, origin, window.used, window.held, end_of(key.period, key.start_us))
+
+
+def _of_tier(caller: Caller, tier: Tier, subject: str) -> list[tuple[Quota, Origin]]:
+    """The tier's monthly figures, as far as they bind and no quota stands in their place."""
+    figures = ((TOKENS, quota_limit(caller, tier)), (REQUESTS, request_limit(caller, tier)))
+    return [
+        (Quota(subject, resource, "monthly", limit, thresholds=tier.thresholds_percent), "tier")
+        for resource, limit in figures
+        if limit is not None
+        and tier.policy in ("allowance", "credits")
+        and monthly(caller.quotas, subject, resource) is None
+    ]
+
+
+def tightest(found: Iterable[Standing], amount: int) -> Standing | None:
+    """The quota that a use of so much meets first: one that refuses, else the one with the least left. None: no quota at all."""
+    return min(found, key=lambda one: (one.allows(amount), one.left), default=None)
