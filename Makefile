@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v p
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup dev serve test soak check bench lock format clean
+.PHONY: setup dev serve test soak check bench ddl lock format clean
 
 setup: $(VENV)/.core
 
@@ -45,6 +45,10 @@ format: dev
 
 bench: dev
 	@$(BIN)/python -m tests.bench
+
+# The embedded file's tables as SQL, after a change of storage/sql/tables.py.
+ddl: dev
+	@$(BIN)/python -c 'from storage.sql.sqlite.rendering import module; print(module(), end="")' > .ddl && mv .ddl storage/sql/sqlite/ddl.py
 
 # Resolve pyproject.toml anew. Needs a registry that the machine's own pip is set up for; no address is written down.
 lock:

@@ -77,7 +77,24 @@ def price_sources_of(settings: Settings) -> list[Source]:
         raise ConfigError("settings", "prices", str(wrong)) from None
     if settings.charging.price_book == "legacy":
         return [overrides, legacy_book(), SimulatorPrices()]
-    return [overrides, Catalogue({name: p.base_url for name, p in settings.providers.items()})]
+    catalogue = Catalogue({name: p.base_url for name, p in settings.providers.items()})
+    if not _are_all_priced(settings):
+        catalogue.load()  # now, because the first call should not wait for it
+    return [overrides, catalogue]
+
+
+def _are_all_priced(settings: Settings) -> bool:
+    """Whether the operator names every model that can be called, and a price for each of them."""
+    return all(
+        provider.kind == "simulator"
+        or (
+            provider.models
+            and all(
+                {f"{name}/{model}", f"{provider.kind}/{model}"} & settings.prices.keys() for model in provider.models
+            )
+        )
+        for name, provider in settings.providers.items()
+    )
 
 
 def gates_of(settings: Settings, catalog: Catalog, tiers: Tiers) -> dict[str, Gate]:

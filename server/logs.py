@@ -1,13 +1,14 @@
 """The log of a process: one object that renders, cleans and writes lines. What a call's line says is the journal's subject."""
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, MutableMapping
+import sys
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, Literal
 
 import orjson
-import structlog
 
 from server.log_writer import LineWriter
 from server.redaction import Redactor
@@ -16,7 +17,6 @@ Level = Literal["debug", "info", "warning", "error"]
 Style = Literal["json", "console"]
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
-# structlog's own word for a line before it is rendered.
 Fields = MutableMapping[str, Any]  # Any: a log line holds whatever its author gives
 
 
@@ -37,24 +37,20 @@ class Logs:
         self._style = style
         self.level = LEVELS[level]
         self.redactor = redactor or Redactor()
-        self._console = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
-        self._logger = structlog.wrap_logger(
-            _Sink(self),
-            processors=[
-                structlog.processors.add_log_level,
-                self._stamp,
-                *((structlog.processors.format_exc_info,) if style == "json" else ()),
-                self._render,
-            ],
-            wrapper_class=structlog.make_filtering_bound_logger(self.level),
-            context_class=dict,
-            cache_logger_on_first_use=True,
-        )
+        self._console = _console() if style == "console" else None
 
-    def logger(self, name: str) -> structlog.typing.FilteringBoundLogger:
+    def logger(self, name: str) -> "Logger":
         """A logger whose lines carry `logger: name`; fields are given as keyword arguments."""
-        bound: structlog.typing.FilteringBoundLogger = self._logger.bind(logger=name)
-        return bound
+        return Logger(self, name)
+
+    def event(self, level: Level, event: str, exc_info: object, fields: Mapping[str, object]) -> None:
+        """Write one line of an event; `exc_info`: an exception, or what `sys.exc_info` gives, or nothing."""
+        if LEVELS[level] < self.level:
+            return
+        line: Fields = {"ts": self._stamp(), "level": level, "event": event, **fields}
+        if exc_info:
+            line["exception"] = _trace(exc_info)
+        self.put(self._render(level, line), is_urgent=level == "error")
 
     def facts(self, fields: dict[str, object], level: Level = "info", *, foreign: Iterable[str]) -> None:
         """Write one line of fields that are JSON already and in the order given: the short way for the line of every call.
@@ -64,7 +60,7 @@ class Logs:
         if LEVELS[level] < self.level:
             return
         if self._style == "console":
-            self.put(self._render(None, level, fields), is_urgent=level == "error")
+            self.put(self._render(level, fields), is_urgent=level == "error")
             return
         line = orjson.dumps(fields, option=orjson.OPT_APPEND_NEWLINE | orjson.OPT_UTC_Z)
         if any(map(self.redactor.is_suspicious, foreign)):
@@ -92,38 +88,55 @@ class Logs:
             root.handlers[:] = before
             root.setLevel(level)
 
-    def _stamp(self, logger: object, name: str, fields: Fields) -> Fields:
-        del logger, name
-        fields["ts"] = (
-            datetime.fromtimestamp(self._now(), UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        )
-        return fields
+    def _stamp(self) -> str:
+        return datetime.fromtimestamp(self._now(), UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
-    def _render(self, logger: object, name: str, fields: Fields) -> bytes:
-        if self._style == "console":
+    def _render(self, level: Level, fields: Fields) -> bytes:
+        if self._console is not None:
             plain = {key: value for key, value in fields.items() if value is not None}
             if "ts" in plain:
                 plain["timestamp"] = str(plain.pop("ts"))
-            return f"{self._console(logger, name, plain)}\n".encode("utf-8", "replace")
-        ordered = {"ts": fields.pop("ts"), "level": fields.pop("level"), "event": fields.pop("event"), **fields}
-        return orjson.dumps(ordered, default=str, option=orjson.OPT_APPEND_NEWLINE | orjson.OPT_NON_STR_KEYS)
+            return f"{self._console(None, level, plain)}\n".encode("utf-8", "replace")
+        return orjson.dumps(fields, default=str, option=orjson.OPT_APPEND_NEWLINE | orjson.OPT_NON_STR_KEYS)
 
 
-class _Sink:
-    """What structlog calls at the end of its chain: one method per level."""
+class Logger:
+    """Writes events of one subject. A handful of lines in an hour come this way; the line of every call takes `Logs.facts`."""
 
-    def __init__(self, logs: Logs) -> None:
+    __slots__ = ("_logs", "_name")
+
+    def __init__(self, logs: Logs, name: str) -> None:
         self._logs = logs
+        self._name = name
 
-    def info(self, line: bytes) -> None:
-        self._logs.put(line)
+    def debug(self, event: str, *, exc_info: object = None, **fields: object) -> None:
+        """Of use to whoever looks for a fault."""
+        self._logs.event("debug", event, exc_info, {"logger": self._name, **fields})
 
-    debug = msg = warning = info
+    def info(self, event: str, *, exc_info: object = None, **fields: object) -> None:
+        """What is as it should be."""
+        self._logs.event("info", event, exc_info, {"logger": self._name, **fields})
 
-    def error(self, line: bytes) -> None:
-        self._logs.put(line, is_urgent=True)
+    def warning(self, event: str, *, exc_info: object = None, **fields: object) -> None:
+        """What somebody should look at some time."""
+        self._logs.event("warning", event, exc_info, {"logger": self._name, **fields})
 
-    critical = exception = failure = error
+    def error(self, event: str, *, exc_info: object = None, **fields: object) -> None:
+        """What somebody should look at now."""
+        self._logs.event("error", event, exc_info, {"logger": self._name, **fields})
+
+
+def _console() -> Callable[[Any, str, Fields], str]:
+    """The library's renderer for people; it brings rich and pygments along (3 MB), so only a console loads it."""
+    from structlog.dev import ConsoleRenderer, plain_traceback  # noqa: PLC0415  # see above
+
+    return ConsoleRenderer(colors=False, exception_formatter=plain_traceback)
+
+
+def _trace(exc_info: object) -> str:
+    if isinstance(exc_info, BaseException):
+        return "".join(traceback.format_exception(exc_info)).rstrip()
+    return "".join(traceback.format_exception(*(exc_info if isinstance(exc_info, tuple) else sys.exc_info()))).rstrip()
 
 
 class _Capture(logging.Handler):
@@ -131,8 +144,10 @@ class _Capture(logging.Handler):
 
     def __init__(self, logs: Logs) -> None:
         super().__init__()
-        self._logger = logs.logger("stdlib")
+        self._logs = logs
 
     def emit(self, record: logging.LogRecord) -> None:
-        level = min(max(record.levelno // 10 * 10, logging.DEBUG), logging.ERROR)
-        self._logger.log(level, record.getMessage(), logger=record.name, exc_info=record.exc_info or None)
+        level: Level = (
+            "error" if record.levelno >= logging.ERROR else "warning" if record.levelno >= logging.WARNING else "info"
+        )
+        self._logs.event(level, record.getMessage(), record.exc_info, {"logger": record.name})

@@ -112,6 +112,8 @@ class PriceBook:
         merged: list[Price] = []
         until: int | None = None
         for source in self._sources:
+            if until is not None and until <= 0:
+                break  # a price that has always held leaves no time to those behind it
             found = sorted(source.find(target), key=lambda price: price.valid_from_us)
             kept = [price for price in found if until is None or price.valid_from_us < until]
             merged = kept + merged

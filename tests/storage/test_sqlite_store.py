@@ -11,6 +11,8 @@ import pytest
 
 from storage.errors import StorageUnavailable, StoreRefused
 from storage.records.usage import Usage, UsageRow
+from storage.sql.sqlite.ddl import STATEMENTS
+from storage.sql.sqlite.rendering import statements
 from storage.sql.usage_rows import COLUMNS, from_columns
 from storage.store import open_store
 
@@ -160,3 +162,7 @@ async def test_a_write_locked_file_is_refused_and_served_again_afterwards(tmp_pa
         intruder.close()
         await store.record_usage(ROW)
         assert rows(tmp_path) == [ROW]
+
+
+def test_the_written_tables_are_those_that_are_defined() -> None:
+    assert list(STATEMENTS) == statements(), "the tables have changed: run `make ddl`"

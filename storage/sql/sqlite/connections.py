@@ -18,7 +18,7 @@ def writer(path: Path, *, is_durable: bool = True) -> sqlite3.Connection:
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute(f"PRAGMA synchronous={'FULL' if is_durable else 'OFF'}")
         connection.execute("PRAGMA temp_store=MEMORY")
-        connection.execute("PRAGMA cache_size=-16000")  # KiB: the right-hand edges of all indexes stay in memory
+        connection.execute("PRAGMA cache_size=-3000")  # KiB: the edges of all indexes, and what a group writes
         connection.execute(
             "PRAGMA wal_autocheckpoint=4000"
         )  # pages: the same few are rewritten often, so copy them seldom

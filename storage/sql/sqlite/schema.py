@@ -7,6 +7,7 @@ import sqlite3
 
 from storage.errors import StoreRefused
 from storage.sql.migrations.revisions import HEAD, REVISIONS, refusal
+from storage.sql.sqlite.ddl import STATEMENTS
 
 _KEPT_IN = (
     "CREATE TABLE IF NOT EXISTS alembic_version "
@@ -41,28 +42,10 @@ def _create(connection: sqlite3.Connection) -> None:
     """Make what is not there: the tables of today need no history."""
     connection.execute("BEGIN IMMEDIATE")
     try:
-        for statement in (*statements(), _KEPT_IN):
+        for statement in (*STATEMENTS, _KEPT_IN):
             connection.execute(statement)
         connection.execute("INSERT INTO alembic_version (version_num) VALUES (?)", (HEAD,))
         connection.execute("COMMIT")
     except BaseException:
         connection.execute("ROLLBACK")
         raise
-
-
-def statements() -> list[str]:
-    """The DDL of every table and index. The tables' library is loaded here, and so only where a file is new."""
-    from sqlalchemy.dialects import sqlite  # noqa: PLC0415  # heavy
-    from sqlalchemy.schema import CreateIndex, CreateTable  # noqa: PLC0415  # heavy
-
-    from storage.sql.tables import metadata  # noqa: PLC0415  # heavy
-
-    dialect = sqlite.dialect()
-    found: list[str] = []
-    for table in metadata.sorted_tables:
-        found.append(str(CreateTable(table, if_not_exists=True).compile(dialect=dialect)))
-        found += [
-            str(CreateIndex(index, if_not_exists=True).compile(dialect=dialect))
-            for index in sorted(table.indexes, key=lambda index: str(index.name))
-        ]
-    return found
