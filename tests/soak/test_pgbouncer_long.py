@@ -25,7 +25,8 @@ from tests.storage.conftest import Clock
 from tests.storage.ledger_cases import ADA, done, grant
 
 WAITING_SECONDS = 15.0
-"""A bouncer does not say that the database is away; it lets its clients wait, and ours do so for ten seconds."""
+"""A bouncer does not say that the database is away; it lets its clients wait, and ours do so for ten seconds, at each attempt
+to write what a running call came to."""
 pytestmark = pytest.mark.timeout(600)
 clock, vendor = storage.clock, money.vendor  # fixtures
 CUT = (
@@ -100,6 +101,6 @@ async def test_a_database_that_dies_behind_a_bouncer_costs_nobody_anything_wrong
 ) -> None:
     with running() as mortal, bouncing(mortal) as before:
         place = Place(before.through(await asyncio.to_thread(mortal.fresh)), 2, tmp_path)
-        death = Death(mortal.kill, mortal.restart, refused_seconds=WAITING_SECONDS)
+        death = Death(mortal.kill, mortal.restart, 4 * WAITING_SECONDS, WAITING_SECONDS)
         load = await kill_the_database(mortal, place, wide, private_key, (0.3, 3.0, 1.0), 5, death)
     assert any(said.result for said in load.said.values())
