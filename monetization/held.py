@@ -6,6 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
+from monetization.alarms import Alarms
 from monetization.calls import Call
 from monetization.charging.policies import Charge
 from monetization.finishing import PATIENCE_SECONDS, Arrears, insist, to_the_end, until_done
@@ -71,6 +72,12 @@ class Means:
     arrears: Arrears = field(default_factory=Arrears)
     """Goes on with what was delivered when those waits are over."""
 
+    heartbeats: Alarms = field(init=False)
+    """Rings for every call at half of its hold's life."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "heartbeats", Alarms(self.hold_seconds / 2))
+
     def expiry_us(self) -> int:
         """When a hold made or extended now ends by itself."""
         return self.clock_us() + self.hold_seconds * 1_000_000
@@ -109,7 +116,6 @@ class HeldTab:
         """One for all that is written of the call, so that it leaves one row whatever happens."""
         self._noted = means.monotonic()
         self._bytes_next = MARGIN * quote.most.tokens_output
-        self._beat: asyncio.TimerHandle | None = None
         self._noting: asyncio.Task[None] | None = None
         self._stopped: Fault | None = None
         self._has_sent = False
@@ -137,7 +143,7 @@ class HeldTab:
 
     def keep_alive(self) -> None:
         """See to it that the hold lives as long as the call, also where nothing is streamed."""
-        self._beat = asyncio.get_running_loop().call_later(self._means.hold_seconds / 2, self._pulse)
+        self._means.heartbeats.set(self._pulse)
 
     def _pulse(self) -> None:
         if self._noting is None or self._noting.done():  # else the store is slow, and one note at a time is enough
@@ -206,8 +212,7 @@ class HeldTab:
 
     async def close(self, ending: Ending) -> None:
         """Settle what was used, or release the hold; with the usage row, in one commit. Raises: StorageUnavailable."""
-        if self._beat is not None:
-            self._beat.cancel()
+        self._means.heartbeats.clear(self._pulse)
         if self._noting is not None:
             await self._noting
         found = used(self.meter, self._quote.most)
@@ -225,8 +230,7 @@ class HeldTab:
         found = used(self.meter, self._quote.most) if self._noting is None else None
         if found is None or found.is_estimated:
             return (await to_the_end(self.close("done")))[1]
-        if self._beat is not None:
-            self._beat.cancel()
+        self._means.heartbeats.clear(self._pulse)
         bill = self._bill("done", found)
         writing = asyncio.ensure_future(self._means.ledger.submit_together(bill.commands))
         left = await until_done(writing)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from starlette.types import Receive, Scope, Send
 
 from methods.deadlines import Deadlines
+from monetization.alarms import Alarms
 from monetization.calls import Call
 from monetization.errors import RateLimited
 from server.errors import REFUSALS, headers_of, status_of
@@ -26,7 +27,17 @@ from server.rpc_calls import (
     traceparent_from_wire,
     wants_stream,
 )
-from server.rpc_reading import Departure, Left, Refused, Sender, accepts, check_headers, credential_from, read_body
+from server.rpc_reading import (
+    WATCH_AFTER_SECONDS,
+    Departure,
+    Left,
+    Refused,
+    Sender,
+    accepts,
+    check_headers,
+    credential_from,
+    read_body,
+)
 from server.rpc_stream import AFTER, BEFORE, EventStream
 from server.rpc_websocket import RpcSocket
 from server.rpc_wire import ProgressWire
@@ -53,6 +64,7 @@ class RpcDoor:
     ) -> None:
         self._limits = limits
         self._reading = Deadlines(limits.read_timeout_seconds)
+        self._watching = Alarms(WATCH_AFTER_SECONDS)
         self._is_mapped = is_mapped
         self._is_draining = is_draining
         self._new_request_id = new_request_id
@@ -83,7 +95,7 @@ class RpcDoor:
     async def _watched(
         self, scope: Scope, headers: dict[bytes, bytes], body: bytes, request_id: str, receive: Receive, out: Sender
     ) -> None:
-        departure = Departure(receive)
+        departure = Departure(receive, self._watching)
         try:
             await self._answer(scope, headers, body, request_id, out, departure)
         except asyncio.CancelledError:

@@ -6,6 +6,7 @@ from typing import Final
 from starlette.types import Message, Receive, Scope, Send
 
 from methods.deadlines import Deadlines
+from monetization.alarms import Alarms
 from monetization.calls import Credential
 from monetization.keys.minting import PREFIX
 from server.jsonrpc import error_reply
@@ -112,16 +113,18 @@ class Sender:
 class Departure:
     """Cancels the current task when its client leaves. It begins to watch only once the call has lasted a moment."""
 
-    def __init__(self, receive: Receive) -> None:
+    def __init__(self, receive: Receive, alarms: Alarms) -> None:
+        """`alarms` ring after that moment."""
         self._receive = receive
+        self._alarms = alarms
         self._task = asyncio.current_task()
         self._has_left = False
         self._watching: asyncio.Task[None] | None = None
-        self._timer = asyncio.get_running_loop().call_later(WATCH_AFTER_SECONDS, self._begin)
+        alarms.set(self._begin)
 
     def stop(self) -> None:
         """Watch no longer: the answer is on its way."""
-        self._timer.cancel()
+        self._alarms.clear(self._begin)
         if self._watching is not None:
             self._watching.cancel()
             self._watching = None

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from monetization.alarms import Alarms
 from monetization.finishing import PATIENCE_SECONDS
 from monetization.tab import Tab
 from storage.errors import StorageUnavailable
@@ -185,6 +186,7 @@ async def test_a_running_call_keeps_its_hold_alive(tmp_path: Path) -> None:
     async with world_at(tmp_path / "tollgate.db", clock) as world:
         await world.fund("tokens")
         object.__setattr__(world.tabs, "hold_seconds", 0.05)
+        object.__setattr__(world.tabs, "heartbeats", Alarms(0.025))
 
         async def play(tab: Tab) -> None:
             before = clock.now_us

@@ -126,7 +126,7 @@ class World:
 
     def bury(self, opened: Any, tab: Any) -> None:
         """Do to an open tab what kill -9 does."""
-        tab._beat.cancel()
+        self.tabs.heartbeats.clear(tab._pulse)
         self.graves.append(opened)
 
     async def available(self, asset: str, user: str = "ada") -> int:
