@@ -32,15 +32,20 @@ class Admission:
         limiter: Limiter,
         when_store_is_down: Literal["open", "closed"],
         on_skipped: Callable[[], None],
+        on_refused: Callable[[Caller, str | None], None] = lambda _, __: None,
         clock_us: Callable[[], int],
     ) -> None:
-        """`on_skipped` is told of every call whose limits were not applied because their store was down."""
+        """`on_skipped` is told of every call whose limits were not applied because their store was down.
+
+        `on_refused` is told of callers who are too fast, with their address.
+        """
         self.calls_max = calls_max
         self.limits = limits
         self.limiter = limiter
         self.running = 0
         self._when_store_is_down = when_store_is_down
         self._on_skipped = on_skipped
+        self._on_refused = on_refused
         self._clock_us = clock_us
 
     def admit(self, call: Call, caller: Caller, most: Most) -> "AbstractAsyncContextManager[Place]":
@@ -63,6 +68,7 @@ class Admission:
             return None
         if isinstance(taken, Refused):
             call.standings.append(lambda: taken.standings)
+            self._on_refused(caller, call.credential.address)
             raise fault_of(taken, self._clock_us())
         call.standings.append(taken.standings)
         return taken

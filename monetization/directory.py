@@ -147,6 +147,7 @@ class Directory:
         """Readings under way, by owner; an eviction takes them away, so that they are not kept."""
         self._looked_at = monotonic()
         self._is_told = False
+        self._listeners: list[Callable[[DirectoryEntry], None]] = []
 
     @classmethod
     async def opened(
@@ -239,6 +240,10 @@ class Directory:
             raise_refusal(outcome)
         return outcome
 
+    def tell(self, listener: Callable[[DirectoryEntry], None]) -> None:
+        """Tell of every change from now on, also of those made here, within `POLL_SECONDS`."""
+        self._listeners.append(listener)
+
     async def poll(self) -> None:
         """Hear of the changes of other processes. Raises: StorageUnavailable."""
         try:
@@ -247,6 +252,8 @@ class Directory:
                 changed, self._seq = await self._shelf.entries_changed(self._seq, CHANGES_MAX)
                 for entry in changed:
                     self.evict(entry.owner)
+                    for listener in self._listeners:
+                        listener(entry)
                 is_more = len(changed) == CHANGES_MAX
         except BaseException:
             self._tell()

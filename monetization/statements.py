@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from billing.accounts import credits_of, pool_of
+from monetization.directory import AUDIT
 from monetization.funding import REQUESTS, TOKENS
 from monetization.periods import start_of
 from monetization.purchases import PURCHASE, Purchase, PurchaseType, Record, record_of
 from storage.errors import InvalidCursor
+from storage.records.kept import KeptRow
 from storage.records.ledger import AccountKey, Balance, LotView, TransferView
 from storage.records.ledger import Page as Page  # noqa: PLC0414  # part of what statements answer with
 from storage.records.money import CREDIT, TOKEN, USD
@@ -156,6 +158,10 @@ class Statements:
     async def usage(self, user_id: str, *, limit: int, cursor: str | None) -> Page[UsageRow]:
         """The user's calls, newest first. Raises: InvalidCursor."""
         return await self.store.usage(self.tenant, user_id, limit=limit, cursor=cursor)
+
+    async def audit(self, subject: str | None, *, limit: int, cursor: str | None) -> Page[KeptRow]:
+        """Administrative acts, the newest first; those that concern one owner, or all. Raises: InvalidCursor."""
+        return await self.store.kept_page(self.tenant, AUDIT, key=subject, limit=limit, cursor=cursor)
 
     async def _newest(self, account: AccountKey, limit: int) -> tuple[Page[TransferView], int | None]:
         """The first page with the balance that belongs to it: the balance did not change while the page was read."""

@@ -18,6 +18,7 @@ from methods.prompts import PromptRegistry
 from methods.providers.building import build_providers
 from methods.providers.routing import Router
 from methods.providers.session import open_session
+from monetization.abuse import Watch
 from monetization.admission import Admission
 from monetization.charging.policies import Rules
 from monetization.desk import Desk
@@ -63,6 +64,7 @@ from server.logs import Logs
 from server.metrics import Metrics
 from server.reloading import open_tiers
 from server.running import RunningCalls
+from server.watching import open_watch
 from storage.store import Store, open_store
 
 if TYPE_CHECKING:
@@ -130,8 +132,7 @@ def monotonic_us() -> int:
 @asynccontextmanager
 async def compose(settings: Settings, instruments: Instruments) -> AsyncIterator[Parts]:
     """Build everything, in the order of the floors; leaving closes it in reverse. Raises: ConfigError, StoreRefused."""
-    logs, metrics = instruments.logs, instruments.metrics
-    rules = rules_of(settings)
+    logs, metrics, rules = instruments.logs, instruments.metrics, rules_of(settings)
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(open_store(settings.storage.url.get_secret_value(), clock_us=now_us))
         registers = await _registers(store, settings, logs)
@@ -142,12 +143,13 @@ async def compose(settings: Settings, instruments: Instruments) -> AsyncIterator
         session = await stack.enter_async_context(open_session())
         router = _router(settings, session, metrics, PricedModels(registers.book, now_us))
         keys = _keys(settings, directory, tiers, logs)
-        callers = _callers(settings, session, tiers, metrics, keys)
+        watch = await stack.enter_async_context(open_watch(settings.abuse, directory, logs=logs, clock_us=now_us))
+        callers = _callers(settings, session, tiers, metrics, keys, watch)
         stack.push_async_callback(callers.aclose)
         people = People(directory, lambda name: tiers().key_of(name))
         in_force.tell(lambda _: callers.forget())
         in_force.tell(lambda _: people.forget())
-        admission = await stack.enter_async_context(_admission(settings, tiers, instruments))
+        admission = await stack.enter_async_context(_admission(settings, tiers, instruments, watch))
         calls = RunningCalls()
         quotes = Quotes(tiers, registers.book, rules, registers.burn_rule, now_us, settings.urls.upgrade)
         document = openrpc_document(settings)
@@ -174,6 +176,7 @@ async def compose(settings: Settings, instruments: Instruments) -> AsyncIterator
         gateway = Gateway(
             callers=callers,
             people=people,
+            watch=watch,
             catalog=catalog,
             running=calls,
             kept_keys=keys.used.kept,
@@ -226,7 +229,12 @@ def _keys(settings: Settings, directory: Directory, tiers: Callable[[], Tiers], 
 
 
 def _callers(
-    settings: Settings, session: "ClientSession", tiers: Callable[[], Tiers], metrics: Metrics, keys: KeyParts
+    settings: Settings,
+    session: "ClientSession",
+    tiers: Callable[[], Tiers],
+    metrics: Metrics,
+    keys: KeyParts,
+    watch: Watch,
 ) -> Callers:
     return Callers.of(
         settings.auth,
@@ -235,6 +243,7 @@ def _callers(
         tier_of=lambda name: tiers().key_of(name),
         on_unknown_tier=metrics.unknown_tier,
         on_failure=metrics.auth_failed,
+        watch=watch,
         gateway_keys=keys.gateway_keys,
         clock=time.time,
         monotonic=time.monotonic,
@@ -242,7 +251,7 @@ def _callers(
 
 
 def _admission(
-    settings: Settings, tiers: Callable[[], Tiers], instruments: Instruments
+    settings: Settings, tiers: Callable[[], Tiers], instruments: Instruments, watch: Watch
 ) -> AbstractAsyncContextManager[Admission]:
     return open_admission(
         settings,
@@ -252,6 +261,7 @@ def _admission(
         clock_us=now_us,
         monotonic_us=monotonic_us,
         new_id=_new_id,
+        watch=watch,
     )
 
 

@@ -12,6 +12,7 @@ from pydantic import ConfigDict, Field, PrivateAttr, ValidationError, model_vali
 from pydantic.fields import FieldInfo
 from pydantic_settings import EnvSettingsSource, TomlConfigSettingsSource
 
+from server.config_abuse import AbuseSettings
 from server.config_checks import first_contradiction
 from server.config_errors import ConfigError
 from server.config_gates import GateSettings
@@ -56,6 +57,7 @@ class Settings(Section):
     charging: ChargingSettings = ChargingSettings()
     tiers: dict[Name, TierSettings] = Field(default_factory=dict)
     limits: LimitsSettings = LimitsSettings()
+    abuse: AbuseSettings = AbuseSettings()
     methods: dict[str, GateSettings] = Field(default_factory=dict)
     keys: KeysSettings = KeysSettings()
     urls: UrlsSettings = UrlsSettings()

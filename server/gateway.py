@@ -6,6 +6,7 @@ from methods.catalog import Catalog
 from methods.context import Context, Services
 from methods.method import Answer
 from methods.progress import ProgressSink
+from monetization.abuse import Watch
 from monetization.admission import Admission
 from monetization.calls import Call
 from monetization.entitlements import Entitlements
@@ -24,6 +25,7 @@ class Gateway:
 
     callers: Callers
     people: People
+    watch: Watch
     catalog: Catalog
     running: RunningCalls
     kept_keys: ProviderKeys
@@ -43,6 +45,7 @@ class Gateway:
         """The ladder: the order of these lines is the product."""
         caller = await self.callers.identify(call.credential)  # Unauthenticated
         caller = entry.caller = await self.people.complete(caller)  # with what is kept of its user and organization
+        self.watch.check(caller)  # RateLimited, for those who are blocked
         method = self.catalog.find(call.method)  # MethodNotFound
         entry.method = method
         method.authorize(caller, self.catalog.access[method.name])  # Unauthenticated, Forbidden

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
+from monetization.abuse import Watch
 from monetization.admission import Admission
 from monetization.limits.bounds import Limits, Speeds
 from monetization.tiers import Tiers
@@ -23,6 +24,7 @@ async def open_admission(
     clock_us: Callable[[], int],
     monotonic_us: Callable[[], int],
     new_id: Callable[[], str],
+    watch: Watch,
 ) -> AsyncIterator[Admission]:
     """Admission over the configured store, while the block runs.
 
@@ -46,6 +48,7 @@ async def open_admission(
             limiter=limiter,
             when_store_is_down=said.when_store_is_down,
             on_skipped=metrics.limit_skipped,
+            on_refused=watch.violated,
             clock_us=clock_us,
         )
 

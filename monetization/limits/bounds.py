@@ -57,7 +57,7 @@ class Limits:
         if caller.kind == "operator":
             return ()
         if caller.user_id is None:
-            key = _network(caller.address or "unknown")
+            key = network_of(caller.address or "unknown")
             speeds = self.anonymous
             return (Bound("address", f"{{ip:{key}}}address", speeds.rpm, speeds.tpm, speeds.concurrent),)
         user, organization = _plain(caller.user_id), caller.organization_id
@@ -121,7 +121,7 @@ def _plain(name: str) -> str:
 
 
 @lru_cache(1024)
-def _network(address: str) -> str:
+def network_of(address: str) -> str:
     """What an address is counted under."""
     if ":" not in address:
         return address

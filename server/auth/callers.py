@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, assert_never  # Any: claims come from an issuer and hold any JSON
 
+from monetization.abuse import AbuseRules, Watch
 from monetization.callers import Caller
 from monetization.calls import Credential
 from monetization.errors import Overloaded, Unauthenticated
@@ -39,7 +40,7 @@ class Callers:
         tier_of: Callable[[str], str | None],
         on_unknown_tier: Callable[[str], None],
         on_failure: Callable[[str], None],
-        on_refused: Callable[[str | None], None] = lambda _: None,
+        watch: Watch | None = None,
         gateway_keys: "GatewayKeys | None" = None,
         clock: Callable[[], float],
     ) -> None:
@@ -53,7 +54,7 @@ class Callers:
             is_authoritative=auth.authoritative,
         )
         self._on_failure = on_failure
-        self._on_refused = on_refused
+        self._watch = watch or Watch(AbuseRules(), clock_us=lambda: int(clock() * 1_000_000))
         self._gateway_keys = gateway_keys
         self._clock = clock
         self._seed = hashlib.sha256(repr((auth.issuer, auth.audience, auth.algorithms, auth.jwks_url)).encode() + b"\0")
@@ -69,7 +70,7 @@ class Callers:
         tier_of: Callable[[str], str | None],
         on_unknown_tier: Callable[[str], None],
         on_failure: Callable[[str], None],
-        on_refused: Callable[[str | None], None] = lambda _: None,
+        watch: Watch | None = None,
         on_key_fetch: Callable[[bool], None] = lambda _: None,
         gateway_keys: "GatewayKeys | None" = None,
         clock: Callable[[], float],
@@ -77,8 +78,8 @@ class Callers:
     ) -> "Callers":
         """The callers of a configuration that was checked. `session` is asked only where keys come from a URL.
 
-        `clock` gives unix seconds and judges tokens; `monotonic` gives seconds and ages key sets. `on_refused` is told the
-        address that showed a credential which did not hold. None for `gateway_keys`: this server issues none.
+        `clock` gives unix seconds and judges tokens; `monotonic` gives seconds and ages key sets. `watch` counts
+        credentials that do not hold. None for `gateway_keys`: this server issues none.
         """
         return cls(
             auth,
@@ -87,7 +88,7 @@ class Callers:
             tier_of=tier_of,
             on_unknown_tier=on_unknown_tier,
             on_failure=on_failure,
-            on_refused=on_refused,
+            watch=watch,
             gateway_keys=gateway_keys,
             clock=clock,
         )
@@ -98,7 +99,10 @@ class Callers:
             await self._keys.aclose()
 
     async def identify(self, credential: Credential) -> Caller:
-        """Who shows this credential. Raises: Unauthenticated, saying what to do next; Overloaded when keys cannot be had now."""
+        """Who shows this credential.
+
+        Raises: Unauthenticated, saying what to do next; RateLimited from a blocked address; Overloaded when keys cannot be had.
+        """
         match credential.kind:
             case "bearer":
                 shown = credential.value
@@ -106,6 +110,7 @@ class Callers:
                     return await self._by_key(credential)
                 return self.known(shown) or await self._check(credential)
             case "none":
+                self._watch.check_address(credential.address)
                 return Caller(kind="anonymous", address=credential.address)
             case "operator":
                 # No operator credential is configured anywhere yet, so nobody holds one.
@@ -137,18 +142,26 @@ class Callers:
             raise self._counted(
                 Unauthenticated("this server takes no gateway keys; send a bearer token", reason="keys_off"), credential
             )
+        known = self._gateway_keys.known(credential.value)
+        if known is not None:
+            return known
+        self._watch.check_address(credential.address)
         try:
-            return await self._gateway_keys.identify(credential.value)
+            caller = await self._gateway_keys.identify(credential.value)
         except Unauthenticated as refusal:
             raise self._counted(refusal, credential) from None
+        self._watch.succeeded(credential.address)
+        return caller
 
     async def _check(self, credential: Credential) -> Caller:
         token = credential.value
+        self._watch.check_address(credential.address)
         try:
             claims = await self._claims(token)
             caller = self._reader.caller(claims)
         except (Unauthenticated, Overloaded) as refusal:
             raise self._counted(refusal, credential) from None
+        self._watch.succeeded(credential.address)
         self._remember(token, caller, expires=claims["exp"])
         return caller
 
@@ -175,7 +188,7 @@ class Callers:
     def _counted(self, refusal: Unauthenticated | Overloaded, credential: Credential) -> Unauthenticated | Overloaded:
         self._on_failure(refusal.slug)
         if isinstance(refusal, Unauthenticated):
-            self._on_refused(credential.address)
+            self._watch.failed(credential.address, credential.value, refusal.slug)
         return refusal
 
 

@@ -57,7 +57,7 @@ def test_there_are_admin_methods_to_guard() -> None:
         *("setPrice", "listPrices", "createBurnTable", "updateBurnTable", "listBurnTables", "deleteBurnTable"),
         *("activateBurnTable", "transferBalance", "reloadTiers", "createTiersForMargin"),
         *("updateUserSubscription", "setLimits", "createOrganization", "listOrganizations"),
-        *("setQuota", "deleteQuota"),
+        *("setQuota", "deleteQuota", "listAuditEvents", "listBlocks", "unblock"),
     }
 
 

@@ -53,7 +53,8 @@ IGNORED: Final = {("executeAIRequest", "userId"), ("checkEntitlement", "customer
 """Taken for compatibility and never looked at: who pays comes from the credential."""
 OPERATORS: Final = {
     ("updateBurnTable", "id"), ("activateBurnTable", "id"), ("deleteBurnTable", "id"),
-    ("refundCharge", "transactionId"), ("refundPurchase", "grantId"),
+    ("listAuditEvents", "subject"), ("unblock", "subject"), ("refundCharge", "transactionId"),
+    ("refundPurchase", "grantId"),
 }  # fmt: skip
 """These name what belongs to the operator, behind a scope of the operator's."""
 NO_ROW: Final = {("checkEntitlement", "featureId"), ("executeAIRequest", "promptId"), ("cancelRequest", "id")}

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from monetization.abuse import AbuseRules, Block, Watch
 from monetization.callers import Budget, Caller
 from monetization.calls import Credential
 from monetization.directory import Directory, putting
@@ -274,8 +275,9 @@ async def test_a_server_without_the_secret_issues_and_takes_no_keys(worker: Work
 
 async def test_every_credential_that_does_not_hold_is_told_with_its_address(worker: Worker) -> None:
     issued = await created(worker)
-    told: list[str | None] = []
+    blocked: list[Block] = []
     reasons: list[str] = []
+    watch = Watch(AbuseRules(failures_max=1), clock_us=lambda: 1_000_000, on_block=blocked.append)
 
     def callers(keys: GatewayKeys | None) -> Callers:
         return Callers(
@@ -285,7 +287,7 @@ async def test_every_credential_that_does_not_hold_is_told_with_its_address(work
             tier_of=TIERS.get,
             on_unknown_tier=print,
             on_failure=reasons.append,
-            on_refused=told.append,
+            watch=watch,
             gateway_keys=keys,
             clock=lambda: 1.0,
         )
@@ -295,7 +297,7 @@ async def test_every_credential_that_does_not_hold_is_told_with_its_address(work
 
     taking, off = callers(worker.keys), callers(None)
     assert (await taking.identify(shown(issued.key, "192.0.2.1"))).user_id == "ada"
-    assert told == []
+    assert blocked == []
     for asked, value, address in (
         (taking, issued.key + "x", "192.0.2.2"),
         (off, issued.key, "192.0.2.3"),
@@ -303,7 +305,7 @@ async def test_every_credential_that_does_not_hold_is_told_with_its_address(work
     ):
         with pytest.raises(Unauthenticated):
             await asked.identify(shown(value, address))
-    assert told == ["192.0.2.2", "192.0.2.3", "192.0.2.4"]
+    assert [block.owner for block in blocked] == ["ip:192.0.2.2"], "where no keys and tokens are taken, none is a guess"
     assert reasons == ["unknown_key", "keys_off", "tokens_off"]
 
 
