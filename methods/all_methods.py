@@ -13,7 +13,6 @@ from methods import (
     admin_users,
     ai,
     api_keys,
-    audit,
     balances,
     eligibility,
     entitlements,
@@ -51,6 +50,5 @@ METHODS: Final[tuple[Method, ...]] = (
     *admin_quotas.METHODS,
     *api_keys.METHODS,
     *user_keys.METHODS,
-    *audit.METHODS,
     *system.METHODS,
 )

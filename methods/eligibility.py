@@ -1,88 +1,29 @@
-"""May I, and who am I: `checkEntitlement` (OpenMonetize), `checkRequestEligibility`, `getUserStatus`, `getCurrentTier`.
+"""May I, and who am I: `checkRequestEligibility`, `getUserStatus`, `getCurrentTier`.
 
-All of them ask the ladder's own steps without making a call, so their answer is a preview: only a hold is a promise.
+They ask the ladder's own steps without making a call, so their answer is a preview: only a hold is a promise.
 """
 
 from typing import Annotated, Final, Literal
 
-from pydantic import ConfigDict, Field
-from pydantic.alias_generators import to_camel
+from pydantic import Field
 
 from methods.context import Context
-from methods.errors import Forbidden, UnknownModel, UnknownProvider
+from methods.errors import Forbidden
 from methods.method import Access, Example, Method, Params, Result
 from methods.money_shapes import UserId, iso_or_none, number, text, user_of
 from methods.tiers import TierResult, shown_tier
 from monetization.callers import Caller
-from monetization.charging.policies import Charge, credits_for, dollars
+from monetization.charging.policies import Charge
 from monetization.eligibility import Preview
-from monetization.errors import NotEntitled, PaymentRequired, QuotaExceeded
+from monetization.errors import PaymentRequired, QuotaExceeded
 from monetization.terms import Most, Terms
-from storage.errors import Fault
-from storage.records.money import CREDIT, TOKEN, USD
+from storage.records.money import TOKEN, USD
 
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 Tokens = Annotated[int, Field(ge=0, le=2**40)]
 UserType = Literal["subscription", "byok", "unknown"]
 PREVIEWED: Final = "executeAIRequest"
 """The method that would be called."""
-LABELS: Final = {"upgrade": "Upgrade the plan", "purchase": "Buy more", "subscribe": "Renew the subscription"}
-
-
-class Both(Params):
-    """Members in either casing: OpenMonetize writes snake_case, everybody else camelCase."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, alias_generator=to_camel, populate_by_name=True)
-
-
-class Action(Both):
-    """What the user is about to do."""
-
-    type: Literal["token_usage", "image_generation", "video_generation", "api_call", "custom"] = "token_usage"
-    provider: Name | None = None
-    """In any case; absent: the default one."""
-    model: Name | None = None
-    estimated_input_tokens: Tokens = 0
-    estimated_output_tokens: Tokens = 0
-    estimated_duration_seconds: Annotated[float, Field(ge=0, le=10**9)] | None = None
-    estimated_count: Tokens | None = None
-    image_size: Name | None = None
-    quality: Name | None = None
-
-
-class EntitlementParams(Both):
-    """Who wants to do what."""
-
-    customer_id: UserId | None = None
-    """Taken for compatibility; the tenant comes from the credential."""
-    user_id: UserId | None = None
-    """For admins only. Absent: the caller."""
-    feature_id: Name | None = None
-    action: Action | None = None
-
-
-class Step(Result):
-    """What the user can do about a refusal."""
-
-    type: Literal["upgrade", "purchase", "subscribe"]
-    label: str
-    url: str | None = None
-
-
-class EntitlementResult(Result):
-    """Whether it would be served now, and what it would cost at most."""
-
-    allowed: bool
-    reason: str
-    """For people."""
-    code: str
-    """For programs: `ok`, `soft_limit`, or the stable reason of the refusal."""
-    estimated_cost_credits: float | None = None
-    estimated_cost_usd: str | None = None
-    current_balance: str | None = None
-    """In the asset that the plan charges."""
-    balance_asset: str | None = None
-    actions: list[Step]
 
 
 class EligibilityParams(Params):
@@ -150,33 +91,9 @@ class CurrentTierResult(Result):
     period_start: str | None = None
 
 
-async def check_entitlement(context: Context, params: EntitlementParams) -> EntitlementResult:
-    """Whether a feature, a model and an amount would be allowed now, what it would cost at most, and what to do if not."""
-    caller = await _caller(context, params.user_id)
-    action = params.action or Action()
-    preview = await context.services.eligibility.preview(
-        caller, PREVIEWED, Terms(is_metered=True, feature=params.feature_id), _most(context, action)
-    )
-    charge = None if preview.quote is None else preview.quote.charge
-    asset, balance = await _balance(context, caller, charge)
-    rules = context.services.quotes.rules
-    return EntitlementResult(
-        allowed=preview.refusal is None,
-        reason=_reason(preview),
-        code=_code(preview),
-        estimated_cost_credits=None
-        if charge is None
-        else number(_credits(charge, credits_for(rules, charge.cost_nano)), CREDIT),
-        estimated_cost_usd=None if charge is None else dollars(charge.cost_nano),
-        current_balance=None if balance is None else text(balance, asset),
-        balance_asset=None if balance is None else asset,
-        actions=[] if preview.refusal is None else _steps(context, preview.refusal),
-    )
-
-
 async def check_request_eligibility(context: Context, params: EligibilityParams) -> EligibilityResult:
     """Whether a request of about so many tokens would be served, with the plan or with an own key."""
-    caller = await _caller(context, params.user_id)
+    caller = await caller_of(context, params.user_id)
     if params.has_api_key:
         return EligibilityResult(
             can_make_request=True, reason="your own provider key pays for it", code="ok", user_type="byok"
@@ -184,25 +101,25 @@ async def check_request_eligibility(context: Context, params: EligibilityParams)
     tokens = params.estimated_tokens
     most = Most(context.services.router.resolve(None, None), tokens_input=tokens, is_output_asked=True)
     preview = await context.services.eligibility.preview(caller, PREVIEWED, Terms(is_metered=True), most)
-    _, balance = await _balance(context, caller, None, asset=TOKEN)
+    _, balance = await balance_of(context, caller, None, asset=TOKEN)
     refusal = preview.refusal
     charge = None if preview.quote is None else preview.quote.charge
     is_short = isinstance(refusal, PaymentRequired | QuotaExceeded)
     return EligibilityResult(
         can_make_request=refusal is None,
-        reason=_reason(preview),
-        code=_code(preview),
+        reason=reason_of(preview),
+        code=code_of(preview),
         user_type=_type(caller),
         token_balance=balance,
         estimated_cost=None if charge is None else charge.amount if charge.asset == TOKEN else charge.tokens,
-        requires_tokens=is_short if is_short and _code(preview) != "api_key_required" else None,
-        requires_api_key=True if _code(preview) == "api_key_required" else None,
+        requires_tokens=is_short if is_short and code_of(preview) != "api_key_required" else None,
+        requires_api_key=True if code_of(preview) == "api_key_required" else None,
     )
 
 
 async def get_user_status(context: Context, params: WhoParams) -> StatusResult:
     """What kind of user this is, what they have bought, and what that brings them."""
-    caller = await _caller(context, params.user_id)
+    caller = await caller_of(context, params.user_id)
     assert caller.user_id is not None, "user_of refuses who is nobody"
     _, bought = await context.services.money.statements.purchases(caller.user_id, None, limit=1, cursor=None)
     spent = sum(one.lot.paid_nano for one in bought if one.lot.paid_currency == USD)
@@ -228,7 +145,7 @@ async def get_user_status(context: Context, params: WhoParams) -> StatusResult:
 
 async def get_current_tier(context: Context, params: WhoParams) -> CurrentTierResult:
     """The tier that is in force for the user, whoever said it: the subscription, the credential, or the default."""
-    caller = await _caller(context, params.user_id)
+    caller = await caller_of(context, params.user_id)
     start = caller.period_start_us
     return CurrentTierResult(
         data=shown_tier(context.services.tiers().of(caller.tier)),
@@ -237,26 +154,13 @@ async def get_current_tier(context: Context, params: WhoParams) -> CurrentTierRe
     )
 
 
-async def _caller(context: Context, named: str | None) -> Caller:
+async def caller_of(context: Context, named: str | None) -> Caller:
     """The caller, or for an admin the user that is named. Raises: Forbidden, InvalidParams."""
     user = user_of(context, named)
     return context.caller if user == context.caller.user_id else await context.services.eligibility.caller(user)
 
 
-def _most(context: Context, action: Action) -> Most:
-    """The most that an action can cause. Raises: UnknownModel, UnknownProvider."""
-    provider = action.provider
-    if provider is not None and provider not in context.services.router.providers:
-        provider = provider.lower()  # OpenMonetize writes OPENAI
-    return Most(
-        context.services.router.resolve(provider, action.model),
-        tokens_input=action.estimated_input_tokens,
-        tokens_output=action.estimated_output_tokens,
-        is_output_asked=True,
-    )
-
-
-async def _balance(
+async def balance_of(
     context: Context, caller: Caller, charge: Charge | None, *, asset: str | None = None
 ) -> tuple[str, int | None]:
     """The balance in the asset that the caller's plan charges; None for somebody without an account."""
@@ -267,35 +171,18 @@ async def _balance(
     return named, standing.balance.available
 
 
-def _credits(charge: Charge, worth: int) -> int:
-    return charge.amount if charge.asset == CREDIT else worth
-
-
-def _reason(preview: Preview) -> str:
+def reason_of(preview: Preview) -> str:
+    """What a preview says, for people."""
     if preview.refusal is not None:
         return str(preview.refusal)
     return "allowed past a soft limit" if preview.is_soft else "allowed"
 
 
-def _code(preview: Preview) -> str:
+def code_of(preview: Preview) -> str:
+    """What a preview says, for programs."""
     if preview.refusal is not None:
         return preview.refusal.slug
     return "soft_limit" if preview.is_soft else "ok"
-
-
-def _steps(context: Context, refusal: Fault) -> list[Step]:
-    links = context.services.eligibility.links
-    if isinstance(refusal, PaymentRequired) and refusal.slug.startswith("subscription_"):
-        return [_step("subscribe", links.billing)]
-    if isinstance(refusal, PaymentRequired):
-        return [_step("purchase", links.billing), _step("upgrade", links.upgrade)]
-    if isinstance(refusal, NotEntitled | QuotaExceeded):
-        return [_step("upgrade", links.upgrade)]
-    return []
-
-
-def _step(kind: Literal["upgrade", "purchase", "subscribe"], url: str) -> Step:
-    return Step(type=kind, label=LABELS[kind], url=url or None)
 
 
 def _type(caller: Caller) -> UserType:
@@ -311,20 +198,6 @@ def _type(caller: Caller) -> UserType:
 _FAULTS = (Forbidden,)
 
 METHODS = [
-    Method(
-        "checkEntitlement",
-        check_entitlement,
-        scope="account:read",
-        access=Access.REQUIRED,
-        faults=(*_FAULTS, UnknownModel, UnknownProvider),
-        examples=(
-            Example(
-                "before an answer of a thousand tokens",
-                {"featureId": "basic_ai", "action": {"type": "token_usage", "estimatedOutputTokens": 1000}},
-                {"allowed": True, "reason": "allowed", "code": "ok", "actions": []},
-            ),
-        ),
-    ),
     Method(
         "checkRequestEligibility",
         check_request_eligibility,

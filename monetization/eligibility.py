@@ -10,6 +10,7 @@ from monetization.callers import Caller
 from monetization.entitlements import Entitlements
 from monetization.funding import Source, sources
 from monetization.people import People
+from monetization.quotas import Quota
 from monetization.quoting import Quote, Quotes
 from monetization.refusals import Links, fault_of
 from monetization.terms import Most, Terms
@@ -29,6 +30,17 @@ class Preview:
     """The most that it would cost; None where it would not get that far."""
     is_soft: bool = False
     """It would be served past a soft limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Metered:
+    """A feature that is counted, where somebody has set a quota of its name for the user or the organization."""
+
+    quota: Quota
+    used: int
+    """In the running period, with what running calls hold."""
+    is_passed: bool
+    """This action would go past the limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +77,23 @@ class Eligibility:
             first = first or (refusal, source.account.asset)
         assert first is not None, "there is always a source to try"
         return Preview(fault_of(*first, self.links), quote)
+
+    async def metered(self, caller: Caller, feature: str, count: int) -> Metered | None:
+        """Where the caller stands with the quota of a feature's name that leaves least; None: nobody counts it."""
+        now = self.quotes.clock_us()
+        found = []
+        for quota in caller.quotas:
+            if quota.resource == feature:
+                window = await self.store.window(quota.window(now))
+                used = window.used + window.held
+                found.append(Metered(quota, used, used + count > quota.limit))
+        return min(
+            found, key=lambda one: (not (one.is_passed and one.quota.is_hard), one.quota.limit - one.used), default=None
+        )
+
+    def is_feature(self, name: str) -> bool:
+        """Whether any tier sells a feature of this name: then those without it are refused."""
+        return any(name in tier.features for tier in self.entitlements.tiers().by_key.values())
 
     async def _refusal(self, source: Source) -> tuple[Refusal | None, bool]:
         """Why this source would not cover the call, and whether it would only by passing a soft limit."""

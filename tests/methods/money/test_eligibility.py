@@ -44,7 +44,7 @@ async def test_the_members_of_openmonetize_are_taken_in_their_own_casing(product
 
 
 async def test_a_feature_that_the_plan_lacks_is_refused_with_a_way_out(product: Product) -> None:
-    said = await product.call(product.token("u1", "allowance"), "checkEntitlement", {"featureId": "video"})
+    said = await product.call(product.token("u1", "allowance"), "checkEntitlement", {"featureId": "advanced_ai"})
     assert (said["allowed"], said["code"]) == (False, "feature_not_in_tier")
     assert [step["type"] for step in said["actions"]] == ["upgrade"]
 
@@ -187,3 +187,23 @@ async def test_a_gate_that_cannot_be_stops_the_start_by_its_key(start: Start, ga
         async with start(methods=gates):
             pass
     assert refused.value.key == key
+
+
+async def test_a_name_that_nobody_sells_or_counts_gates_nobody(product: Product) -> None:
+    said = await product.call(product.token("u1", "allowance"), "checkEntitlement", {"featureId": "anything"})
+    assert (said["allowed"], said["limitType"], "limitValue" in said) == (True, "NONE", False)
+
+
+@pytest.mark.parametrize(("kind", "code"), [("HARD", "quota_exceeded"), ("SOFT", "soft_limit")])
+async def test_a_counted_feature_is_refused_or_told_past_its_limit(product: Product, kind: str, code: str) -> None:
+    is_hard = kind == "HARD"
+    quota = {"userId": "u1", "resource": "exports", "period": "daily", "limit": 2, "isHardLimit": is_hard}
+    await product.admin("setQuota", quota)
+    token = product.token("u1", "allowance")
+    ask = {"featureId": "exports", "action": {"type": "custom", "estimatedCount": 2}}
+    said = await product.call(token, "checkEntitlement", ask)
+    assert (said["allowed"], said["limitType"], said["limitValue"], said["currentUsage"]) == (True, kind, 2, 0)
+    await product.admin("enforceQuota", {"userId": "u1", "resource": "exports", "amount": 1})
+    said = await product.call(token, "checkEntitlement", ask)
+    assert (said["allowed"], said["code"], said["currentUsage"]) == (not is_hard, code, 1)
+    assert [step["type"] for step in said["actions"]] == (["upgrade"] if is_hard else [])
