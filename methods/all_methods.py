@@ -13,6 +13,7 @@ from methods import (
     admin_users,
     ai,
     api_keys,
+    audit,
     balances,
     eligibility,
     entitlements,
@@ -50,5 +51,6 @@ METHODS: Final[tuple[Method, ...]] = (
     *admin_quotas.METHODS,
     *api_keys.METHODS,
     *user_keys.METHODS,
+    *audit.METHODS,
     *system.METHODS,
 )
