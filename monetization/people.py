@@ -63,8 +63,11 @@ class People:
         membership = in_force(user, caller.organization_id)
         named = caller.organization_id if membership is None else membership.organization_id
         organization = None if named is None else await self.directory.of(owner_of(named))
-        member = caller if organization is None else _member(caller, membership, organization)
-        completed = self._joined(member, user, organization)
+        if organization is not None and membership is None and _has_left(caller, organization):
+            completed = self._joined(replace(caller, organization_id=None), user, None)
+        else:
+            member = caller if organization is None else _member(caller, membership, organization)
+            completed = self._joined(member, user, organization)
         self._known.pop(user_id, None)
         while len(self._known) >= CALLERS_MAX:
             del self._known[next(iter(self._known))]
@@ -101,6 +104,14 @@ def _quotas(profile: Profile | None, subscription: Subscription | None) -> tuple
     if profile is None:
         return ()
     return quotas_of(profile, None if subscription is None else subscription.period_start_us)
+
+
+def _has_left(caller: Caller, organization: Profile) -> bool:
+    """Whether a key names an organization that is kept here and of which its user is no member.
+
+    Of a token its issuer says so anew each time; a key only remembers what was so when it was made.
+    """
+    return caller.key_id is not None and bool(organization.all(ORGANIZATION))
 
 
 def _member(caller: Caller, membership: Membership | None, organization: Profile) -> Caller:

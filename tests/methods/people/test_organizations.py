@@ -218,3 +218,20 @@ async def test_a_viewers_token_looks_and_does_not_call(product: Product) -> None
     for method in ("executeAIRequest", "createApiKey"):
         refused = await product.refused(viewer, method, ASK if method == "executeAIRequest" else {})
         assert isinstance(refused, Forbidden | NotEntitled)
+
+
+async def test_a_key_that_was_made_in_an_organization_does_not_outlive_the_membership(product: Product) -> None:
+    await acme(product, tokens=100_000, ada="member")
+    await product.admin("updateUserSubscription", {"organizationId": "acme", "tier": "enterprise"})
+    await product.admin("setLimits", {"organizationId": "acme", "rpm": 100})
+    key = (await product.call(product.token("ada"), "createApiKey"))["apiKey"]
+    inside = await product.call(key, "getUserStatus")
+    assert (inside["organizationId"], inside["subscriptionTier"]) == ("acme", "enterprise")
+    await product.admin("removeMember", {"organizationId": "acme", "userId": "ada"})
+    outside = await product.call(key, "getUserStatus")
+    assert "organizationId" not in outside
+    assert outside["subscriptionTier"] != "enterprise"
+    before = await pool(product)
+    with pytest.raises(Fault):
+        await product.call(key, "getOrganization")
+    assert await pool(product) == before
