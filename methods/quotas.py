@@ -137,7 +137,7 @@ async def check_quota_status(context: Context, params: NoParams) -> QuotaStatusR
         return QuotaStatusResult(quota_used=month.tokens)
     return QuotaStatusResult(
         quota_remaining=own.left,
-        quota_limit=own.quota.limit,
+        quota_limit=own.limit,
         quota_used=own.used,
         reset_date=_date(own),
         warning_threshold=_threshold(own),
@@ -204,7 +204,7 @@ def _checked(found: list[Standing], amount: int) -> CheckResult:
     return CheckResult(
         allowed=all(one.allows(amount) for one in found),
         current=first.used,
-        limit=first.quota.limit,
+        limit=first.limit,
         percentage=_percentage(first),
         has_quota=True,
         is_hard_limit=first.quota.is_hard,
@@ -220,7 +220,7 @@ def _row(found: Standing) -> dict[str, object]:
         "subject": quota.subject,
         "resource": quota.resource,
         "period": quota.period,
-        "limit": quota.limit,
+        "limit": found.limit,
         "is_hard_limit": quota.is_hard,
         "notification_threshold": _threshold(found),
         "thresholds": list(quota.thresholds),
@@ -250,7 +250,7 @@ def _threshold(found: Standing) -> int | None:
 
 def _percentage(found: Standing) -> float:
     """Used of the limit, to two places; of a limit of nothing, all is used."""
-    limit = found.quota.limit
+    limit = found.limit
     return round(found.used * 10_000 / limit) / 100 if limit else 100.0
 
 

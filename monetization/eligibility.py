@@ -13,6 +13,7 @@ from monetization.people import People
 from monetization.quotas import Quota
 from monetization.quoting import Quote, Quotes
 from monetization.refusals import Links, fault_of
+from monetization.rollover import carried_into
 from monetization.terms import Most, Terms
 from storage.errors import Fault, StorageUnavailable
 from storage.ledger.answers import exceeded
@@ -112,9 +113,10 @@ class Eligibility:
             if claim.limit is None:
                 continue
             window = await self.store.window(claim.window)
-            if window.used + window.held + claim.amount <= claim.limit:
+            carried = await carried_into(self.store, window, claim.carry)
+            if window.used + window.held + claim.amount <= claim.limit + carried:
                 continue
             if claim.is_hard:
-                return exceeded(claim, used=window.used, held=window.held), is_soft
+                return exceeded(claim, used=window.used, held=window.held, carried=carried), is_soft
             is_soft = True
         return None, is_soft

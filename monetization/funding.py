@@ -11,6 +11,7 @@ from monetization.charging.policies import Charge
 from monetization.charging.rounding import divide
 from monetization.periods import start_of
 from monetization.prices.rates import MILLION
+from monetization.rollover import carry_of
 from monetization.tiers import Tier
 from storage.records.commands import Claim
 from storage.records.fact import fact
@@ -142,24 +143,33 @@ class _Payer:
 
     def counted(self, resource: str, amount: int) -> tuple[Claim, ...]:
         """What is counted and never refused."""
-        return tuple(self._claim(subject, resource, amount, None) for subject, _, _ in self.subjects)
+        return tuple(Claim(self._window(subject, resource), amount) for subject, _, _ in self.subjects)
 
-    def bounded(self, tokens: int) -> tuple[Claim, ...]:
+    def bounded(self, tokens: int, tier: Tier) -> tuple[Claim, ...]:
         """Tokens and a request, within the limits."""
+        marks = tier.thresholds_percent
         return tuple(
             claim
             for subject, limit, requests in self.subjects
-            for claim in (self._claim(subject, TOKENS, tokens, limit), self._claim(subject, REQUESTS, 1, requests))
+            for claim in (
+                self._rolling(subject, tokens, limit, tier),
+                Claim(self._window(subject, REQUESTS), 1, requests, thresholds=marks),
+            )
         )
+
+    def _rolling(self, subject: str, tokens: int, limit: int | None, tier: Tier) -> Claim:
+        window = self._window(subject, TOKENS)
+        carry = None if limit is None else carry_of(tier, window)
+        return Claim(window, tokens, limit, thresholds=tier.thresholds_percent, carry=carry)
+
+    def _window(self, subject: str, resource: str) -> WindowKey:
+        return WindowKey(TENANT, subject, resource, "monthly", self.month_us)
 
     def source(
         self, name: SourceName, asset: str, amount: int, claims: tuple[Claim, ...], overdraft: int = 0
     ) -> Source:
         """One way to pay; whatever it is, the caps hold."""
         return Source(name, self.account._replace(asset=asset), amount, (*claims, *self.caps), overdraft)
-
-    def _claim(self, subject: str, resource: str, amount: int, limit: int | None) -> Claim:
-        return Claim(WindowKey(TENANT, subject, resource, "monthly", self.month_us), amount, limit)
 
 
 def _payers_ways(caller: Caller, tier: Tier, quote: Charge, now_us: int, overdraft_tokens: int) -> Iterator[Source]:
@@ -201,7 +211,7 @@ def _pool(caller: Caller, pool: Pool, tier: Tier, quote: Charge, now_us: int) ->
 def _ways(payer: _Payer, tier: Tier, quote: Charge, overdraft_tokens: int) -> Iterator[Source]:
     match quote.policy:
         case "allowance":
-            yield payer.source("quota", "TOKEN", 0, payer.bounded(quote.tokens))
+            yield payer.source("quota", "TOKEN", 0, payer.bounded(quote.tokens, tier))
             # Lots and overage are there for what the allowance no longer covers, so its limits do not bind them.
             _, tokens, requests = payer.subjects[0]
             if tokens is not None or requests is not None:
@@ -215,7 +225,7 @@ def _ways(payer: _Payer, tier: Tier, quote: Charge, overdraft_tokens: int) -> It
             yield payer.source("lots", "TOKEN", quote.amount, claims, overdraft_tokens)
         case "credits":
             # Both gates apply, the tighter one binds (R10).
-            claims = (*payer.bounded(quote.tokens), *payer.counted(COST, quote.cost_nano))
+            claims = (*payer.bounded(quote.tokens, tier), *payer.counted(COST, quote.cost_nano))
             yield payer.source("lots", "CREDIT", quote.amount, claims)
         case "byok":
             claims = (*payer.counted(OWN_TOKENS, quote.tokens), *payer.counted(OWN_REQUESTS, 1))

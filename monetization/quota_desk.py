@@ -11,6 +11,7 @@ from monetization.funding import quota_limit, request_limit
 from monetization.periods import end_of, start_of
 from monetization.quotas import REQUESTS, TOKENS, Quota, monthly
 from monetization.refusals import Links, fault_of
+from monetization.rollover import carried_into, carry_of
 from monetization.stored_quotas import quotas_of
 from monetization.subscriptions import subscription_of
 from monetization.tiers import Tier, Tiers
@@ -38,15 +39,22 @@ class Standing:
     """What running calls may use at most."""
     resets_us: int | None
     """When the next period begins. None: never."""
+    carried: int = 0
+    """What the period before left over; it raises the limit."""
+
+    @property
+    def limit(self) -> int:
+        """What may be used in this period."""
+        return self.quota.limit + self.carried
 
     @property
     def left(self) -> int:
         """What a new call may take; 0 where nothing is left."""
-        return max(0, self.quota.limit - self.used - self.held)
+        return max(0, self.limit - self.used - self.held)
 
     def allows(self, amount: int) -> bool:
         """Whether so much more would be let through."""
-        return not self.quota.is_hard or self.used + self.held + amount <= self.quota.limit
+        return not self.quota.is_hard or self.used + self.held + amount <= self.limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +73,8 @@ class QuotaDesk:
         Raises: StorageUnavailable.
         """
         now_us = self.clock_us()
-        return tuple([await self._standing(quota, now_us) for quota in self._in_force(caller)])
+        tier = self.tiers().of(caller.tier)
+        return tuple([await self._standing(found, now_us, tier) for found in _in_force(caller, tier)])
 
     async def of_organization(self, organization_id: str) -> tuple[Standing, ...]:
         """Every quota that was set for an organization. Raises: StorageUnavailable."""
@@ -113,19 +122,23 @@ class QuotaDesk:
                 used, since_us = used + before.used, before_us
         return standing.left * max(now_us - since_us, DAY_US) // (used * DAY_US) if used else None
 
-    def _in_force(self, caller: Caller) -> list[tuple[Quota, Origin]]:
-        tier, subject = self.tiers().of(caller.tier), f"user:{caller.user_id}"
-        implied = [] if tier.policy == "byok" or caller.user_id is None else _of_tier(caller, tier, subject)
-        said: list[tuple[Quota, Origin]] = [
-            (quota, "user" if quota.subject == subject else "organization") for quota in caller.quotas
-        ]
-        return implied + said
-
-    async def _standing(self, found: tuple[Quota, Origin], now_us: int) -> Standing:
+    async def _standing(self, found: tuple[Quota, Origin], now_us: int, tier: Tier | None = None) -> Standing:
         quota, origin = found
         key = quota.window(now_us)
         window = await self.store.window(key)
-        return Standing(quota, origin, window.used, window.held, end_of(key.period, key.start_us))
+        is_rolling = tier is not None and origin == "tier" and quota.resource == TOKENS
+        carry = carry_of(tier, key) if tier is not None and is_rolling else None
+        carried = await carried_into(self.store, window, carry) if is_rolling else 0
+        return Standing(quota, origin, window.used, window.held, end_of(key.period, key.start_us), carried)
+
+
+def _in_force(caller: Caller, tier: Tier) -> list[tuple[Quota, Origin]]:
+    subject = f"user:{caller.user_id}"
+    implied = [] if caller.user_id is None else _of_tier(caller, tier, subject)
+    said: list[tuple[Quota, Origin]] = [
+        (quota, "user" if quota.subject == subject else "organization") for quota in caller.quotas
+    ]
+    return implied + said
 
 
 def _of_tier(caller: Caller, tier: Tier, subject: str) -> list[tuple[Quota, Origin]]:

@@ -48,7 +48,7 @@ class Quota:
 
     def claim(self, amount: int, now_us: int) -> Claim:
         """So much of the resource, used now."""
-        return Claim(self.window(now_us), amount, self.limit, is_hard=self.is_hard)
+        return Claim(self.window(now_us), amount, self.limit, is_hard=self.is_hard, thresholds=self.thresholds)
 
 
 def claims_of(

@@ -20,7 +20,7 @@ def quota_left(windows: Sequence[WindowView], limit: int | None) -> int | None:
         return None
     for view in windows:
         if is_own_month(view.key, TOKENS):
-            return max(0, limit - view.used - view.held)
+            return max(0, limit + (view.carried or 0) - view.used - view.held)
     return None
 
 

@@ -32,7 +32,9 @@ class Tier:
     overage_nano_per_million: int | None = None
     """Price of a million tokens past the quota in nano dollars. None: no overage, the quota is hard."""
     rollover_max_tokens: int = 0
-    thresholds_percent: tuple[int, ...] = (80, 95)
+    """Of a month's unused tokens, how many the next one may use besides its own."""
+    thresholds_percent: tuple[int, ...] = (80, 95, 100)
+    """Where a month's use of tokens and requests is told of, in percent of the quota, rising."""
 
     def includes_provider(self, name: str) -> bool:
         """Whether calls may be served by this provider."""

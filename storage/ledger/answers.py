@@ -31,7 +31,7 @@ def done(
 
 def views(windows: Iterable[Window]) -> tuple[WindowView, ...]:
     """The windows as they are now."""
-    return tuple([WindowView(window.key, window.used, window.held) for window in windows])
+    return tuple([WindowView(window.key, window.used, window.held, window.carried, window.bound) for window in windows])
 
 
 def insufficient(account: Account, needed: int) -> Refusal:
@@ -39,7 +39,7 @@ def insufficient(account: Account, needed: int) -> Refusal:
     return Refusal("insufficient", {"needed": needed, "available": account.free, "asset": account.key.asset})
 
 
-def exceeded(claim: Claim, *, used: int, held: int) -> Refusal:
+def exceeded(claim: Claim, *, used: int, held: int, carried: int = 0) -> Refusal:
     """The quota of a period is used up."""
     key = claim.window
     data = {
@@ -49,7 +49,7 @@ def exceeded(claim: Claim, *, used: int, held: int) -> Refusal:
         "startUs": key.start_us,
         "used": used,
         "held": held,
-        "limit": claim.limit,
+        "limit": (claim.limit or 0) + carried,
         "amount": claim.amount,
     }
     return Refusal("quota_exceeded", data)

@@ -84,7 +84,7 @@ def extend(state: State, command: c.Extend) -> c.Outcome:
         (part.window.key.subject, part.window.key.resource, part.window.key.period): part for part in found.windows
     }
     wanted = [(claim, parts.get(claim.window[1:4])) for claim in command.claims]
-    refusal = _refuse_funds(state, found.account, command.amount) or _refuse_more(wanted)
+    refusal = _refuse_funds(state, found.account, command.amount) or _refuse_more(state, wanted)
     if refusal is not None:
         return refusal
     for claim, part in wanted:
@@ -115,11 +115,11 @@ def _refuse_funds(state: State, account: Account, amount: int) -> c.Refusal | No
     return OUT_OF_RANGE if account.held + amount > AMOUNT_MAX else None
 
 
-def _refuse_more(wanted: Sequence[tuple[c.Claim, HoldWindow | None]]) -> c.Refusal | None:
+def _refuse_more(state: State, wanted: Sequence[tuple[c.Claim, HoldWindow | None]]) -> c.Refusal | None:
     for claim, part in wanted:
         if part is None:
             return c.Refusal("invalid", {"detail": "the hold has no such window"})
-        refusal = windows.refuse(claim, part.window)
+        refusal = windows.refuse(state, claim, part.window)
         if refusal is not None:
             return refusal
     return None

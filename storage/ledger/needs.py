@@ -60,8 +60,11 @@ def _of_account(needs: Needs, state: State, command: Any) -> None:
 def _of_claims(needs: Needs, state: State, command: c.Hold | c.Charge) -> None:
     _account(needs, state, command.account)
     for claim in command.claims:
-        if claim.window not in state.windows:
+        window, carry = state.windows.get(claim.window), claim.carry
+        if window is None:
             needs.windows[claim.window] = None
+        if carry is not None and (window is None or window.carried is None) and carry.window not in state.windows:
+            needs.windows[carry.window] = None
 
 
 def _of_hold(needs: Needs, state: State, command: Any) -> None:

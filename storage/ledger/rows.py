@@ -195,24 +195,51 @@ class Hold:
 
 
 class Window:
-    """A quota window's counters."""
+    """A quota window's counters, and what is looked for in them."""
 
-    __slots__ = ("held", "id", "key", "status", "used")
+    __slots__ = ("alarm", "bound", "carried", "held", "id", "key", "marks", "status", "told", "used")
 
-    def __init__(self, id: int, key: WindowKey, used: int = 0, held: int = 0) -> None:  # noqa: A002  # the column's name
+    def __init__(
+        self,
+        id: int,  # noqa: A002  # the column's name
+        key: WindowKey,
+        used: int = 0,
+        held: int = 0,
+        bound: int | None = None,
+        marks: tuple[int, ...] = (),
+        told: int = 0,
+        carried: int | None = None,
+    ) -> None:
         self.id = id
         self.key = key
         self.used = used
         self.held = held
+        self.bound = bound
+        """The limit of the last claim that named thresholds."""
+        self.marks = marks
+        """Its thresholds in percent, rising."""
+        self.told = told
+        """The highest threshold that was told of."""
+        self.carried = carried
         self.status = CLEAN
+        self.aim()
 
-    def save(self) -> tuple[int, int, int]:
+    def aim(self) -> None:
+        """Find the use from which on the next threshold is reached."""
+        mark = next((mark for mark in self.marks if mark > self.told), None)
+        self.alarm = NEVER_US if mark is None or self.bound is None else self.reach(mark)
+
+    def reach(self, percent: int) -> int:
+        """The use that is so much of the limit; of a limit of nothing, the first."""
+        return max(1, -(-percent * ((self.bound or 0) + (self.carried or 0)) // 100))
+
+    def save(self) -> tuple[object, ...]:
         """What `restore` needs."""
-        return (self.used, self.held, self.status)
+        return (self.used, self.held, self.bound, self.marks, self.told, self.carried, self.alarm, self.status)
 
-    def restore(self, saved: tuple[int, int, int]) -> None:
+    def restore(self, saved: tuple[object, ...]) -> None:
         """Undo every change since `save`."""
-        self.used, self.held, self.status = saved
+        self.used, self.held, self.bound, self.marks, self.told, self.carried, self.alarm, self.status = saved  # type: ignore[assignment]  # as `save` made it
 
 
 class ChargeUse:

@@ -3,9 +3,11 @@
 from collections.abc import Mapping, Sequence
 
 from storage.ledger.answers import OUT_OF_RANGE, exceeded
+from storage.ledger.marks import tell
 from storage.ledger.rows import NEW, Account, Hold, HoldWindow, Window
 from storage.ledger.state import State
 from storage.records.commands import Claim, Refusal
+from storage.records.ledger import WindowView
 from storage.records.money import AMOUNT_MAX, is_amount
 
 
@@ -16,28 +18,58 @@ def refuse_claims(state: State, account: Account, claims: Sequence[Claim]) -> Re
     for claim in claims:
         if claim.window.tenant != account.key.tenant:
             return Refusal("invalid", {"detail": "a window of another tenant"})
-        refusal = refuse(claim, state.window(claim.window))
+        refusal = refuse(state, claim, state.window(claim.window))
         if refusal is not None:
             return refusal
     return None
 
 
-def refuse(claim: Claim, window: Window) -> Refusal | None:
+def refuse(state: State, claim: Claim, window: Window) -> Refusal | None:
     """Why one claim cannot stand in its window, or None."""
     after = window.used + window.held + claim.amount
     if not is_amount(claim.amount) or after > AMOUNT_MAX:
         return OUT_OF_RANGE
     if claim.is_hard and claim.limit is not None and after > claim.limit:
-        return exceeded(claim, used=window.used, held=window.held)
+        carried = _carried(state, claim, window) or 0
+        if after > claim.limit + carried:
+            return exceeded(claim, used=window.used, held=window.held, carried=carried)
     return None
+
+
+def _carried(state: State, claim: Claim, window: Window) -> int | None:
+    """What the period before left to this one: decided already, or with this claim. None: nothing rolls over here."""
+    if window.carried is not None or claim.carry is None:
+        return window.carried
+    before = state.windows.get(claim.carry.window)
+    return 0 if before is None else left_over(before, claim.carry.most)
+
+
+def left_over(before: Window | WindowView, most: int) -> int:
+    """What a period leaves to the next one. Nothing, where no limit was ever claimed against: nothing shows what was paid for."""
+    if before.bound is None:
+        return 0
+    return min(most, max(0, before.bound + (before.carried or 0) - before.used - before.held))
+
+
+def _entered(state: State, claim: Claim) -> Window:
+    """The claim's window, about to change, that looks for what the claim names."""
+    window = state.window(claim.window)
+    carried = window.carried if claim.carry is None else _carried(state, claim, window)
+    state.touch_window(window)
+    is_told = claim.thresholds or claim.carry is not None
+    if is_told and (carried != window.carried or claim.limit != window.bound or claim.thresholds != window.marks):
+        window.carried, window.bound, window.marks = carried, claim.limit, claim.thresholds
+        window.aim()
+    return window
 
 
 def claim_all(state: State, hold: Hold, claims: Sequence[Claim]) -> None:
     """Hold the claims for a new hold."""
     for claim in claims:
-        window = state.window(claim.window)
-        state.touch_window(window)
+        window = _entered(state, claim)
         window.held += claim.amount
+        if window.used >= window.alarm:
+            tell(state, window)
         hold.windows.append(_part(state, hold.id, window, claim.amount))
 
 
@@ -45,9 +77,10 @@ def use_all(state: State, transfer_id: int, claims: Sequence[Claim]) -> list[Win
     """Count the claims of a direct charge as used."""
     found: list[Window] = []
     for claim in claims:
-        window = state.window(claim.window)
-        state.touch_window(window)
+        window = _entered(state, claim)
         window.used += claim.amount
+        if window.used >= window.alarm:
+            tell(state, window)
         _part(state, transfer_id, window, claim.amount).settled = claim.amount
         found.append(window)
     return found
@@ -73,6 +106,8 @@ def settle_all(state: State, hold: Hold, quota: Mapping[str, int] | None) -> lis
         state.touch_hold_window(part)
         window.held -= part.amount
         window.used += used
+        if window.used >= window.alarm:
+            tell(state, window)
         part.settled = used
         found.append(window)
     return found
@@ -87,6 +122,8 @@ def settle_late(state: State, parts: Sequence[HoldWindow], quota: Mapping[str, i
             state.touch_window(part.window)
             state.touch_hold_window(part)
             part.window.used += more
+            if part.window.used >= part.window.alarm:
+                tell(state, part.window)
             part.settled = counted + more
     return [part.window for part in parts]
 

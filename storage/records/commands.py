@@ -47,6 +47,15 @@ class Event:
 
 
 @fact
+class Carry:
+    """What a period left unused goes on into the next one, up to a cap; decided once, when the next one is first claimed."""
+
+    window: WindowKey
+    """The window of the period before."""
+    most: int
+
+
+@fact
 class Claim:
     """A part of a quota window, held with a hold or used by a charge."""
 
@@ -56,6 +65,11 @@ class Claim:
     """None: counted, never refused."""
     is_hard: bool = True
     """False: past the limit it is counted and shown, not refused."""
+    thresholds: tuple[int, ...] = ()
+    """Percentages of the limit, rising, that are told of in the commit that reaches them, each once in the window's life.
+    Empty: what was told to look for before stays."""
+    carry: Carry | None = None
+    """Raises the limit by what the period before left. None: nothing rolls over."""
 
 
 @fact(kw_only=True)

@@ -78,6 +78,10 @@ class WindowView(NamedTuple):
     key: WindowKey
     used: int
     held: int
+    carried: int | None = None
+    """What the period before left over to this one. None: nobody has asked yet."""
+    bound: int | None = None
+    """The limit that was last claimed against. None: none."""
 
 
 @dataclass(frozen=True, slots=True)

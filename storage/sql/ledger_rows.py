@@ -29,7 +29,9 @@ TRANSFER = (
     "occurred_us, booked_us, batch_id"
 )
 HOLD = "transfer_id, account_id, credit_account, amount, used, on_expire, created_us, expires_us, ref, note"
-WINDOW = "id, tenant, subject, resource, period, start_us, used, held"
+WINDOW = "id, tenant, subject, resource, period, start_us, used, held, bound, marks, told, carried"
+WINDOW_SET = "used, held, bound, marks, told, carried"
+"""What changes of a window."""
 HOLD_WINDOW = "transfer_id, window_id, amount, checkpoint, settled"
 LOT = (
     "id, tenant, account_id, source, source_ref, category, priority, granted, remaining, effective_us, expires_us, "
@@ -99,17 +101,26 @@ def hold_view(values: tuple[object, ...], key: AccountKey) -> HoldView:
 
 def window_columns(row: Window) -> tuple[object, ...]:
     """The values of `WINDOW`."""
-    return (row.id, *row.key, row.used, row.held)
+    return (row.id, *row.key, *window_set(row))
+
+
+def window_set(row: Window) -> tuple[object, ...]:
+    """The values of `WINDOW_SET`."""
+    return (row.used, row.held, row.bound, ",".join(map(str, row.marks)) or None, row.told, row.carried)
 
 
 def window_of(values: tuple[object, ...]) -> Window:
     """A working row of `WINDOW`."""
-    return Window(values[0], WindowKey(*values[1:6]), *values[6:8])  # type: ignore[arg-type]  # typed by the table
+    found: tuple[Any, ...] = values  # typed by the table
+    used, held, bound, marks, told, carried = found[6:12]
+    looked_for = tuple(map(int, marks.split(","))) if marks else ()
+    return Window(found[0], WindowKey(*found[1:6]), used, held, bound, looked_for, told or 0, carried)
 
 
 def window_view(values: tuple[object, ...]) -> WindowView:
     """The record of a row of `WINDOW`."""
-    return WindowView(WindowKey(*values[1:6]), *values[6:8])  # type: ignore[arg-type]  # typed by the table
+    found: tuple[Any, ...] = values  # typed by the table
+    return WindowView(WindowKey(*found[1:6]), found[6], found[7], found[11], found[8])
 
 
 def part_columns(row: HoldWindow) -> tuple[object, ...]:
@@ -162,13 +173,13 @@ def idem_columns(entry: tuple[tuple[str, str, str], str, Done, int | None], now_
 def done_text(outcome: Done) -> str:
     """An outcome as it is kept with its idempotency key."""
     numbers = (outcome.id, outcome.amount, outcome.posted, outcome.held, outcome.overdraft, outcome.written_off)
-    windows = [[list(view.key), view.used, view.held] for view in outcome.windows]
+    windows = [[list(view.key), *view[1:]] for view in outcome.windows]
     return orjson.dumps([*numbers, outcome.value_nano, outcome.expires_us, windows, outcome.is_late]).decode()
 
 
 def done_of(text: str) -> Done:
     """The outcome of a kept text."""
     *numbers, windows, is_late = orjson.loads(text)
-    views = tuple(WindowView(WindowKey(*key), used, held) for key, used, held in windows)
+    views = tuple(WindowView(WindowKey(*key), *more) for key, *more in windows)
     found: tuple[Any, ...] = (*numbers, views, is_late)
     return Done(*found)

@@ -20,7 +20,7 @@ _ACCOUNTS = select_by("account", _ACCOUNT_KEY, f"id, {_ACCOUNT_KEY}")
 _ACCOUNT_NEW = insert("account", rows.ACCOUNT, "ON CONFLICT DO NOTHING")
 _WINDOW_KEY = "tenant, subject, resource, period, start_us"
 _WINDOWS = select_by("quota_window", _WINDOW_KEY, f"id, {_WINDOW_KEY}")
-_WINDOW_NEW = insert("quota_window", rows.WINDOW, "ON CONFLICT DO NOTHING")
+_WINDOW_NEW = insert("quota_window", f"id, {_WINDOW_KEY}, used, held", "ON CONFLICT DO NOTHING")
 
 
 def system_keys(tenant: str, asset: str) -> list[AccountKey]:

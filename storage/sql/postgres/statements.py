@@ -8,7 +8,8 @@ from typing import Any
 
 TEXTS = frozenset((
     "actor", "asset", "body", "caller_kind", "category", "charge_asset", "code", "door", "feature", "hash",
-    "id:usage", "key", "kind:directory", "kind:kept", "method", "metadata", "model", "note", "on_expire", "organization_id",
+    "id:usage", "key", "kind:directory", "kind:kept", "marks", "method", "metadata",
+    "model", "note", "on_expire", "organization_id",
     "outcome", "owner", "owner_id", "owner_type", "paid_currency", "payload", "period", "prev_hash", "price_version", "provider",
     "reason", "ref", "request_hash", "request_id", "resource", "result", "scope", "source", "source_ref", "state",
     "subject", "tenant", "tier", "topic", "user_id",

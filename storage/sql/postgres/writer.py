@@ -32,7 +32,7 @@ _HOLD_GONE = "DELETE FROM hold WHERE transfer_id=ANY($1::bigint[])"
 _LOT = insert("lot", rows.LOT)
 _LOT_SET = update("lot", "id", "remaining, recognised_nano, refunded_nano, breakage_nano, moved_nano")
 _LOT_USE = insert("lot_use", rows.LOT_USE)
-_WINDOW_SET = update("quota_window", "id", "used, held")
+_WINDOW_SET = update("quota_window", "id", rows.WINDOW_SET)
 _PART = insert("hold_window", rows.HOLD_WINDOW)
 _PART_SET = update("hold_window", "transfer_id, window_id", "amount, checkpoint, settled")
 _DEBT = insert(
@@ -134,7 +134,7 @@ class Writer:
             await self._connection.execute(_DEBT_GONE, paid)
 
     async def _store_windows(self, changes: Changes) -> None:
-        await self._many(_WINDOW_SET, [(row.id, row.used, row.held) for row in changes.windows])
+        await self._many(_WINDOW_SET, [(row.id, *rows.window_set(row)) for row in changes.windows])
         await self._many(_PART, [rows.part_columns(row) for row in changes.hold_windows_new])
         parts = [(row.hold_id, row.window.id, row.amount, row.checkpoint, row.settled) for row in changes.hold_windows]
         await self._many(_PART_SET, parts)

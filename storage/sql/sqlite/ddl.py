@@ -181,6 +181,10 @@ STATEMENTS: Final = (
     start_us INTEGER NOT NULL,
     used INTEGER NOT NULL,
     held INTEGER NOT NULL,
+    bound INTEGER,
+    marks TEXT,
+    told INTEGER,
+    carried INTEGER,
     PRIMARY KEY (id),
     CONSTRAINT quota_window_positive CHECK (used >= 0 AND held >= 0)
 )

@@ -24,7 +24,7 @@ _LOT = _insert("lot", rows.LOT)
 _LOT_SET = "UPDATE lot SET remaining=?, recognised_nano=?, refunded_nano=?, breakage_nano=?, moved_nano=? WHERE id=?"
 _LOT_USE = _insert("lot_use", rows.LOT_USE)
 _WINDOW = _insert("quota_window", rows.WINDOW)
-_WINDOW_SET = "UPDATE quota_window SET used=?, held=? WHERE id=?"
+_WINDOW_SET = "UPDATE quota_window SET used=?, held=?, bound=?, marks=?, told=?, carried=? WHERE id=?"
 _PART = _insert("hold_window", rows.HOLD_WINDOW)
 _PART_SET = "UPDATE hold_window SET amount=?, checkpoint=?, settled=? WHERE transfer_id=? AND window_id=?"
 _DEBT = "INSERT OR REPLACE INTO debt (transfer_id, account_id, amount) VALUES (?, ?, ?)"
@@ -100,7 +100,7 @@ def _store_windows(connection: sqlite3.Connection, changes: Changes) -> None:
     if changes.windows_new:
         many(_WINDOW, [rows.window_columns(row) for row in changes.windows_new])
     if changes.windows:
-        many(_WINDOW_SET, [(row.used, row.held, row.id) for row in changes.windows])
+        many(_WINDOW_SET, [(*rows.window_set(row), row.id) for row in changes.windows])
     if changes.hold_windows_new:
         many(_PART, [rows.part_columns(row) for row in changes.hold_windows_new])
     if changes.hold_windows:

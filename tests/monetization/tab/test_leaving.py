@@ -112,8 +112,8 @@ async def test_a_dead_process_leaves_the_last_note_as_the_charge(tmp_path: Path)
         assert await world.open_holds() == 0
         assert await world.expiries("TOKEN") == [-125]
         assert await world.available("TOKEN") == 1_000 - 125
-        assert (await world.window("tokens"))[1:] == (100, 0)
-        assert (await world.window("requests"))[1:] == (1, 0)
+        assert (await world.window("tokens"))[1:3] == (100, 0)
+        assert (await world.window("requests"))[1:3] == (1, 0)
         [row] = await world.rows()
         assert (row.outcome, row.is_partial, row.is_estimated) == ("expired", True, True)
         assert (row.charge_amount, row.charge_asset, row.usage) == (125, "TOKEN", Usage(input=80, output=20))
@@ -129,7 +129,7 @@ async def test_a_process_that_dies_before_any_output_charges_nothing(tmp_path: P
     clock.advance(HOLD_SECONDS + 1)
     async with world_at(tmp_path / "tollgate.db", clock) as world:
         assert (await world.available("TOKEN"), await world.open_holds()) == (1_000, 0)
-        assert (await world.window("tokens"))[1:] == (0, 0)
+        assert (await world.window("tokens"))[1:3] == (0, 0)
 
 
 async def test_a_new_call_ends_the_dead_holds_that_stand_in_its_way(world: World) -> None:
@@ -161,7 +161,7 @@ async def test_a_call_that_outlives_its_hold_is_charged_late_and_once(world: Wor
     [row] = await world.rows()
     assert (row.outcome, row.charge_amount, row.is_estimated, row.usage) == ("done", 188, False, Usage(100, output=50))
     assert await world.available("TOKEN") == 1_000 - 188
-    assert (await world.window("tokens"))[1:] == (150, 0)
+    assert (await world.window("tokens"))[1:3] == (150, 0)
     codes = [transfer.code for transfer in (await world.store.transfers(_key("TOKEN"))).rows]
     assert codes[:2] == ["late_usage", "expire"]
 

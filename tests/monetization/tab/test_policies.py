@@ -38,8 +38,8 @@ async def test_the_most_is_held_before_the_call_runs_and_what_was_used_is_charge
 
     async def play(tab: Tab) -> None:
         assert await world.held(asset) == most
-        assert (await world.window(tokens))[1:] == (0, 150)
-        assert (await world.window(requests))[1:] == (0, 1)
+        assert (await world.window(tokens))[1:3] == (0, 150)
+        assert (await world.window(requests))[1:3] == (0, 1)
         assert await world.rows() == []
         done()(tab)
 
@@ -48,8 +48,8 @@ async def test_the_most_is_held_before_the_call_runs_and_what_was_used_is_charge
     assert (receipt.amount, receipt.usage, receipt.is_estimated) == (charged, USED, False)
     assert await world.available(asset) == before - charged
     assert await world.held(asset) == 0
-    assert (await world.window(tokens))[1:] == (50, 0)
-    assert (await world.window(requests))[1:] == (1, 0)
+    assert (await world.window(tokens))[1:3] == (50, 0)
+    assert (await world.window(requests))[1:3] == (1, 0)
     [row] = await world.rows()
     assert (row.outcome, row.usage, row.charge_amount) == ("done", USED, charged)
     assert (row.cost_nano, row.price_version) == (60_000, "test:1")
@@ -63,7 +63,7 @@ async def test_a_call_that_fails_before_any_output_costs_nothing(world: World, t
         await world.run(tier, cut(0, Usage(input=40)))
     assert (await world.available(asset), await world.open_holds()) == (before, 0)
     for resource in ("tokens", "requests", "own_tokens", "own_requests"):
-        assert (await world.window(resource))[1:] == (0, 0)
+        assert (await world.window(resource))[1:3] == (0, 0)
     [row] = await world.rows()
     assert (row.outcome, row.usage, row.charge_amount, row.cost_nano) == ("failed", Usage(), None, None)
 
