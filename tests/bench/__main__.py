@@ -54,6 +54,8 @@ def main() -> int:
     given = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that every `with` block ends its process
     chosen = tuple(scenario for scenario in SCENARIOS if given.only in scenario.name)
+    if not chosen:  # a server that nobody called says nothing of speed or memory
+        return _run_others(given.only, EFFORTS[given.effort])
     try:
         report = compare(EFFORTS[given.effort], chosen, _say)
     except BenchFailed as why:
@@ -65,16 +67,22 @@ def main() -> int:
     show(report, lambda line: sys.stdout.write(f"{line}\n"))
     if given.json is not None:
         given.json.write_bytes(orjson.dumps(report.as_json(), option=orjson.OPT_INDENT_2))
-    _run_others(given.only, EFFORTS[given.effort])
+    if any(given.only in name for name in OTHERS):
+        _run_others(given.only, EFFORTS[given.effort])
     return 1 if report.failures else 0
 
 
-def _run_others(wanted: str, effort: Effort) -> None:
-    for name, run in OTHERS.items():
-        if wanted in name:
-            sys.stdout.write(f"\n{name}\n")
-            sys.stdout.flush()
-            run(min(effort.seconds, 2.0))
+def _run_others(wanted: str, effort: Effort) -> int:
+    found = [name for name in OTHERS if wanted in name]
+    for name in found:
+        sys.stdout.write(f"\n{name}\n")
+        sys.stdout.flush()
+        OTHERS[name](min(effort.seconds, 2.0))
+    if not found:
+        _say(
+            f"bench: --only {wanted!r} is in no name: {', '.join([scenario.name for scenario in SCENARIOS] + [*OTHERS])}"
+        )
+    return 0 if found else 2
 
 
 def _say(line: str) -> None:

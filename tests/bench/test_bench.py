@@ -54,3 +54,12 @@ def is_running(pid: int) -> bool:
     except (FileNotFoundError, ProcessLookupError):
         return False
     return stat.rpartition(")")[2].split()[0] not in ("Z", "X")
+
+
+def test_a_word_that_names_nothing_is_refused_instead_of_measuring_an_idle_server() -> None:
+    done = subprocess.run(
+        [*COMMAND, "--only", "memory"], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 2
+    assert "'memory' is in no name" in done.stderr
+    assert done.stdout == ""
