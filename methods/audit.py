@@ -36,7 +36,7 @@ class AuditEvent(Result):
     """A user's id, or the name of an operator's tool."""
     action: str
     subject: str
-    """Whom or what it concerned: `user:ID`, `org:ID`, `key:ID`; of movements of money the bare id of the user."""
+    """Whom or what it concerned: `user:ID`, `org:ID`, `key:ID`, `ip:ADDRESS`, `transfer:ID`, `price:MODEL`, `burn_table:ID`."""
     reason: str
     details: dict[str, Any]
 

@@ -12,6 +12,7 @@ from typing import Final, Literal
 from billing.accounts import credits_of, platform_of
 from billing.grants import ALLOWANCE_PRIORITY, PROMOTION_PRIORITY, PURCHASE_PRIORITY
 from monetization.charging.policies import Rules, usable_of_purchase
+from monetization.directory import AUDIT
 from monetization.price_setting import Author
 from monetization.purchases import PURCHASE, Purchase, PurchaseType, Record, Returned, body_of, record_of
 from monetization.refusals import Links, movement_fault
@@ -34,8 +35,6 @@ from storage.records.ledger import AccountKey, LotView
 from storage.records.money import NEVER_US, TOKEN
 from storage.store import Store
 
-AUDIT: Final = "audit"
-"""Kept rows of this kind: key the user concerned, body what was done; the actor and the reason are the row's own."""
 GrantKind = Literal["purchase", "promotion", "allowance"]
 _PRIORITIES: Final[dict[GrantKind, int]] = {
     "purchase": PURCHASE_PRIORITY,
@@ -125,7 +124,7 @@ class Desk:
             commands += self._share(purchase)
         if order.kind == "purchase":
             commands.append(Keep(KeptRow(self.tenant, PURCHASE, order.user_id, body_of(purchase), actor, order.reason)))
-        commands.append(self._audit("grant", Author(actor, order.reason), order.user_id, asdict(order)))
+        commands.append(self._audit("grant", Author(actor, order.reason), f"user:{order.user_id}", asdict(order)))
         done = await self._together(commands, order.asset, self._once("grant", order.asset, order.key, asdict(order)))
         return Granted(source_ref, usable, fee, done[0])
 
@@ -153,7 +152,7 @@ class Desk:
         body = {"account": list(account), "amount": amount, "reason": author.reason}
         commands: list[Command] = [
             Adjust(account=account, amount=amount, reason=author.reason, actor=author.actor),
-            self._audit("adjust", author, account.owner_id, body),
+            self._audit("adjust", author, _owner(account), body),
         ]
         done = await self._together(commands, account.asset, self._once("adjust", account.asset, key, body))
         return done[0]
@@ -166,7 +165,7 @@ class Desk:
         note = json.dumps({"reason": author.reason, "actor": author.actor})
         commands: list[Command] = [
             Move(source=source, target=target, amount=amount, note=note),
-            self._audit("transfer", author, source.owner_id, body),
+            self._audit("transfer", author, _owner(source), body),
         ]
         return (await self._together(commands, source.asset, self._once("transfer", source.asset, key, body)))[0]
 
@@ -177,7 +176,7 @@ class Desk:
         body = {"transferId": transfer_id, "amount": amount}
         commands: list[Command] = [
             RefundCharge(tenant=self.tenant, transfer_id=transfer_id, amount=amount, note=author.reason or None),
-            self._audit("refund_charge", author, str(transfer_id), body),
+            self._audit("refund_charge", author, f"transfer:{transfer_id}", body),
         ]
         return (await self._together(commands, asset, self._once("refund_charge", asset, key, body)))[0]
 
@@ -243,7 +242,7 @@ class Desk:
                 idempotency=asked,
             ),
             Keep(row, once),
-            self._audit("refund_purchase", author, user_id, asdict(back)),
+            self._audit("refund_purchase", author, f"user:{user_id}", asdict(back)),
         ]
         if back.fee:
             purchase = record.purchases[lot.source, lot.source_ref]
@@ -292,6 +291,10 @@ class Desk:
             return None
         fingerprint = hashlib.blake2b(json.dumps(body, sort_keys=True).encode(), digest_size=16).hexdigest()
         return Idempotency(f"desk:{action}:{asset}", key, fingerprint)
+
+
+def _owner(account: AccountKey) -> str:
+    return f"{account.owner_type}:{account.owner_id}"
 
 
 def _returned(lot: LotView, record: Record, amount: int) -> Returned:

@@ -3,11 +3,13 @@
 A change holds from now on or later, never before: what was charged stays charged by the price that it was charged by.
 """
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
 from monetization.charging.burn_tables import BurnTable, rule_from
+from monetization.directory import AUDIT
 from monetization.errors import OutOfTime
 from monetization.once import Act, Once, Written
 from monetization.prices.overrides import price_from
@@ -66,7 +68,8 @@ class PriceSetting:
         if first is None:
             starts = self._start_of_price(name, dollars, effective_us)
             row = KeptRow(self.tenant, PRICE, name, body_of_price(dollars), author.actor, author.reason, starts)
-            if await self._keep(Keep(row), *self.once.note(act, {"starts": starts}, author.actor)):
+            audit = self._audit(author, "setPrice", f"price:{name}", {"prices": dict(dollars), "startsUs": starts})
+            if await self._keep(Keep(row), audit, *self.once.note(act, {"starts": starts}, author.actor)):
                 await self.registers.refresh()
                 return Written(self._entry(name, starts))
             first = await self.once.first(act)
@@ -139,10 +142,16 @@ class PriceSetting:
         """Append a version. None: somebody else has written one of this number, or has used the key."""
         row = KeptRow(self.tenant, BURN_TABLE, table_id, body, author.actor, author.reason, self.clock_us())
         alone = Keep(row, Idempotency("burn_table", f"{table_id}#{version}", self.new_id()))
-        if not await self._keep(alone, *self.once.note(act, {"id": table_id, "version": version}, author.actor)):
+        audit = self._audit(author, "setBurnTable", f"burn_table:{table_id}", {"version": version})
+        note = self.once.note(act, {"id": table_id, "version": version}, author.actor)
+        if not await self._keep(alone, audit, *note):
             return None
         await self.registers.refresh()
         return latest(self.registers, table_id, with_deleted=True)
+
+    def _audit(self, author: Author, action: str, target: str, body: Mapping[str, object]) -> Keep:
+        text = json.dumps({"action": action, **body})
+        return Keep(KeptRow(self.tenant, AUDIT, target, text, author.actor, author.reason))
 
     async def _keep(self, *rows: Keep) -> bool:
         """Append all rows or none. False: one of them had been written before."""

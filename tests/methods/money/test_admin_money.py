@@ -60,9 +60,9 @@ async def test_every_movement_leaves_its_author_and_reason_in_the_same_commit(pr
     await product.admin("refundPurchase", {"userId": "u1", "grantId": "o1", "reason": "withdrawn"})
     rows = await kept(product, "audit")
     assert [(key, actor, reason, body["action"]) for key, actor, reason, body in rows] == [
-        ("u1", "boss", "paid by wire", "grant"),
-        ("u1", "boss", "typo", "adjust"),
-        ("u1", "boss", "withdrawn", "refund_purchase"),
+        ("user:u1", "boss", "paid by wire", "grant"),
+        ("user:u1", "boss", "typo", "adjust"),
+        ("user:u1", "boss", "withdrawn", "refund_purchase"),
     ]
     refused = await product.refused_admin("adjustBalance", {"userId": "u1", "amount": -10_000, "reason": "too much"})
     assert isinstance(refused, PaymentRequired)

@@ -84,6 +84,8 @@ async def test_a_move_leaves_its_author_and_reason(product: Product) -> None:
     await product.admin("transferBalance", INTO_THE_POOL)
     async with open_reader(product.settings.storage.url.get_secret_value(), clock_us=lambda: 0) as reader:
         [row] = [
-            row for row in await reader.kept("default", "audit", "u1") if json.loads(row.body)["action"] == "transfer"
+            row
+            for row in await reader.kept("default", "audit", "user:u1")
+            if json.loads(row.body)["action"] == "transfer"
         ]
     assert (row.actor, row.reason, json.loads(row.body)["order"]["amount"]) == ("boss", "pooled", 300)
