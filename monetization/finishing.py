@@ -1,7 +1,7 @@
 """Finishing what was begun: work that a caller who leaves cannot stop, and that a store which fails for a moment cannot lose."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from itertools import repeat
@@ -70,6 +70,18 @@ async def insist(
             await sleep_seconds(wait_seconds)
         is_again = True
     return await attempt(is_again)
+
+
+def within_seconds(waits_seconds: Sequence[float], monotonic: Callable[[], float]) -> Iterator[float]:
+    """These waits, for as long as they and the attempts between them take no longer than the waits together.
+
+    So a store that hangs is not waited for anew at every attempt: one more follows, and that is all.
+    """
+    end = monotonic() + sum(waits_seconds)
+    for wait_seconds in waits_seconds:
+        if monotonic() > end:
+            return
+        yield wait_seconds
 
 
 class Arrears:

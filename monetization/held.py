@@ -9,7 +9,7 @@ from typing import Final, Protocol
 from monetization.alarms import Alarms
 from monetization.calls import Call
 from monetization.charging.policies import Charge
-from monetization.finishing import PATIENCE_SECONDS, Arrears, insist, to_the_end, until_done
+from monetization.finishing import PATIENCE_SECONDS, Arrears, insist, to_the_end, until_done, within_seconds
 from monetization.funding import TENANT, TOKENS, Source, quota_of
 from monetization.prices.rates import Price
 from monetization.quoting import Quote
@@ -302,7 +302,8 @@ class HeldTab:
 
         means = self._means
         try:
-            return await insist(attempt, waits_seconds=means.patience_seconds, sleep_seconds=means.sleep_seconds)
+            waits = within_seconds(means.patience_seconds, means.monotonic)
+            return await insist(attempt, waits_seconds=waits, sleep_seconds=means.sleep_seconds)
         except StorageUnavailable as away:
             if self._has_sent and not isinstance(away, StoreClosed):
                 means.arrears.take(lambda: attempt(True))  # noqa: FBT003  # as `insist` calls it

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from monetization.finishing import Arrears
+from monetization.finishing import PATIENCE_SECONDS, Arrears
 from monetization.tab import Tab
 from storage.errors import StorageUnavailable, StoreClosed
 from storage.records.commands import Settle
@@ -84,6 +84,19 @@ async def test_an_answer_that_nobody_got_is_not_charged_when_the_store_comes_bac
     world.clock.advance(HOLD_SECONDS + 1)
     await world.store.sweep()
     assert await world.available("TOKEN") == 1_000
+
+
+async def test_a_store_that_hangs_is_not_waited_for_anew_at_every_attempt(world: World) -> None:
+    await world.fund("tokens")
+
+    def hangs(command: Any) -> bool:
+        is_settling = isinstance(command, list) and isinstance(command[0], Settle)
+        world.clock.advance(10 if is_settling else 0)
+        return is_settling
+
+    with pytest.raises(StorageUnavailable):
+        await through(world, Failing(world.store, hangs)).run("tokens", done())
+    assert world.waited == list(PATIENCE_SECONDS[:2]), "the attempt of the call itself, and two more"
 
 
 async def test_a_process_that_leaves_waits_a_moment_for_its_arrears_and_not_for_ever(world: World) -> None:
