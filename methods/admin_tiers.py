@@ -7,8 +7,9 @@ from pydantic import Field
 from methods.context import Context
 from methods.errors import Forbidden, InvalidParams
 from methods.method import Access, Example, Method, NoParams, Params, Result
-from methods.money_shapes import Amount, above_zero, amount_of, number, text
+from methods.money_shapes import Amount, above_zero, actor_of, amount_of, number, text
 from monetization.charging.rounding import divide, ppm_from_percent
+from monetization.directory import Act
 from monetization.prices.rates import MILLION, NANO_PER_DOLLAR, Rates
 from monetization.terms import Target
 from monetization.tier_calculator import Aim, Plan, Sum, planned, total
@@ -110,6 +111,7 @@ class CalculatorResult(Result):
 async def reload_tiers(context: Context, params: NoParams) -> ReloadResult:
     """Read the tiers from the configuration file again; a file that cannot be served changes nothing."""
     del params
+    await context.services.directory.put(Act(actor_of(context), "reloadTiers", "tiers"), [])
     reload = context.services.reload_tiers()
     return ReloadResult(
         success=reload.is_done,

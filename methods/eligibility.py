@@ -167,7 +167,10 @@ async def balance_of(
     named = asset or (charge.asset if charge is not None else None) or TOKEN
     if caller.user_id is None:
         return named, None
-    standing = await context.services.money.statements.standing(caller.user_id, named)
+    statements, pool = context.services.money.statements, caller.pool
+    standing = await (
+        statements.standing(caller.user_id, named) if pool is None else statements.pool(pool.organization_id, named)
+    )
     return named, standing.balance.available
 
 

@@ -193,14 +193,20 @@ def _user(caller: Caller, tier: Tier, now_us: int) -> _Payer:
 def _pool(caller: Caller, pool: Pool, tier: Tier, quote: Charge, now_us: int) -> _Payer:
     """The organization's account. The tier's amounts are its members' together; the user's own and the caps hold beside them."""
     together, alone = caller.own_limits.get("organization", {}), caller.own_limits.get("user", {})
+    owner = f"org:{pool.organization_id}"
+    said = (
+        [quotas.monthly(caller.quotas, owner, resource) for resource in (TOKENS, REQUESTS)]
+        if caller.quotas
+        else [None, None]
+    )
     limits = (
-        together.get("monthly_tokens", tier.monthly_token_quota),
-        together.get("monthly_requests", tier.monthly_request_quota),
+        said[0].limit if said[0] else together.get("monthly_tokens", tier.monthly_token_quota),
+        said[1].limit if said[1] else together.get("monthly_requests", tier.monthly_request_quota),
     )
     claimed = None if caller.is_authoritative else caller.limits.get("monthly_token_quota")
     own = min((limit for limit in (alone.get("monthly_tokens"), claimed) if limit is not None), default=None)
     subjects = (
-        (f"org:{pool.organization_id}", *limits),
+        (owner, *limits),
         (f"user:{caller.user_id}", own, alone.get("monthly_requests")),
     )
     caps = _budget_claims(f"member:{pool.organization_id}/{caller.user_id}", pool.caps, quote, now_us)

@@ -82,7 +82,9 @@ class People:
             **caller.own_limits,
         }
         if subscription is not None and subscription.monthly_tokens is not None:
-            own["user"] = {"monthly_tokens": subscription.monthly_tokens, **own["user"]}
+            # What an organization has subscribed to is its members' together where a pool pays, else each member's own.
+            whose = "organization" if caller.pool is not None and _standing(user) is None else "user"
+            own[whose] = {"monthly_tokens": subscription.monthly_tokens, **own[whose]}
         limits = {whose: figures for whose, figures in own.items() if figures}
         quotas = _quotas(user, subscription) + _quotas(organization, _standing(organization))
         if subscription is None and limits == caller.own_limits and not quotas:

@@ -235,3 +235,23 @@ async def test_a_key_that_was_made_in_an_organization_does_not_outlive_the_membe
     with pytest.raises(Fault):
         await product.call(key, "getOrganization")
     assert await pool(product) == before
+
+
+async def test_the_monthly_tokens_of_an_organizations_subscription_are_its_members_together(product: Product) -> None:
+    await acme(product, ada="member", bob="member")
+    subscription = {"organizationId": "acme", "tier": "allowance", "monthlyTokenLimit": 150}
+    await product.admin("updateUserSubscription", subscription)
+    await product.call(product.token("ada"), "executeAIRequest", ASK)
+    refused = await product.refused(
+        product.token("bob"), "executeAIRequest", {"content": "Hi", "options": {"maxTokens": 120}}
+    )
+    assert isinstance(refused, QuotaExceeded)
+    assert (refused.data["quotaLimit"], refused.data["resource"]) == (150, "tokens")
+
+
+async def test_a_preview_shows_a_member_the_pool_that_will_pay(product: Product) -> None:
+    await acme(product, tokens=5_000, ada="member")
+    seen = await product.call(product.token("ada"), "checkRequestEligibility", {"estimatedTokens": 10})
+    assert (seen["canMakeRequest"], seen["tokenBalance"]) == (True, 5_000)
+    alone = await product.call(product.token("eve"), "checkRequestEligibility", {"estimatedTokens": 10})
+    assert (alone["canMakeRequest"], alone["tokenBalance"]) == (False, 0)
