@@ -129,7 +129,11 @@ async def check_quota_status(context: Context, params: NoParams) -> QuotaStatusR
     user = user_of(context, None)
     found = await context.services.quotas.of_user(context.caller)
     own = next(
-        (one for one in found if (one.quota.resource, one.quota.period) == (TOKENS, "monthly") and _is_own(one, user)),
+        (
+            one
+            for one in found
+            if (one.quota.resource, one.quota.period) == (TOKENS, "monthly") and _is_first(one, user)
+        ),
         None,
     )
     if own is None:
@@ -240,8 +244,9 @@ def _standing(found: Standing) -> QuotaStanding:
     )
 
 
-def _is_own(found: Standing, user: str) -> bool:
-    return found.quota.subject == f"user:{user}"
+def _is_first(found: Standing, user: str) -> bool:
+    """Whether it is the allowance that pays: the user's own, or of members the pool's."""
+    return found.origin == "tier" or found.quota.subject == f"user:{user}"
 
 
 def _threshold(found: Standing) -> int | None:

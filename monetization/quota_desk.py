@@ -6,16 +6,18 @@ from typing import Final, Literal
 
 from billing.accounts import credits_of, pool_of
 from monetization.callers import Caller
+from monetization.charging.policies import Charge
 from monetization.directory import Directory
-from monetization.funding import quota_limit, request_limit
-from monetization.periods import end_of, start_of
-from monetization.quotas import REQUESTS, TOKENS, Quota, monthly
+from monetization.funding import sources
+from monetization.periods import end_of, kind_of, start_of
+from monetization.quotas import Quota
 from monetization.refusals import Links, fault_of
-from monetization.rollover import carried_into, carry_of
+from monetization.rollover import carried_into
 from monetization.stored_quotas import quotas_of
 from monetization.subscriptions import subscription_of
 from monetization.tiers import Tier, Tiers
-from storage.records.commands import Charge, Idempotency, Refusal
+from storage.records.commands import Charge as Counting
+from storage.records.commands import Claim, Idempotency, Refusal
 from storage.records.fact import fact
 from storage.records.ledger import WindowKey
 from storage.records.money import TOKEN
@@ -74,7 +76,7 @@ class QuotaDesk:
         """
         now_us = self.clock_us()
         tier = self.tiers().of(caller.tier)
-        return tuple([await self._standing(found, now_us, tier) for found in _in_force(caller, tier)])
+        return tuple([await self._standing(*found) for found in _in_force(caller, tier, now_us)])
 
     async def of_organization(self, organization_id: str) -> tuple[Standing, ...]:
         """Every quota that was set for an organization. Raises: StorageUnavailable."""
@@ -82,7 +84,7 @@ class QuotaDesk:
         profile = await self.directory.of(f"org:{organization_id}")
         subscription = subscription_of(profile)
         found = quotas_of(profile, None if subscription is None else subscription.period_start_us)
-        return tuple([await self._standing((quota, "organization"), now_us) for quota in found])
+        return tuple([await self._standing(quota.claim(0, now_us), quota, "organization") for quota in found])
 
     async def count(
         self,
@@ -98,7 +100,7 @@ class QuotaDesk:
         """  # fmt: skip
         now_us, (kind, number) = self.clock_us(), owner
         claims = tuple(one.quota.claim(amount, now_us) for one in found)
-        charge = Charge(
+        charge = Counting(
             account=credits_of(number, TOKEN) if kind == "user" else pool_of(number, TOKEN),
             amount=0,
             claims=claims,
@@ -122,34 +124,29 @@ class QuotaDesk:
                 used, since_us = used + before.used, before_us
         return standing.left * max(now_us - since_us, DAY_US) // (used * DAY_US) if used else None
 
-    async def _standing(self, found: tuple[Quota, Origin], now_us: int, tier: Tier | None = None) -> Standing:
-        quota, origin = found
-        key = quota.window(now_us)
+    async def _standing(self, claim: Claim, quota: Quota, origin: Origin) -> Standing:
+        key = claim.window
         window = await self.store.window(key)
-        is_rolling = tier is not None and origin == "tier" and quota.resource == TOKENS
-        carry = carry_of(tier, key) if tier is not None and is_rolling else None
-        carried = await carried_into(self.store, window, carry) if is_rolling else 0
+        carried = await carried_into(self.store, window, claim.carry) if claim.carry is not None else 0
         return Standing(quota, origin, window.used, window.held, end_of(key.period, key.start_us), carried)
 
 
-def _in_force(caller: Caller, tier: Tier) -> list[tuple[Quota, Origin]]:
-    subject = f"user:{caller.user_id}"
-    implied = [] if caller.user_id is None else _of_tier(caller, tier, subject)
-    said: list[tuple[Quota, Origin]] = [
-        (quota, "user" if quota.subject == subject else "organization") for quota in caller.quotas
-    ]
-    return implied + said
-
-
-def _of_tier(caller: Caller, tier: Tier, subject: str) -> list[tuple[Quota, Origin]]:
-    """The tier's monthly figures, as far as they bind and no quota stands in their place."""
-    figures = ((TOKENS, quota_limit(caller, tier)), (REQUESTS, request_limit(caller, tier)))
-    return [
-        (Quota(subject, resource, "monthly", limit, thresholds=tier.thresholds_percent), "tier")
-        for resource, limit in figures
-        if limit is not None
-        and tier.policy in ("allowance", "credits")
-        and monthly(caller.quotas, subject, resource) is None
+def _in_force(caller: Caller, tier: Tier, now_us: int) -> list[tuple[Claim, Quota, Origin]]:
+    """What binds a call of the caller's, as the call itself would claim it, and then what others count."""
+    said = {quota.window(now_us): quota for quota in caller.quotas}
+    found: list[tuple[Claim, Quota, Origin]] = []
+    policy = "byok" if caller.kind == "byok" else tier.policy
+    nothing = Charge(policy, tokens=0, cost_nano=0, fee_nano=0, asset=None, amount=0, fee_amount=0)
+    known = caller.user_id is not None
+    for claim in next(sources(caller, tier, nothing, now_us=now_us)).claims if known else ():
+        if claim.limit is None or not claim.window.subject.startswith(("user:", "org:")) or claim.window in said:
+            continue
+        subject, resource, limit = claim.window.subject, claim.window.resource, claim.limit
+        implied = Quota(subject, resource, kind_of(claim.window.period), limit, thresholds=claim.thresholds)
+        found.append((claim, implied, "tier"))
+    own = f"user:{caller.user_id}"
+    return found + [
+        (quota.claim(0, now_us), quota, "user" if quota.subject == own else "organization") for quota in said.values()
     ]
 
 

@@ -78,6 +78,16 @@ async def test_the_months_tokens_are_shown_as_the_document_shows_them(product: P
     assert unlimited == {"quotaUsed": 0}
 
 
+async def test_members_whose_pool_pays_see_what_is_left_of_the_pools_month(product: Product) -> None:
+    await product.admin("createOrganization", {"organizationId": "blue", "name": "Blue", "pays": "pool"})
+    for user in ("u1", "u2"):
+        await product.admin("addMember", {"organizationId": "blue", "userId": user})
+    await product.call(product.token("u2", "free"), "executeAIRequest", ASK)
+    said = await product.call(product.token("u1", "free"), "checkQuotaStatus")
+    assert (said["quotaLimit"], said["quotaRemaining"]) == (50_000, 50_000 - said["quotaUsed"])
+    assert said["quotaUsed"] > 0
+
+
 async def test_an_organizations_quota_binds_all_its_members_together(product: Product) -> None:
     await product.admin("setQuota", {"organizationId": "acme", **UPLOADS, "limit": 5})
     await product.admin(
