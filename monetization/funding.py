@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 from billing.accounts import TENANT as THE_TENANT
 from monetization import quotas
@@ -131,11 +131,11 @@ def _budget_claims(subject: str, budgets: Iterable[Budget], quote: Charge, now_u
     )
 
 
-@fact
-class _Payer:
-    """Whose account pays, and in whose windows a call is counted."""
+class _Payer(NamedTuple):
+    """Whose account pays, and in whose windows a call is counted. A plain tuple, because every call makes one."""
 
-    account: AccountKey
+    owner_type: str
+    owner_id: str
     subjects: tuple[tuple[str, int | None, int | None], ...]
     """Each with its limits of monthly tokens and requests; the payer first."""
     month_us: int
@@ -143,7 +143,7 @@ class _Payer:
 
     def counted(self, resource: str, amount: int) -> tuple[Claim, ...]:
         """What is counted and never refused."""
-        return tuple(Claim(self._window(subject, resource), amount) for subject, _, _ in self.subjects)
+        return tuple([Claim(self._window(subject, resource), amount) for subject, _, _ in self.subjects])
 
     def bounded(self, tokens: int, tier: Tier) -> tuple[Claim, ...]:
         """Tokens and a request, within the limits."""
@@ -169,7 +169,8 @@ class _Payer:
         self, name: SourceName, asset: str, amount: int, claims: tuple[Claim, ...], overdraft: int = 0
     ) -> Source:
         """One way to pay; whatever it is, the caps hold."""
-        return Source(name, self.account._replace(asset=asset), amount, (*claims, *self.caps), overdraft)
+        account = AccountKey(TENANT, self.owner_type, self.owner_id, CREDITS, asset)
+        return Source(name, account, amount, (*claims, *self.caps) if self.caps else claims, overdraft)
 
 
 def _payers_ways(caller: Caller, tier: Tier, quote: Charge, now_us: int, overdraft_tokens: int) -> Iterator[Source]:
@@ -186,8 +187,7 @@ def _payers_ways(caller: Caller, tier: Tier, quote: Charge, now_us: int, overdra
 def _user(caller: Caller, tier: Tier, now_us: int) -> _Payer:
     owner = caller.user_id or ANONYMOUS
     limits = (quota_limit(caller, tier), request_limit(caller, tier))
-    account = AccountKey(TENANT, "user", owner, CREDITS, "TOKEN")
-    return _Payer(account, ((f"user:{owner}", *limits),), start_of("monthly", now_us))
+    return _Payer("user", owner, ((f"user:{owner}", *limits),), start_of("monthly", now_us))
 
 
 def _pool(caller: Caller, pool: Pool, tier: Tier, quote: Charge, now_us: int) -> _Payer:
@@ -210,8 +210,7 @@ def _pool(caller: Caller, pool: Pool, tier: Tier, quote: Charge, now_us: int) ->
         (f"user:{caller.user_id}", own, alone.get("monthly_requests")),
     )
     caps = _budget_claims(f"member:{pool.organization_id}/{caller.user_id}", pool.caps, quote, now_us)
-    account = AccountKey(TENANT, "org", pool.organization_id, CREDITS, "TOKEN")
-    return _Payer(account, subjects, start_of("monthly", now_us), caps)
+    return _Payer("org", pool.organization_id, subjects, start_of("monthly", now_us), caps)
 
 
 def _ways(payer: _Payer, tier: Tier, quote: Charge, overdraft_tokens: int) -> Iterator[Source]:
