@@ -1,6 +1,7 @@
 """Quotas that an admin sets bind calls and what other services count, and are shown in the shapes of the documents."""
 
 import asyncio
+from datetime import datetime, timedelta
 from typing import Any
 
 import orjson
@@ -76,6 +77,20 @@ async def test_the_months_tokens_are_shown_as_the_document_shows_them(product: P
     assert said["estimatedDaysRemaining"] > 0
     unlimited = await product.call(product.token("u2", "virtual_tokens"), "checkQuotaStatus")
     assert unlimited == {"quotaUsed": 0}
+
+
+async def test_a_billing_period_runs_from_where_the_subscription_began(product: Product) -> None:
+    began = "2024-01-31T23:59:58+00:00"
+    await product.admin("updateUserSubscription", {"userId": "u1", "tier": "free", "periodStart": began})
+    await product.admin("setQuota", {"userId": "u1", "resource": "api_call", "period": "billing_period", "limit": 1})
+    token = product.token("u1", "free")
+    await product.call(token, "executeAIRequest", ASK)
+    refused = await product.refused(token, "executeAIRequest", ASK)
+    assert isinstance(refused, QuotaExceeded)
+    assert (refused.data["period"], refused.data["quotaUsed"]) == ("billing_period", 1)
+    resets = datetime.fromisoformat(str(refused.data["resetDate"]))
+    assert resets.strftime("%H:%M:%S") == "23:59:58"
+    assert (resets + timedelta(days=1)).day == 1, "the last of the month"
 
 
 async def test_members_whose_pool_pays_see_what_is_left_of_the_pools_month(product: Product) -> None:
