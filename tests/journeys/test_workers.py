@@ -15,7 +15,7 @@ from tests.fakes.provider import FakeProvider
 from tests.fakes.scripts import Script
 from tests.fakes.server import Server, is_ready, serving, token
 from tests.fakes.wires import TEXT
-from tests.journeys.world import Client, eventually, messages_of, settings_for, text_of
+from tests.journeys.world import Client, eventually, messages_of, settings_for, text_of, until
 
 __all__ = ["postgres"]  # a fixture
 
@@ -59,9 +59,13 @@ async def test_workers_share_books_metrics_and_address_and_finish_their_streams_
     used = [answer["usage"]["totalTokens"] for answer in answers]
     last = await client.result(*ask)
     assert last["quotaRemaining"] == 10**15 - sum(used) - last["usage"]["totalTokens"]
-    async with http.get(f"{running.url}/metrics") as reply:
-        counted = [line for line in (await reply.text()).splitlines() if line.startswith("tollgate_calls_total{")]
-    assert sum(float(line.rpartition(" ")[2]) for line in counted) == CALLS + 1
+
+    async def are_counted() -> bool:  # what the other workers counted is up to a second old
+        async with http.get(f"{running.url}/metrics") as reply:
+            counted = [line for line in (await reply.text()).splitlines() if line.startswith("tollgate_calls_total{")]
+        return sum(float(line.rpartition(" ")[2]) for line in counted) == CALLS + 1
+
+    await until(are_counted, seconds=10.0)
     async with http.get(f"{running.url}/openrpc.json") as reply:
         assert (await reply.json())["servers"][0]["url"] == f"{running.url}/rpc"
     await eventually(lambda: len(ids_logged(running)) == CALLS + 1)
