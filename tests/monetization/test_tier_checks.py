@@ -16,7 +16,8 @@ def told(tier: Tier, **more: object) -> list[str]:
     return [warning for warning in found if warning.startswith("tiers.student.")]
 
 
-def test_the_built_in_tiers_need_no_warning() -> None:
+def test_r11_the_built_in_tiers_sell_no_overage_and_need_no_warning() -> None:
+    assert all(tier.overage_nano_per_million is None for tier in BUILT_IN)
     assert warnings(Tiers(BUILT_IN, default="free"), providers=("openai",)) == []
 
 
@@ -40,7 +41,7 @@ def test_each_slip_is_told_with_its_key(change: dict[str, object], key: str, say
     assert says in warning
 
 
-def test_overage_below_what_a_model_costs_is_told_with_the_dearest_model() -> None:
+def test_r11_overage_below_what_a_model_costs_is_told_with_the_dearest_model() -> None:
     sells = replace(STUDENT, overage_nano_per_million=10**9)  # S4-39: a dollar per million
     costs = {"openai/gpt-4-turbo": 20 * 10**9, "openai/gpt-4o-mini": 375_000_000}
     [warning] = told(sells, costs=lambda _: costs)

@@ -52,7 +52,7 @@ def test_the_configured_providers_name_wins_over_its_kind() -> None:
     assert book.find(Target("other", "m", "openai"), 1).version == "kind"
 
 
-def test_an_unknown_model_is_refused_and_named_never_free() -> None:
+def test_r8_an_unknown_model_is_refused_and_named_never_free() -> None:
     book = PriceBook([legacy_book()])
     for at in (0, NOW):
         with pytest.raises(PriceUnknown, match=r"anthropic/claude-9.*\[prices\]"):
@@ -108,7 +108,7 @@ def test_the_built_in_book_agrees_with_its_source_for_every_vendor_of_ours() -> 
     assert checked > 400
 
 
-def test_the_legacy_books_newest_date_wins_and_its_samples_are_shapes_not_figures() -> None:
+def test_r8_r12_the_legacy_books_newest_date_wins_and_its_samples_are_shapes_not_figures() -> None:
     book = PriceBook([legacy_book()])
     january_2026 = 1_767_225_600_000_000
     assert book.find(HAIKU, january_2026 - 1).base.input == 250_000_000
