@@ -14,7 +14,7 @@ from monetization.calls import Call
 from monetization.errors import Overloaded
 from monetization.limits.bounds import Limits
 from monetization.limits.refusing import fault_of
-from monetization.settling import used
+from monetization.settling import receipt_of
 from monetization.tab import Tab
 from monetization.terms import Most
 from storage.ephemeral.limiter import Limiter, Pass, Refused, Standing
@@ -128,11 +128,5 @@ class Place:
 
     def _tokens(self, tab: Tab) -> int:
         """What the call has really used: what was charged, or what was seen where the books could not be written."""
-        if tab.receipt is not None:
-            usage = tab.receipt.usage
-        else:
-            found = used(tab.meter, self._most)
-            if found is None:
-                return 0
-            usage = found.usage
-        return usage.tokens_input + usage.tokens_output
+        receipt = receipt_of(tab, self._most)
+        return 0 if receipt is None else receipt.usage.tokens_input + receipt.usage.tokens_output

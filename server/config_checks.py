@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from pydantic import SecretStr
 
 if TYPE_CHECKING:
+    from monetization.tiers import Tiers
     from server.config import Settings
     from server.config_sections import AuthSettings, ProviderSettings
 
@@ -158,13 +159,18 @@ def _is_served(model: str, providers: "dict[str, ProviderSettings]") -> bool:
     return any(not provider.models for provider in providers.values())
 
 
-def _tiers(settings: "Settings") -> Iterator[Problem]:
+def tiers_from(settings: "Settings") -> "Tiers":
+    """The tiers that a configuration comes to. Raises: ValueError, beginning with the key that is wrong."""
     from monetization.tiers import Tiers, merged  # noqa: PLC0415  # keeps this module's import free of commerce
 
     said = {key: tier.said() for key, tier in settings.tiers.items()}
     charging = settings.charging
+    return Tiers(merged(said, policy=charging.policy), default=charging.default_tier, order=charging.tier_order)
+
+
+def _tiers(settings: "Settings") -> Iterator[Problem]:
     try:
-        Tiers(merged(said, policy=charging.policy), default=charging.default_tier, order=charging.tier_order)
+        tiers_from(settings)
     except ValueError as wrong:
         key, _, problem = str(wrong).partition(": ")
         yield key, problem

@@ -22,8 +22,9 @@ from monetization.prices.legacy import legacy_book
 from monetization.prices.overrides import from_configuration
 from monetization.prices.rates import Rates, rates_from
 from monetization.terms import Target
-from monetization.tiers import Tier, Tiers, merged
+from monetization.tiers import Tier, Tiers
 from server.config import ConfigError, Settings
+from server.config_checks import tiers_from
 from server.config_values import nano
 
 
@@ -56,10 +57,8 @@ def _ppm(percent: Decimal) -> int:
 
 def tiers_of(settings: Settings) -> Tiers:
     """The tiers that a configuration comes to. Raises: ConfigError."""
-    said = {name: tier.said() for name, tier in settings.tiers.items()}
-    charging = settings.charging
     try:
-        return Tiers(merged(said, policy=charging.policy), default=charging.default_tier, order=charging.tier_order)
+        return tiers_from(settings)
     except ValueError as wrong:
         key, _, problem = str(wrong).partition(": ")
         raise ConfigError("settings", key, problem) from None

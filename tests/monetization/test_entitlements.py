@@ -99,7 +99,10 @@ def gated(**gate: str) -> Entitlements:
 
 
 def test_a_method_without_a_gate_is_open_to_every_plan() -> None:
-    gated(feature="analytics").gate(subscriber(), "getTokenBalance")
+    gate = gated(feature="analytics").gate
+    gate(subscriber(), "getTokenBalance")
+    with pytest.raises(NotEntitled):
+        gate(subscriber(), "getUsageHistory")
 
 
 def test_a_gate_asks_for_a_feature_of_the_tier_or_of_the_credential() -> None:
@@ -123,4 +126,7 @@ def test_a_gate_asks_for_a_tier_or_one_above_it() -> None:
 
 
 def test_the_operators_own_tools_pass_every_gate() -> None:
-    gated(tier="enterprise").gate(Caller("operator"), "getUsageHistory")
+    gate = gated(tier="enterprise").gate
+    gate(Caller("operator"), "getUsageHistory")
+    with pytest.raises(NotEntitled):
+        gate(subscriber("professional"), "getUsageHistory")
