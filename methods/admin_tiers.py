@@ -13,6 +13,7 @@ from monetization.directory import Act
 from monetization.prices.rates import MILLION, NANO_PER_DOLLAR, Rates
 from monetization.terms import Target
 from monetization.tier_calculator import Aim, Plan, Sum, planned, total
+from monetization.tiers_in_force import Reload
 from storage.records.money import CREDIT, USD
 
 Percent = Annotated[str, Field(pattern=r"^\d{1,3}(\.\d{1,4})?%?$")]
@@ -111,8 +112,14 @@ class CalculatorResult(Result):
 async def reload_tiers(context: Context, params: NoParams) -> ReloadResult:
     """Read the tiers from the configuration file again; a file that cannot be served changes nothing."""
     del params
-    await context.services.directory.put(Act(actor_of(context), "reloadTiers", "tiers"), [])
-    reload = context.services.reload_tiers()
+
+    async def note(reload: Reload) -> None:
+        told: dict[str, object] = {"success": reload.is_done, "changed": list(reload.changed)}
+        if reload.problem is not None:
+            told["problem"] = reload.problem
+        await context.services.directory.put(Act(actor_of(context), "reloadTiers", "tiers", body=told), [])
+
+    reload = await context.services.reload_tiers(note)
     return ReloadResult(
         success=reload.is_done,
         problem=reload.problem,

@@ -1,6 +1,6 @@
 """What a handler may touch while it runs. No store, no door, no credential but the caller's own provider key."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -77,8 +77,8 @@ class Services:
     """The OpenRPC document."""
     tiers: Callable[[], Tiers]
     """The tiers in force now."""
-    reload_tiers: Callable[[], Reload]
-    """Reads the operator's file again."""
+    reload_tiers: Callable[[Callable[[Reload], Awaitable[None]]], Awaitable[Reload]]
+    """Reads the operator's file again; what comes of it is noted first, and in force once the note has been written."""
     quotes: Quotes
     """Prices and rules in force now; the same code quotes, charges and shows previews."""
     money: Money

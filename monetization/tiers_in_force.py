@@ -1,6 +1,6 @@
 """The tiers in force: one whole set, swapped whole. A reload that cannot be read changes nothing and says why."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -47,6 +47,17 @@ class Reload:
     waiting: Sequence[str] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """What was read and not yet put in force."""
+
+    number: int
+    stamp: object
+    tiers: Tiers | None
+    """None: it cannot be served."""
+    reload: Reload
+
+
 class TiersInForce:
     """Holds the tiers and reads them again: when asked to, and when the file was written."""
 
@@ -55,6 +66,9 @@ class TiersInForce:
         self._file = file
         self._listeners: list[Callable[[Reload], None]] = []
         self._seen = file.stamp()
+        self._readings = 0
+        self._last = 0
+        """The reading in force."""
 
     def tell(self, listener: Callable[[Reload], None]) -> None:
         """Let somebody hear of every reload from now on, whether asked for or seen, well or not."""
@@ -66,19 +80,34 @@ class TiersInForce:
 
     def reload(self) -> Reload:
         """Read the file now. Never raises for what the file says: then nothing changed, and `problem` says why."""
-        self._seen = self._file.stamp()  # before reading: what is written meanwhile is read next time
+        return self._take(self._read())
+
+    async def reload_noted(self, note: Callable[[Reload], Awaitable[None]]) -> Reload:
+        """The same, once `note` has written down what comes of it; what `note` raises is passed on, and nothing has changed."""
+        reading = self._read()
+        await note(reading.reload)
+        return self._take(reading)
+
+    def _read(self) -> _Reading:
+        self._readings += 1
+        stamp = self._file.stamp()  # before reading: what is written meanwhile is read next time
         try:
             read = self._file.read()
         except Unreadable as wrong:
-            reload = Reload(is_done=False, problem=str(wrong))
-        else:
-            reload = Reload(
-                is_done=True, changed=_changed(self._tiers, read.tiers), warnings=read.warnings, waiting=read.waiting
-            )
-            self._tiers = read.tiers
+            return _Reading(self._readings, stamp, None, Reload(is_done=False, problem=str(wrong)))
+        changed = _changed(self._tiers, read.tiers)
+        reload = Reload(is_done=True, changed=changed, warnings=read.warnings, waiting=read.waiting)
+        return _Reading(self._readings, stamp, read.tiers, reload)
+
+    def _take(self, reading: _Reading) -> Reload:
+        """Put it in force, unless a later reading is already."""
+        if reading.number > self._last:
+            self._seen = reading.stamp
+            if reading.tiers is not None:
+                self._tiers, self._last = reading.tiers, reading.number
         for listener in self._listeners:
-            listener(reload)
-        return reload
+            listener(reading.reload)
+        return reading.reload
 
     async def poll(self) -> None:
         """Reload if the file was written since the last reading. One look at the file's dates."""

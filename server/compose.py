@@ -165,7 +165,7 @@ async def compose(settings: Settings, instruments: Instruments) -> AsyncIterator
             health=partial(_health, instruments.drain, time.monotonic()),
             openrpc=lambda: document,
             tiers=tiers,
-            reload_tiers=in_force.reload,
+            reload_tiers=in_force.reload_noted,
             quotes=quotes,
             money=_money(store, settings, rules, registers),
             eligibility=_eligibility(settings, people, entitlements, quotes, store),

@@ -81,4 +81,10 @@ async def test_an_admin_reloads_and_hears_what_changed_what_looks_wrong_and_what
         assert result["problem"].startswith("tiers.")
         assert str(tmp_path) not in result["problem"]
 
+        events = (await admin.call("listAuditEvents", {"subject": "tiers"}))["result"]["events"]
+        assert [event["details"] for event in events] == [
+            {"success": False, "changed": [], "problem": result["problem"]},
+            {"success": True, "changed": ["gold"]},
+        ]
+
         assert (await nobody.call("reloadTiers", {}))["error"]["code"] == -32005

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+import pytest
+
 from monetization.tiers import BUILT_IN, Tier, Tiers
 from monetization.tiers_in_force import Read, Reload, TiersInForce, Unreadable
 
@@ -66,3 +68,35 @@ async def test_a_file_is_read_once_for_every_time_it_was_written() -> None:
     file.written, file.says = 3, Read(FIRST)
     await in_force.poll()
     assert [reload.is_done for reload in heard] == [False, True]
+
+
+async def test_what_comes_of_a_reload_is_noted_before_it_is_in_force_and_without_the_note_nothing_changes() -> None:
+    file = File()
+    in_force = TiersInForce(FIRST, file)
+    file.written, file.says = 2, Read(Tiers(BUILT_IN, default="starter"))
+    noted: list[tuple[Reload, Tiers]] = []
+
+    async def note(reload: Reload) -> None:
+        noted.append((reload, in_force.tiers()))
+        if len(noted) == 1:
+            raise OSError("the books are away")
+
+    with pytest.raises(OSError, match="the books are away"):
+        await in_force.reload_noted(note)
+    assert in_force.tiers() is FIRST
+    assert await in_force.reload_noted(note) == noted[1][0]
+    assert [seen for _, seen in noted] == [FIRST, FIRST]
+    assert in_force.tiers() is file.says.tiers
+
+
+async def test_a_reading_that_was_overtaken_while_it_was_noted_does_not_come_back() -> None:
+    file = File()
+    in_force = TiersInForce(FIRST, file)
+    newer = Tiers(BUILT_IN, default="starter")
+
+    async def overtaken(_: Reload) -> None:
+        file.written, file.says = 2, Read(newer)
+        await in_force.poll()
+
+    await in_force.reload_noted(overtaken)
+    assert in_force.tiers() is newer

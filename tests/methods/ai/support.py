@@ -40,7 +40,7 @@ from monetization.statements import Statements
 from monetization.tab import Meter
 from monetization.terms import Most
 from monetization.tiers import BUILT_IN, Tiers
-from monetization.tiers_in_force import Reload
+from monetization.tiers_in_force import Read, TiersInForce, Unreadable
 from storage.ephemeral.memory import MemoryLimiter
 from storage.errors import Fault
 from storage.records.usage import Usage
@@ -125,6 +125,16 @@ def money_of(
     )
 
 
+class NoFile:
+    """No configuration file stands behind these tiers."""
+
+    def read(self) -> Read:
+        raise Unreadable("there is no file")
+
+    def stamp(self) -> object:
+        return None
+
+
 def services_of(
     providers: Mapping[str, Provider],
     routing: RoutingConfig,
@@ -157,7 +167,7 @@ def services_of(
         health=lambda: {"status": "healthy", "version": "1.2.3", "uptimeSeconds": 5},
         openrpc=lambda: describe(catalog, title="Tollgate", version="1", url="http://127.0.0.1"),
         tiers=lambda: tiers,
-        reload_tiers=lambda: Reload(is_done=True),
+        reload_tiers=TiersInForce(tiers, NoFile()).reload_noted,
         money=money_of(store or Nowhere(), [Catalogue({})]),
         directory=directory,
         quotes=quotes,
