@@ -5,7 +5,7 @@ that the last good one of its model stands. Nothing is written here.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol, TypeVar
 
@@ -98,6 +98,12 @@ class Registers:
             return None
         table = table_at(tuple(tables.values()), at_us)
         return None if table is None else table.rule_for(model)
+
+    def unit_rule(self, names: Iterable[str], at_us: int) -> BurnRule | None:
+        """The first rule of these names that prices units which are no tokens, at an instant. None: there is none."""
+        tables = self.snapshot.tables
+        table = None if tables is None else table_at(tuple(tables.values()), at_us)
+        return None if table is None else table.unit_rule(names)
 
     async def poll(self) -> None:
         """Read everything again if there is more than was read last. One cheap query. Raises: StorageUnavailable."""

@@ -1,6 +1,6 @@
 """Burn tables: what a model burns in credits, set by the operator in place of the price book. No storage here."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 
@@ -9,6 +9,8 @@ from storage.records.usage import Usage
 
 CREDIT_NANO = 1_000_000_000
 """Credits have scale 9: one credit is this many units of the ledger."""
+_QUANTITY_NANO = 1_000_000_000
+"""Quantities of units have scale 9 too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +21,13 @@ class BurnRule:
     output_nano: int
     per_unit: int
     flat_nano: int = 0
-    """Nano credits for every call, whatever it uses."""
+    """Nano credits for every call, whatever it uses; of units that are no tokens, for every `per_unit` of them."""
+    is_flat: bool = False
+    """True: a flat amount was set, maybe zero, so that the rule prices units that are no tokens."""
+
+    def burn_units(self, quantity_nano: int) -> int:
+        """Nano credits for a quantity (scale 9) of units that are no tokens: one division, rounded up to the nano."""
+        return divide(quantity_nano * self.flat_nano, self.per_unit * _QUANTITY_NANO, "ceil")
 
     def burn(self, usage: Usage) -> int:
         """Nano credits for a usage: one division, rounded up to the nano."""
@@ -43,6 +51,10 @@ class BurnTable:
     def rule_for(self, model: str) -> BurnRule | None:
         """The rule of a model, else the default one, else None: the price book decides."""
         return self.rules.get(model) or self.rules.get("default")
+
+    def unit_rule(self, names: Iterable[str]) -> BurnRule | None:
+        """The first rule of these names that prices units which are no tokens. What stands for every model prices none."""
+        return next((rule for name in names if (rule := self.rules.get(name)) is not None and rule.is_flat), None)
 
     def holds_at(self, at_us: int) -> bool:
         """Whether the table is in force at an instant."""
@@ -74,6 +86,7 @@ def rule_from(name: str, members: Mapping[str, object]) -> BurnRule:
         output_nano=_nano(name, "output_tokens", given.get("output_tokens", 0)),
         per_unit=per_unit,
         flat_nano=_nano(name, "flat_rate", given.get("flat_rate", 0)),
+        is_flat="flat_rate" in given,
     )
 
 

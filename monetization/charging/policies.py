@@ -84,16 +84,40 @@ def charge_for(policy: Policy, rules: Rules, usage: Usage, cost_nano: int, burn:
             fee_tokens = share(tokens, rules.usage_fee_ppm, rules.rounding or "ceil_fee")
             return Charge(policy, tokens, cost_nano, 0, "TOKEN", tokens + fee_tokens, fee_tokens)
         case "credits":
-            amount = burn.burn(usage) if burn is not None else credits_for(rules, cost_nano)
-            if (
-                rules.rounding == "ceil"
-            ):  # only `floor_carry` and `ceil` charge whole credits; the ledger keeps the carry
-                amount, _ = whole_units(amount, unit=CREDIT_NANO, rounding="ceil")
+            amount = _credits(rules, cost_nano, None if burn is None else burn.burn(usage))
             return Charge(policy, tokens, cost_nano, 0, "CREDIT", amount, 0)
         case "byok":
             return Charge(policy, tokens, cost_nano, 0, None, 0, 0)
         case _:
             assert_never(policy)
+
+
+def charge_units(policy: Policy, rules: Rules, cost_nano: int, *, burned: int | None, tokens: int) -> Charge:
+    """What units that are no tokens cost the caller: images, seconds, pages.
+
+    `burned`: nano credits by a burn table; None: by the cost. `tokens`: virtual tokens that the units stand for. They use no
+    real tokens, so an allowance counts them as a request and shows their cost and fee.
+    """
+    match policy:
+        case "allowance":
+            fee = rules.platform_fee.of(cost_nano, rules.rounding or "half_even")
+            return Charge(policy, 0, cost_nano, fee, "TOKEN", 0, 0)
+        case "virtual_tokens":
+            fee_tokens = share(tokens, rules.usage_fee_ppm, rules.rounding or "ceil_fee")
+            return Charge(policy, 0, cost_nano, 0, "TOKEN", tokens + fee_tokens, fee_tokens)
+        case "credits":
+            return Charge(policy, 0, cost_nano, 0, "CREDIT", _credits(rules, cost_nano, burned), 0)
+        case "byok":
+            return Charge(policy, 0, cost_nano, 0, None, 0, 0)
+        case _:
+            assert_never(policy)
+
+
+def _credits(rules: Rules, cost_nano: int, burned: int | None) -> int:
+    amount = credits_for(rules, cost_nano) if burned is None else burned
+    if rules.rounding == "ceil":  # only `floor_carry` and `ceil` charge whole credits; the ledger keeps the carry
+        amount, _ = whole_units(amount, unit=CREDIT_NANO, rounding="ceil")
+    return amount
 
 
 def credits_for(rules: Rules, cost_nano: int) -> int:
