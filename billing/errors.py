@@ -5,7 +5,8 @@ Fault
 ├── QuotaUsedUp         the amount of a period is used up
 ├── AccountSuspended    new work is stopped for this account
 ├── HoldClosed          the hold was settled, released or expired before
-└── NotRefundable       more than is left to give back
+├── NotRefundable       more than is left to give back
+└── AccountNotEmpty     what goes must be empty first
 """
 
 from typing import NoReturn, assert_never
@@ -47,6 +48,13 @@ class NotRefundable(Fault):
 
     reason = "not_refundable"
     message = "Not refundable"
+
+
+class AccountNotEmpty(Fault):
+    """Something is left, owed or held. `data`: asset, balance, held (decimal text of the smallest unit)."""
+
+    reason = "account_not_empty"
+    message = "The account is not empty"
 
 
 class InvalidAmount(Fault):
@@ -92,9 +100,19 @@ def raise_refusal(refusal: Refusal) -> NoReturn:
             raise VersionChanged("it was changed meanwhile; read it again", data={"version": data["version"]})
         case "not_found":
             raise NotFound
-        case "not_refundable":
-            raise NotRefundable(data={"refundable": str(data["refundable"])})
+        case "not_refundable" | "not_empty":
+            raise _left(refusal)
         case "out_of_range" | "invalid":
             raise InvalidAmount(str(data["detail"]) if "detail" in data else None, reason=refusal.reason)
         case _:
             assert_never(refusal.reason)
+
+
+def _left(refusal: Refusal) -> NotRefundable | AccountNotEmpty:
+    data = refusal.data
+    if refusal.reason == "not_refundable":
+        return NotRefundable(data={"refundable": str(data["refundable"])})
+    return AccountNotEmpty(
+        f"the account of {data['asset']} is not empty; move what is left, and wait for running calls to end",
+        data={"asset": data["asset"], "balance": str(data["posted"]), "held": str(data["held"])},
+    )

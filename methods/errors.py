@@ -132,6 +132,7 @@ CODES: Final[dict[type[Fault], int]] = {
     booked.AccountSuspended: -32003,
     booked.QuotaUsedUp: -32001,
     booked.NotRefundable: -32602,
+    booked.AccountNotEmpty: -32009,
     booked.InvalidAmount: -32602,
     booked.HoldClosed: -32009,
     kept.InvalidCursor: -32602,

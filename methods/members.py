@@ -14,9 +14,11 @@ from methods.method import Access, Example, Method, Params, Result
 from methods.money_shapes import Limit, Reason, UserId, actor_of, user_of
 from methods.organizations import OrganizationId, organization_id_of, stored_organization
 from monetization.directory import Act, Document, putting
-from monetization.organizations import CAPS, MEMBER, Membership, key_of, membership_of, owner_of
+from monetization.funding import TENANT
+from monetization.organizations import CAPS, ENDING, MEMBER, ORGANIZATION, Membership, key_of, membership_of, owner_of
 from monetization.roles import OrganizationRole
 from storage.errors import InvalidCursor, NotFound, VersionChanged
+from storage.records.commands import RequireVersion
 
 Figure = Annotated[int, Field(ge=0, le=2**53 - 1)]
 Caps = dict[str, Figure]
@@ -103,7 +105,9 @@ class RemovedResult(Result):
 async def add_member(context: Context, params: AddParams) -> MemberResult:
     """Add a member to an organization, or invite one where an admin of the organization itself asks."""
     organization_id = organization_id_of(context, params.organization_id, "users:write")
-    await stored_organization(context, organization_id)
+    organization = await stored_organization(context, organization_id)
+    if ENDING in organization.body:
+        raise NotFound("this organization is being deleted; create it again, or change it to keep it")
     profile = await context.services.directory.fresh(f"user:{params.user_id}")
     is_operator = context.caller.may("users:write")
     if len(profile.all(MEMBER)) >= MEMBERSHIPS_MAX and not is_operator:
@@ -117,7 +121,9 @@ async def add_member(context: Context, params: AddParams) -> MemberResult:
         params.caps or {},
         has_joined=is_operator or params.user_id == context.caller.user_id,
     )
-    await _write(context, "addMember", made, params.reason, expect=0)
+    # Else whoever is added while the organization goes would be a member of one that later has its name.
+    stands = RequireVersion(tenant=TENANT, kind=ORGANIZATION, key=organization_id, version=organization.version)
+    await _write(context, "addMember", made, params.reason, stands, expect=0)
     return _shown(made)
 
 
@@ -189,12 +195,14 @@ async def _found(context: Context, organization_id: str, user_id: str) -> Docume
     return found
 
 
-async def _write(context: Context, action: str, made: Membership, reason: str | None, *, expect: int) -> None:
+async def _write(
+    context: Context, action: str, made: Membership, reason: str | None, *required: RequireVersion, expect: int
+) -> None:
     """Raises: VersionChanged where somebody else was faster, or the membership is there already."""
     act = _act(context, action, made.organization_id, made.user_id, reason, made.members())
     key = key_of(made.organization_id, made.user_id)
     put = putting(MEMBER, key, f"user:{made.user_id}", made.members(), expect=expect)
-    await context.services.directory.put(act, [put])
+    await context.services.directory.put(act, [put], *required)
 
 
 async def _end(context: Context, action: str, before: Document, reason: str | None) -> None:

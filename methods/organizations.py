@@ -1,24 +1,30 @@
-"""Organizations: `createOrganization`, `updateOrganization`, `getOrganization`, `listOrganizations`. Audited.
+"""Organizations: `createOrganization`, `updateOrganization`, `deleteOrganization`, `getOrganization`, `listOrganizations`.
 
-An operator's admin makes them and reaches all of them; a member only ever its own, and a row of another one looks like none.
+What changes them is audited. An operator's admin makes and reaches all of them; a member only ever its own, and a
+row of another one looks like none.
 """
 
-from typing import Annotated, Final
+from typing import Annotated, Final, get_args
 
 from pydantic import Field
 
+from billing.accounts import pool_of
+from billing.errors import AccountNotEmpty
 from methods.context import Context
 from methods.errors import Forbidden, InvalidParams
 from methods.method import Access, Example, Method, Params, Result
-from methods.money_shapes import Limit, Reason, actor_of, beyond
+from methods.money_shapes import Asset, Limit, Reason, actor_of, beyond
 from monetization.callers import Pays
 from monetization.directory import Act, Document, putting
-from monetization.organizations import ORGANIZATION, Organization, organization_of, owner_of
+from monetization.funding import TENANT
+from monetization.organizations import ENDING, MEMBER, ORGANIZATION, Organization, key_of, organization_of, owner_of
 from monetization.roles import OrganizationRole, Scope
 from storage.errors import InvalidCursor, NotFound, VersionChanged
+from storage.records.commands import RequireEmpty, RequireVersion
 
 OrganizationId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:@-]{0,199}$")]
 """Without a slash, which separates the parts of a membership's key."""
+MEMBERS_AT_ONCE: Final = 500
 _Name = Annotated[str, Field(min_length=1, max_length=200)]
 
 
@@ -40,6 +46,13 @@ class UpdateParams(Params):
     """For an operator's admins. Absent: the caller's own."""
     name: _Name | None = None
     pays: Pays | None = None
+    reason: Reason | None = None
+
+
+class DeleteParams(Params):
+    """Which organization goes."""
+
+    organization_id: OrganizationId
     reason: Reason | None = None
 
 
@@ -74,6 +87,14 @@ class OrganizationsResult(Result):
 
     organizations: list[OrganizationResult]
     next_cursor: str | None = None
+
+
+class DeletedResult(Result):
+    """Whether there was something to delete."""
+
+    deleted: bool
+    members: int
+    """Who were in it."""
 
 
 def organization_id_of(context: Context, named: str | None, scope: Scope) -> str:
@@ -121,6 +142,40 @@ async def update_organization(context: Context, params: UpdateParams) -> Organiz
     put = putting(ORGANIZATION, made.id, before.owner, made.members(), expect=before.version)
     await context.services.directory.put(act, [put])
     return _shown(context, made, before.version + 1)
+
+
+async def delete_organization(context: Context, params: DeleteParams) -> DeletedResult:
+    """End an organization, its memberships, limits, quotas and subscription. Its pool must be empty: `transferBalance` moves it.
+
+    All of that goes in one commit; of more than `MEMBERS_AT_ONCE` members, the first ones in commits of their own. Running calls
+    that hold something of the pool refuse it, those that only count a quota end as they began. Again, it does nothing.
+    """
+    organization_id, directory = params.organization_id, context.services.directory
+    owner, members = owner_of(organization_id), 0
+    profile = await directory.fresh(owner)
+    found = profile.one(ORGANIZATION, organization_id)
+    if found is None:
+        return DeletedResult(deleted=False, members=0)
+    is_empty = [RequireEmpty(account=pool_of(organization_id, asset)) for asset in get_args(Asset)]
+    # From here on nobody is added, so that the members who are listed are all of them.
+    ending = putting(ORGANIZATION, organization_id, owner, {**found.body, ENDING: True}, expect=found.version)
+    version = (await directory.put(None, [ending], *is_empty))[0].amount
+    stands = RequireVersion(tenant=TENANT, kind=ORGANIZATION, key=organization_id, version=version)
+    own = [
+        putting(one.kind, one.key, owner, None, expect=version if one.kind == ORGANIZATION else None)
+        for kind in profile.documents
+        for one in profile.all(kind)
+    ]
+    is_gone = False
+    while not is_gone:
+        page = await directory.page(MEMBER, within=key_of(organization_id, ""), limit=MEMBERS_AT_ONCE)
+        members += len(page.rows)
+        is_gone = page.next_cursor is None
+        ends = [putting(MEMBER, member.key, member.owner, None, expect=member.version) for member in page.rows]
+        body = {"members": [member.owner for member in page.rows], "isGone": is_gone}
+        act = Act(actor_of(context), "deleteOrganization", owner, params.reason or "", body)
+        await directory.put(act, [*ends, *own] if is_gone else ends, *is_empty, *(() if is_gone else (stands,)))
+    return DeletedResult(deleted=True, members=members)
 
 
 async def get_organization(context: Context, params: PlaceParams) -> OrganizationResult:
@@ -173,6 +228,14 @@ METHODS = (
                 {**_ACME, "pays": "pool_then_member", "version": 2},
             ),
         ),
+    ),
+    Method(
+        "deleteOrganization",
+        delete_organization,
+        scope="users:write",
+        access=Access.REQUIRED,
+        faults=(AccountNotEmpty, Forbidden, VersionChanged),
+        examples=(Example("a team whose pool is empty", {"organizationId": "acme"}, {"deleted": True, "members": 3}),),
     ),
     Method(
         "getOrganization",

@@ -15,6 +15,8 @@ ORGANIZATION: Final = "organization"
 """Documents of this kind: owner `org:ID`, key the ID."""
 MEMBER: Final = "member"
 """Documents of this kind: owner `user:ID`, key `ORGANIZATION/USER`. An organization's id has no slash, so no two keys are one."""
+ENDING: Final = "isEnding"
+"""A member of an organization's document: it is being deleted, and takes no new members until that is done or it is changed."""
 PAYS: Final[tuple[Pays, ...]] = ("pool", "member", "pool_then_member")
 Window = tuple[Literal["tokens", "requests"], Literal["hourly", "daily", "monthly"]]
 CAPS: Final[Mapping[str, Window]] = {

@@ -31,6 +31,7 @@ STATUSES: Final[dict[type[Fault], int]] = {
     booked.AccountSuspended: 402,
     booked.QuotaUsedUp: 402,
     booked.NotRefundable: 409,
+    booked.AccountNotEmpty: 409,
     booked.InvalidAmount: 400,
     booked.HoldClosed: 409,
     kept.InvalidCursor: 400,

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from storage.ledger import grants, holds, refunds
+from storage.ledger import grants, holds, refunds, requirements
 from storage.ledger.answers import done
 from storage.ledger.entries import put
 from storage.ledger.lots import expire_lots
@@ -82,7 +82,7 @@ def tenant_of(command: c.Command) -> str:
             return ""  # of every tenant
         case c.Put():
             return command.entry.tenant
-        case c.Grant() | c.Hold() | c.Charge() | c.Adjust() | c.Configure() | c.ExpireLots():
+        case c.Grant() | c.Hold() | c.Charge() | c.Adjust() | c.Configure() | c.ExpireLots() | c.RequireEmpty():
             return command.account.tenant
         case _:
             return command.tenant
@@ -129,4 +129,6 @@ _HANDLERS: dict[type, Callable[[State, Any], c.Outcome]] = {
     c.Keep: _keep,
     c.Forget: _forget,
     c.Put: put,
+    c.RequireVersion: requirements.version,
+    c.RequireEmpty: requirements.empty,
 }

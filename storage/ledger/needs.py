@@ -8,6 +8,7 @@ from storage.ledger.entries import is_storable
 from storage.ledger.evaluate import Group, tenant_of
 from storage.ledger.state import EntryKey, IdempotencyKey, LotKey, State
 from storage.records import commands as c
+from storage.records.directory import are_storable
 from storage.records.ledger import AccountKey, WindowKey
 
 # Any: each function takes its own command; the table pairs them.
@@ -103,6 +104,11 @@ def _of_put(needs: Needs, _: State, command: c.Put) -> None:
         needs.entries[(command.entry.tenant, command.entry.kind, command.entry.key)] = None
 
 
+def _of_version(needs: Needs, _: State, command: c.RequireVersion) -> None:
+    if are_storable(command.tenant, command.kind, command.key):
+        needs.entries[(command.tenant, command.kind, command.key)] = None
+
+
 _NEEDS: dict[type, Callable[[Needs, State, Any], None]] = {
     c.Grant: _of_grant,
     c.Hold: _of_claims,
@@ -122,4 +128,6 @@ _NEEDS: dict[type, Callable[[Needs, State, Any], None]] = {
     c.Keep: _of_nothing,
     c.Forget: _of_nothing,
     c.Put: _of_put,
+    c.RequireVersion: _of_version,
+    c.RequireEmpty: _of_account,
 }

@@ -21,6 +21,7 @@ RefusalReason = Literal[
     "out_of_range",
     "not_found",
     "version_changed",  # data: kind, key, version: the one that stands; 0: there is none
+    "not_empty",  # data: posted, held, asset
     "not_refundable",  # data: refundable
     "invalid",
 ]
@@ -305,6 +306,26 @@ class Put:
     idempotency: Idempotency | None = None
 
 
+@fact(kw_only=True)
+class RequireVersion:
+    """Refuse its group as `version_changed` unless this version of a directory entry stands. It changes nothing."""
+
+    tenant: str
+    kind: str
+    key: str
+    version: int
+    """0: no live entry."""
+    idempotency: Idempotency | None = None
+
+
+@fact(kw_only=True)
+class RequireEmpty:
+    """Refuse its group as `not_empty` unless the account has, owes and holds nothing. What has expired goes first."""
+
+    account: AccountKey
+    idempotency: Idempotency | None = None
+
+
 Command: TypeAlias = (
     Grant
     | Hold
@@ -324,6 +345,8 @@ Command: TypeAlias = (
     | Keep
     | Forget
     | Put
+    | RequireVersion
+    | RequireEmpty
 )
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from billing.errors import accepted
 from storage.errors import InvalidCursor, VersionChanged
-from storage.records.commands import Done, Grant, Keep, Put, Refusal
+from storage.records.commands import Done, Grant, Keep, Put, Refusal, RequireVersion
 from storage.records.directory import DELETED, DirectoryEntry
 from storage.records.kept import ANSWER, KeptRow
 from storage.records.ledger import CREDITS, AccountKey
@@ -65,6 +65,22 @@ async def test_a_put_that_expects_another_version_changes_nothing(store: Store, 
     assert await put(store, entry("a", "[3]", expires_us=clock.later(1)), 0) == 4
     clock.forward(1)
     assert await put(store, entry("a", "[4]"), 0) == 5
+
+
+async def test_a_group_that_requires_a_version_is_applied_only_while_that_one_stands(store: Store) -> None:
+    def required(version: int) -> RequireVersion:
+        return RequireVersion(tenant=T, kind="limits", key="a", version=version)
+
+    assert isinstance(await store.submit_together([Put(entry("b"), 0), required(0)]), tuple)
+    assert await put(store, entry("a")) == 1
+    refused = await store.submit_together([Put(entry("b", "[2]")), required(0)])
+    assert isinstance(refused, Refusal)
+    assert (refused.reason, refused.data["version"], refused.index) == ("version_changed", 1, 1)
+    assert isinstance(await store.submit_together([Put(entry("b", "[3]"), 1), required(1)]), tuple)
+    assert await put(store, entry("a", DELETED)) == 2
+    assert isinstance(await store.submit(required(2)), Refusal)
+    assert isinstance(await store.submit(required(0)), Done)
+    assert isinstance(await store.submit(RequireVersion(tenant=T, kind="limits", key="\x00", version=1)), Refusal)
 
 
 async def test_deleted_and_expired_entries_are_absent_and_still_told_as_changes(store: Store, clock: Clock) -> None:

@@ -6,11 +6,14 @@ from storage.records.commands import (
     Adjust,
     Charge,
     Claim,
+    Command,
     Extend,
     Idempotency,
     Move,
     RefundCharge,
     RefundPurchase,
+    Refusal,
+    RequireEmpty,
 )
 from storage.records.ledger import (
     BREAKAGE,
@@ -20,7 +23,7 @@ from storage.records.ledger import (
 from storage.records.money import NEVER_US, TOKEN
 from storage.store import Store
 from tests.storage.conftest import Clock
-from tests.storage.ledger_cases import ADA, HOUR_US, MONTH, TEAM, done, grant, hold, refused, settle
+from tests.storage.ledger_cases import ADA, BOB, HOUR_US, MONTH, TEAM, done, grant, hold, refused, settle
 
 
 async def test_an_overdraft_is_used_and_paid_back_by_the_next_grant(store: Store, clock: Clock) -> None:
@@ -157,6 +160,27 @@ async def test_units_moved_to_a_team_keep_their_expiry_and_cost(store: Store, cl
     assert (await refused(store, Move(source=ADA, target=TEAM, amount=61))).reason == "insufficient"
     other = ADA._replace(tenant="other")
     assert (await refused(store, Move(source=ADA, target=other, amount=1))).reason == "invalid"
+
+
+async def test_a_group_that_requires_an_empty_account_is_applied_only_while_it_has_and_holds_nothing(
+    store: Store, clock: Clock
+) -> None:
+    def group(ref: str) -> list[Command]:
+        return [grant(BOB, 1, ref), RequireEmpty(account=ADA)]
+
+    assert isinstance(await store.submit_together(group("a")), tuple)  # nobody has ever touched the account
+    await done(store, grant(ADA, 10, expires_us=clock.later(100)))
+    held = await done(store, hold(clock, 10))
+    full = await store.submit_together(group("b"))
+    assert isinstance(full, Refusal)
+    assert (full.reason, full.index, full.data) == ("not_empty", 1, {"posted": 10, "held": 10, "asset": TOKEN})
+    await done(store, settle(held, 4))
+    clock.forward(101)  # what is left has expired, though nobody has swept it away
+    assert isinstance(await store.submit_together(group("c")), tuple)
+    assert (await store.balance(BOB)).posted == 2
+    owing = await done(store, hold(clock, 5, overdraft=5))
+    await done(store, settle(owing, 5))
+    assert (await refused(store, RequireEmpty(account=ADA))).data["posted"] == -5
 
 
 async def test_a_lot_cannot_be_granted_after_its_expiry(store: Store, clock: Clock) -> None:

@@ -20,6 +20,7 @@ ACTS: list[tuple[str, dict[str, Any], str]] = [
         "org:acme",
     ),
     ("addMember", {"organizationId": "acme", "userId": "u1", "reason": "r"}, "org:acme"),
+    ("deleteOrganization", {"organizationId": "acme", "reason": "r"}, "org:acme"),
     ("updateUserSubscription", {"userId": "u1", "tier": "starter", "reason": "r"}, "user:u1"),
     ("setLimits", {"userId": "u1", "rpm": 5, "reason": "r"}, "user:u1"),
     (

@@ -1,11 +1,14 @@
 """Organizations: who is in them, who pays for whom, and that nobody is drawn in, looks in or takes out who should not."""
 
+import asyncio
 from typing import Any
 
 import orjson
 import pytest
 
+from billing.errors import AccountNotEmpty
 from methods.errors import Forbidden, InvalidParams, code_of
+from methods.organizations import MEMBERS_AT_ONCE
 from monetization.errors import NotEntitled, PaymentRequired, QuotaExceeded
 from storage.errors import Fault, NotFound, VersionChanged
 from storage.store import open_reader
@@ -247,6 +250,66 @@ async def test_the_monthly_tokens_of_an_organizations_subscription_are_its_membe
     )
     assert isinstance(refused, QuotaExceeded)
     assert (refused.data["quotaLimit"], refused.data["resource"]) == (150, "tokens")
+
+
+async def test_an_organization_ends_with_its_members_once_its_pool_is_empty_and_leaves_nothing_behind(
+    town: Town,
+) -> None:
+    async with town() as product:
+        await acme(product, tokens=100_000, ada="admin", bob=("member", {"monthlyTokens": 50_000}))
+        await product.admin("updateUserSubscription", {"organizationId": "acme", "tier": "enterprise"})
+        await product.admin("setLimits", {"organizationId": "acme", "rpm": 7})
+        await product.admin("setQuota", {"organizationId": "acme", "resource": "tokens", "limit": 9, "period": "daily"})
+        refused = await product.refused_admin("deleteOrganization", {"organizationId": "acme"})
+        assert isinstance(refused, AccountNotEmpty)
+        assert refused.data == {"asset": "TOKEN", "balance": "100000", "held": "0"}
+        assert (await product.call(product.token("ada"), "getOrganization"))["yourRole"] == "admin"  # all as it was
+        assert isinstance(
+            await product.refused(product.token("ada"), "deleteOrganization", {"organizationId": "acme"}), Forbidden
+        )
+
+        back = {"from": {"organizationId": "acme"}, "to": {"userId": "bank"}, "amount": 100_000, "reason": "it ends"}
+        await product.admin("transferBalance", back)
+        order = {"organizationId": "acme", "reason": "sold"}
+        assert await product.admin("deleteOrganization", order) == {"deleted": True, "members": 2}
+        assert await product.admin("deleteOrganization", order) == {"deleted": False, "members": 0}
+        for user in ("ada", "bob"):
+            status = await product.call(product.token(user), "getUserStatus")
+            assert "organizationId" not in status
+            assert status["subscriptionTier"] != "enterprise"
+        [event] = (await product.admin("listAuditEvents", {"subject": "org:acme", "limit": 1}))["events"]
+        assert (event["actor"], event["action"], event["reason"]) == ("boss", "deleteOrganization", "sold")
+        assert event["details"] == {"members": ["user:ada", "user:bob"], "isGone": True}
+
+        await product.admin("createOrganization", {"organizationId": "acme", "name": "Another one"})
+        assert (await product.admin("listMembers", {"organizationId": "acme"}))["members"] == []
+        async with open_reader(product.settings.storage.url.get_secret_value(), clock_us=lambda: 0) as reader:
+            assert [found.kind for found in await reader.entries_of("default", "org:acme")] == ["organization"]
+        assert isinstance(await product.refused(product.token("ada"), "getOrganization"), Forbidden)
+
+
+async def test_an_organization_with_more_members_than_one_commit_takes_ends_too(product: Product) -> None:
+    await acme(product)
+    count = MEMBERS_AT_ONCE + 1
+    for number in range(count):
+        await product.admin("addMember", {"organizationId": "acme", "userId": f"u{number}"})
+    assert await product.admin("deleteOrganization", {"organizationId": "acme"}) == {"deleted": True, "members": count}
+    assert isinstance(await product.refused(product.token("u0"), "getOrganization"), Forbidden)
+
+
+async def test_whoever_is_added_while_an_organization_ends_is_either_removed_or_refused(town: Town) -> None:
+    async with town() as product:
+        for number in range(10):
+            name = {"organizationId": f"org-{number}"}
+            await product.admin("createOrganization", {**name, "name": "x"})
+            adding = product.admin("addMember", {**name, "userId": f"late-{number}"})
+            ending = product.admin("deleteOrganization", name)
+            both = (adding, ending) if number % 2 else (ending, adding)
+            for outcome in await asyncio.gather(*both, return_exceptions=True):
+                assert isinstance(outcome, dict | VersionChanged | NotFound), outcome
+            await product.admin("deleteOrganization", name)
+            await product.admin("createOrganization", {**name, "name": "again"})
+            assert (await product.admin("listMembers", name))["members"] == []
 
 
 async def test_a_preview_shows_a_member_the_pool_that_will_pay(product: Product) -> None:
