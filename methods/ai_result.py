@@ -118,7 +118,14 @@ class ExecuteResult(TypedDict):
     finishReason: FinishReason
     toolCalls: NotRequired[list[ToolCallReport]]
     reasoning: NotRequired[list[ReasoningReport]]
-    quotaRemaining: NotRequired[Annotated[int, Field(description="Tokens left of this period's quota.")]]
+    quotaRemaining: NotRequired[
+        Annotated[
+            int,
+            Field(
+                description="Tokens left of this period's quota; of an organization's member the least of own, pool's and cap's."
+            ),
+        ]
+    ]
     tokenUsage: NotRequired[TokenUsage]
     usageInfo: NotRequired[UsageInfo]
     credits: NotRequired[CreditReport]

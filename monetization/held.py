@@ -10,10 +10,10 @@ from monetization.alarms import Alarms
 from monetization.calls import Call
 from monetization.charging.policies import Charge
 from monetization.finishing import PATIENCE_SECONDS, Arrears, insist, to_the_end, until_done, within_seconds
-from monetization.funding import TENANT, TOKENS, Source, quota_of
+from monetization.funding import TENANT, Source, quota_of
 from monetization.prices.rates import Price
 from monetization.quoting import Quote
-from monetization.receipts import is_own_month, month_of, paid_of, quota_left
+from monetization.receipts import bounds_of, month_of, paid_of, quota_left
 from monetization.refusals import Links, fault_of
 from monetization.replays import Kept, Replays
 from monetization.settling import BYTES_PER_TOKEN, MARGIN, STEP_BYTES, Used, counted, used
@@ -267,15 +267,8 @@ class HeldTab:
         commands: list[Command] = [settle]
         if ending == "done" and self._call.idempotency_key is not None:
             expected = self._receipt(found, charge, price, self._settled(charge, amount))
-            commands = self._means.replays.keep(settle, self.answer, expected, self._limit())
+            commands = self._means.replays.keep(settle, self.answer, expected, bounds_of(self._source.claims))
         return _Bill(found, charge, price, amount, commands)
-
-    def _limit(self) -> int | None:
-        """The month's tokens, where a quota binds the call."""
-        for claim in self._source.claims:
-            if is_own_month(claim.window, TOKENS):
-                return claim.limit
-        return None
 
     def _paid(self, bill: "_Bill", outcome: tuple[Done, ...] | Refusal) -> None:
         if isinstance(outcome, Refusal):
@@ -332,7 +325,7 @@ class HeldTab:
             balance=done.posted - done.held,
             posted=done.posted,
             is_shown_whole=self._quote.rules.rounding == "floor_carry",
-            quota_remaining=quota_left(done.windows, self._limit()),
+            quota_remaining=quota_left(done.windows, bounds_of(self._source.claims)),
             month=month_of(done.windows) if charge.policy == "credits" else None,
             is_cost_known=price is not None,
         )

@@ -14,7 +14,7 @@ import orjson
 from monetization.callers import Caller
 from monetization.calls import Call
 from monetization.charging.policies import Charge
-from monetization.receipts import as_settled
+from monetization.receipts import Bounds, as_settled
 from monetization.tab import MonthSoFar, Receipt
 from storage.errors import IdempotencyConflict
 from storage.records.commands import Checkpoint, Command, Done, Idempotency, Keep, Outcome, Settle
@@ -85,10 +85,10 @@ class Replays:
             Settle(tenant=self.tenant, hold_id=hold_id, amount=0, idempotency=self._settling(hold_id))
         )
         if isinstance(settled, Done) and settled.is_replay:
-            receipt = as_settled(receipt, settled, body.get("limit"))
+            receipt = as_settled(receipt, settled, body.get("bounds", ()))
         return Kept(body["answer"], receipt)
 
-    def keep(self, settle: Settle, answer: object, foreseen: Receipt, limit: int | None) -> list[Command]:
+    def keep(self, settle: Settle, answer: object, foreseen: Receipt, bounds: Bounds) -> list[Command]:
         """The settling of a call with a key, and beside it its answer.
 
         The receipt is the one foreseen, because the commit cannot hold what it will come to. The ledger keeps that itself,
@@ -97,7 +97,7 @@ class Replays:
         settle = replace(settle, idempotency=self._settling(settle.hold_id))
         if answer is None:
             return [settle]
-        body = orjson.dumps({"answer": answer, "receipt": asdict(foreseen), "limit": limit}, default=_plain).decode()
+        body = orjson.dumps({"answer": answer, "receipt": asdict(foreseen), "bounds": bounds}, default=_plain).decode()
         expires = self.clock_us() + ANSWER_SECONDS * 1_000_000
         return [settle, Keep(KeptRow(self.tenant, ANSWER, str(settle.hold_id), body, expires_us=expires))]
 

@@ -72,7 +72,7 @@ class Receipt:
     is_shown_whole: bool = False
     """True: shown in whole units, the rest is carried to the next call (`floor_carry`); the books stay exact."""
     quota_remaining: int | None = None
-    """Tokens left in the month; None: no quota counts them."""
+    """Tokens left in the month, of a member the least of own, pool's and cap's; None: no quota counts them."""
     month: MonthSoFar | None = None
     """Where the policy shows it (`credits`)."""
     is_cost_known: bool = True

@@ -312,6 +312,27 @@ async def test_whoever_is_added_while_an_organization_ends_is_either_removed_or_
             assert (await product.admin("listMembers", name))["members"] == []
 
 
+async def test_a_member_sees_what_is_left_of_the_tightest_of_own_month_pool_and_cap(product: Product) -> None:
+    async def left(user: str, *, key: str | None = None) -> int | None:
+        said = await product.call(product.token(user, "allowance"), "executeAIRequest", ASK, key=key)
+        used.append(said["usage"]["totalTokens"])
+        seen: int | None = said.get("quotaRemaining")
+        return seen
+
+    used: list[int] = []
+    await acme(product, ada=("member", {"dailyTokens": 5_000, "monthlyTokens": 9_000}), bob="member", eve="viewer")
+    await product.admin("setLimits", {"organizationId": "acme", "monthlyTokens": 20_000})
+    assert await left("bob", key="k") == 20_000 - sum(used)
+    assert await left("bob", key="k") == 20_000 - used.pop()  # the first answer again
+    assert await left("ada") == 5_000 - used[1]
+    await product.admin("setLimits", {"userId": "bob", "monthlyTokens": 1_000})
+    assert await left("bob") == 1_000 - used[0] - used[2]
+    before = list(used)
+    assert await left("eve") == 1_000_000 - used[len(before)]  # a viewer pays alone
+    await product.admin("updateMember", {"organizationId": "acme", "userId": "ada", "caps": {}})
+    assert await left("ada") == 20_000 - sum(before) - used[-1]
+
+
 async def test_a_preview_shows_a_member_the_pool_that_will_pay(product: Product) -> None:
     await acme(product, tokens=5_000, ada="member")
     seen = await product.call(product.token("ada"), "checkRequestEligibility", {"estimatedTokens": 10})
