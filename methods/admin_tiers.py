@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from methods.context import Context
 from methods.errors import Forbidden, InvalidParams
@@ -16,7 +16,13 @@ from monetization.tier_calculator import Aim, Plan, Sum, planned, total
 from monetization.tiers_in_force import Reload
 from storage.records.money import CREDIT, USD
 
-Percent = Annotated[str, Field(pattern=r"^\d{1,3}(\.\d{1,4})?%?$")]
+
+def _as_text(said: object) -> object:
+    """A percentage that came as a JSON number."""
+    return str(said) if isinstance(said, int | float) and not isinstance(said, bool) else said
+
+
+Percent = Annotated[str, BeforeValidator(_as_text), Field(pattern=r"^\d{1,3}(\.\d{1,4})?%?$")]
 
 
 class ReloadResult(Result):

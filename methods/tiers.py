@@ -8,6 +8,7 @@ from methods.context import Context
 from methods.method import Access, Example, Method, NoParams, Params, Result
 from monetization.tiers import Policy, Tier
 from storage.errors import NotFound
+from storage.records.money import USD, to_text
 
 _NANO = 1_000_000_000
 
@@ -49,6 +50,10 @@ class TierResult(Result):
     limits: TierLimits
     overage: bool
     """Whether calls past the monthly tokens are served at a price."""
+    overage_usd_per_million: str | None = None
+    """That price, for a million tokens."""
+    rollover_max_tokens: int
+    """Of a month's unused tokens, how many the next one may use besides its own."""
     thresholds_percent: list[int]
 
 
@@ -98,6 +103,10 @@ def shown_tier(tier: Tier) -> TierResult:
             models=sorted(tier.models),
         ),
         overage=tier.overage_nano_per_million is not None,
+        overage_usd_per_million=(
+            None if tier.overage_nano_per_million is None else to_text(tier.overage_nano_per_million, USD)
+        ),
+        rollover_max_tokens=tier.rollover_max_tokens,
         thresholds_percent=list(tier.thresholds_percent),
     )
 

@@ -1,8 +1,9 @@
 """What is allowed in a tier file but probably not meant: each as one line for the log, the doctor and the answer of a reload."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import replace
 
-from monetization.tiers import Tier, Tiers
+from monetization.tiers import BUILT_IN, Tier, Tiers
 from storage.records.money import USD, to_text
 
 ModelCosts = Callable[[Tier], Mapping[str, int]]
@@ -30,9 +31,14 @@ def _of(tier: Tier, tiers: Tiers, providers: Collection[str], costs: ModelCosts)
     unknown = sorted(tier.providers - set(providers)) if providers else []
     if unknown and len(unknown) == len(tier.providers):
         yield f"providers: none of them is configured ({', '.join(unknown)}), so this tier can call nothing"
-    if tiers.rank(tier.key) is None:
+    if tiers.rank(tier.key) is None and not _is_built_in(tier):
         yield f'name: {tier.key!r} is not in charging.tier_order, so no "at least" rule but its own includes it'
     yield from _overage(tier, costs)
+
+
+def _is_built_in(tier: Tier) -> bool:
+    """Whether the operator has said nothing of this tier: it is always there, and whoever orders others need not mean it."""
+    return any(replace(built_in, policy=tier.policy) == tier for built_in in BUILT_IN)
 
 
 def _speeds(tier: Tier) -> Iterator[str]:

@@ -15,7 +15,8 @@ from monetization.tier_checks import ModelCosts, warnings
 from monetization.tiers import Tiers
 from monetization.tiers_in_force import Read, Reload, TiersInForce, Unreadable
 from server.config import ConfigError, Settings
-from server.from_settings import tiers_of
+from server.describe import catalog_of
+from server.from_settings import gates_of, tiers_of
 from server.logs import Logs
 from server.metrics import Metrics
 
@@ -42,6 +43,8 @@ class SettingsFile:
         try:
             now = self.started.reread()
             tiers = tiers_of(now)
+            for settings in (self.started, now):  # the gates that stand, and those that a restart would bring
+                gates_of(settings, catalog_of(settings), tiers)
         except ConfigError as wrong:
             # The origin is left out: it is a path of this machine, and admins ask from elsewhere.
             raise Unreadable(": ".join(part for part in (wrong.key, wrong.problem) if part)) from None

@@ -52,6 +52,28 @@ async def test_a_written_file_is_in_force_within_seconds_and_a_bad_one_changes_n
         assert (await shown(client))["gold"]["name"] == "Gold"
 
 
+async def test_a_tier_that_a_method_asks_for_cannot_go_while_the_server_runs(
+    fake: FakeProvider, http: aiohttp.ClientSession, private_key: str, tmp_path: Path
+) -> None:
+    settings = settings_for(fake, private_key)
+    gated = {
+        **settings,
+        "tiers": {**settings["tiers"], "gold": {"name": "Gold"}},
+        "charging": {**settings.get("charging", {}), "tier_order": ["free", "gold"]},
+        "methods": {"calculateCost": {"tier": "gold"}},
+    }
+    with serving(gated, tmp_path) as server:
+        admin = Client(server, http, token(server, "root", "tester", role="admin"))
+        without = {**gated, "tiers": settings["tiers"], "charging": settings.get("charging", {})}
+        write(server, without)
+        refused = (await admin.call("reloadTiers", {}))["result"]
+        assert refused["success"] is False
+        assert refused["problem"].startswith("methods.calculateCost.tier: ")
+        assert "gold" in await shown(admin)
+        write(server, {**without, "methods": {}})  # the gate itself waits for a restart, so it still needs the tier
+        assert (await admin.call("reloadTiers", {}))["result"]["problem"] == refused["problem"]
+
+
 async def test_a_hangup_signal_reads_the_tiers_and_the_server_stays(
     fake: FakeProvider, http: aiohttp.ClientSession, private_key: str, tmp_path: Path
 ) -> None:

@@ -55,3 +55,9 @@ def test_r11_overage_below_what_a_model_costs_is_told_with_the_dearest_model() -
 def test_a_tier_outside_the_order_is_told() -> None:
     [warning] = warnings(Tiers([*BUILT_IN, STUDENT], default="free"))
     assert "not in charging.tier_order" in warning
+
+
+def test_whoever_orders_tiers_of_their_own_is_not_told_of_the_built_in_ones_that_they_leave_alone() -> None:
+    own = [*BUILT_IN[:-1], replace(BUILT_IN[-1], rpm=7), STUDENT]
+    [warning] = warnings(Tiers(own, default="free", order=("free", "student")))
+    assert warning.startswith("tiers.enterprise.name: ")

@@ -18,6 +18,12 @@ async def test_a_plan_of_ninety_nine_dollars_grants_1980_credits_at_80_percent(p
     assert said["totals"]["revenue"] == "4950"
 
 
+@pytest.mark.parametrize(("margin", "budget"), [("80%", "19.8"), (80, "19.8"), (82.5, "17.325"), ("75", "24.75")])
+async def test_a_margin_is_a_percentage_however_it_is_written(product: Product, margin: object, budget: str) -> None:
+    said = await product.admin("createTiersForMargin", {"tiers": PLANS, "profitMargin": margin})
+    assert said["data"]["professional"]["apiBudget"] == budget
+
+
 async def test_a_models_price_turns_the_budget_into_tokens(product: Product) -> None:
     model = {"provider": "simulator", "model": "simulator"}
     await product.admin("setPrice", {**model, "prices": {"input": "10", "output": "30"}})
@@ -31,6 +37,8 @@ async def test_a_models_price_turns_the_budget_into_tokens(product: Product) -> 
     [
         ({"tiers": [*PLANS, *PLANS]}, InvalidParams),
         ({"tiers": PLANS, "profitMargin": "100"}, InvalidParams),
+        ({"tiers": PLANS, "profitMargin": True}, InvalidParams),
+        ({"tiers": PLANS, "profitMargin": -5}, InvalidParams),
         ({"tiers": [{"tier": "x", "price": "-1"}]}, InvalidParams),
         ({"tiers": PLANS, "processorFeeFixed": "-1"}, InvalidParams),
         ({"tiers": PLANS, "model": {"provider": "nobody", "model": "none"}}, PriceUnknown),
