@@ -10,14 +10,14 @@ from types import TracebackType
 from typing import Literal, Self
 
 from monetization.callers import Caller
-from monetization.calls import Call
+from monetization.calls import Call, Siblings
 from monetization.errors import Overloaded
 from monetization.limits.bounds import Limits
 from monetization.limits.refusing import fault_of
 from monetization.settling import receipt_of
 from monetization.tab import Tab
 from monetization.terms import Most
-from storage.ephemeral.limiter import Limiter, Pass, Refused, Standing
+from storage.ephemeral.limiter import Bound, Limiter, Pass, Refused, Standing
 from storage.errors import Fault
 
 
@@ -62,7 +62,11 @@ class Admission:
         bounds = self.limits.bounds(caller)
         if not bounds:
             return None
-        taken = await self.limiter.take(bounds, self.limits.tokens(caller, most))
+        tokens = self.limits.tokens(caller, most)
+        if call.siblings is None:
+            taken = await self.limiter.take(bounds, tokens)
+        else:
+            taken = await self._take_beside(call.siblings, bounds, tokens)
         if taken is None:
             self._skip()
             return None
@@ -72,6 +76,14 @@ class Admission:
             raise fault_of(taken, self._clock_us())
         call.standings.append(taken.standings)
         return taken
+
+    async def _take_beside(self, siblings: Siblings, bounds: tuple[Bound, ...], tokens: int) -> Pass | Refused | None:
+        """The same for a call of a batch: while others of it have the slots, it waits for one of them to end."""
+        while True:
+            ends = siblings.ends
+            taken = await self.limiter.take(bounds, tokens)
+            if not isinstance(taken, Refused) or taken.resource != "concurrent" or not await siblings.one_ended(ends):
+                return taken
 
     def _skip(self) -> None:
         """The store cannot tell: limits fail open and loudly, unless the operator wants them closed."""
@@ -110,6 +122,8 @@ class Place:
         except BaseException:
             admission.running -= 1
             raise
+        if self._pass is not None and self._call.siblings is not None:
+            self._call.siblings.began()
         return self
 
     async def __aexit__(
@@ -125,6 +139,8 @@ class Place:
             taken.undo()
         else:
             taken.settle(0)
+        if self._call.siblings is not None:
+            self._call.siblings.ended()
 
     def _tokens(self, tab: Tab) -> int:
         """What the call has really used: what was charged, or what was seen where the books could not be written."""

@@ -7,7 +7,7 @@ from starlette.types import Receive, Scope, Send
 
 from methods.deadlines import Deadlines
 from monetization.alarms import Alarms
-from monetization.calls import Call
+from monetization.calls import Call, Siblings
 from monetization.errors import RateLimited
 from server.errors import REFUSALS, headers_of, status_of
 from server.jsonrpc import Malformed, Request, RpcId, classify, internal_reply, malformed_reply, parse
@@ -112,7 +112,8 @@ class RpcDoor:
         try:
             message = parse(body, depth_max=limits.depth_max, batch_max=limits.batch_max)
             if type(message) is list:
-                arrival = Arrival(credential_from(scope, headers), request_id, "rpc", self._monotonic())
+                credential = credential_from(scope, headers)
+                arrival = Arrival(credential, request_id, "rpc", self._monotonic(), siblings=Siblings())
                 await out.reply(await self._batch(message, arrival), departure)
                 return
             request = classify(message, method_chars_max=limits.method_chars_max, id_chars_max=limits.id_chars_max)

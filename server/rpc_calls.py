@@ -10,7 +10,7 @@ from methods.ai_receipt import report
 from methods.errors import Cancelled, InvalidParams
 from methods.method import Answer, to_wire
 from methods.progress import ProgressSink
-from monetization.calls import Call, Credential, DoorName
+from monetization.calls import Call, Credential, DoorName, Siblings
 from monetization.tab import Receipt
 from server.jsonrpc import Malformed, Request, fault_reply, internal_reply, result_reply
 from storage.ephemeral.limiter import Standing
@@ -62,6 +62,8 @@ class Arrival:
     """Of the header; single calls only."""
     traceparent: str | None = None
     """Of the header; single calls only."""
+    siblings: Siblings | None = None
+    """Of a batch: what its calls have in common."""
 
 
 TOKEN_CHARS_MAX: Final = 256
@@ -148,6 +150,7 @@ def call_from_wire(
         is_stream=is_stream,
         is_notification=request.is_notification,
         started=arrival.started,
+        siblings=arrival.siblings,
     )
 
 

@@ -1,14 +1,15 @@
 """Who is admitted: the process bound, the limits of a caller, and what becomes of them when a call ends in any way."""
 
+import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
 from methods.errors import ProviderFailed
 from monetization.admission import Admission
 from monetization.callers import Caller, Secret
-from monetization.calls import Call, Credential
+from monetization.calls import Call, Credential, Siblings
 from monetization.errors import NotEntitled, Overloaded, RateLimited
 from monetization.limits.bounds import Limits, Speeds
 from monetization.tab import Meter, Receipt
@@ -230,3 +231,59 @@ async def test_the_doors_are_told_where_a_caller_stands(shown: bool) -> None:  #
                 pass
     tell: Callable[[], tuple[object, ...]] = call.standings[0]
     assert len(tell()) == 1
+
+
+async def test_calls_of_a_batch_wait_for_a_slot_that_one_of_them_has_and_never_hold_more_than_there_are() -> None:
+    world, siblings, most_at_once, running = World(), Siblings(), 0, 0
+    caller = Caller("subscription", user_id="ada", tier="slow", own_limits={"user": {"rpm": 100, "tpm": 10**6}})
+
+    async def one(number: int) -> None:
+        nonlocal most_at_once, running
+        async with world.admission.admit(replace(a_call(), siblings=siblings), caller, MOST):
+            running += 1
+            most_at_once = max(most_at_once, running)
+            await asyncio.sleep(0)
+            running -= 1
+            if number % 3 == 0:
+                raise ProviderFailed
+
+    async with asyncio.timeout(10):
+        outcomes = await asyncio.gather(*(one(number) for number in range(20)), return_exceptions=True)
+    assert [number for number, outcome in enumerate(outcomes) if outcome is not None] == list(range(0, 20, 3))
+    assert most_at_once == 2
+    assert world.admission.running == 0
+
+
+async def test_a_call_of_a_batch_does_not_wait_for_slots_that_others_have_nor_for_a_window() -> None:
+    world = World()
+    async with asyncio.timeout(10), world.admission.admit(a_call(), ADA, MOST):
+        batch = Siblings()
+        one, other, third = (replace(a_call(), siblings=siblings) for siblings in (batch, batch, Siblings()))
+        async with world.admission.admit(one, ADA, MOST):  # the last slot
+            with pytest.raises(RateLimited) as refused:
+                await world.admission.take(third, ADA, MOST)  # of another batch, whose slots nobody has
+            assert refused.value.data["resource"] == "concurrent"
+        async with world.admission.admit(other, ADA, MOST):
+            pass
+        with pytest.raises(RateLimited) as fast:
+            await world.admission.take(other, ADA, MOST)
+        assert fast.value.data["resource"] == "requests"
+
+
+async def test_a_call_of_a_batch_that_is_cancelled_while_it_waits_leaves_nothing_behind() -> None:
+    world, siblings = World(), Siblings()
+
+    def sibling() -> Call:
+        return replace(a_call(), siblings=siblings)
+
+    async with world.admission.admit(sibling(), ADA, MOST), world.admission.admit(sibling(), ADA, MOST):
+        waiting = asyncio.ensure_future(world.admission.admit(sibling(), ADA, MOST).__aenter__())
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        assert world.admission.running == 2
+    assert world.admission.running == 0
+    async with world.admission.admit(sibling(), ADA, MOST):
+        assert world.admission.running == 1

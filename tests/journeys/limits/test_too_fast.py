@@ -92,6 +92,14 @@ async def test_elements_of_a_batch_and_notifications_count_one_by_one(
     assert "ratelimit" not in headers
 
 
+async def test_the_calls_of_a_batch_share_the_slots_of_their_caller(
+    limited: Server, http: aiohttp.ClientSession
+) -> None:
+    client = Client(limited, http, token(limited, "bea", "single"))
+    _, _, replies = await posted(client, [{**body_of(), "id": n} for n in range(12)])
+    assert sorted(reply["id"] for reply in replies if "result" in reply) == list(range(12))
+
+
 async def test_free_methods_and_refused_calls_take_nothing(limited: Server, http: aiohttp.ClientSession) -> None:
     client = Client(limited, http, token(limited, "cid", "short"))
     for _ in range(10):
