@@ -361,4 +361,5 @@ class HeldTab:
             fee_nano=charge.fee_nano if charge else None,
             charge_amount=amount if charge else None,
             charge_asset=self._source.account.asset if amount else None,
+            key_id=caller.key_id,
         )

@@ -20,6 +20,7 @@ from storage.records.ledger import (
     WindowView,
 )
 from storage.records.money import AMOUNT_MAX
+from storage.records.reports import EVERYTHING, Dim, Order, UsageScope, UsageSum
 from storage.records.usage import UsageRow
 
 
@@ -83,8 +84,34 @@ class Reader(Protocol):
         cursor: str | None = None,
         since_us: int = 0,
         until_us: int = AMOUNT_MAX,
+        organization_id: str | None = None,
+        where: Mapping[Dim, str | None] = EVERYTHING,
     ) -> Page[UsageRow]:
-        """Usage rows from `since_us` (included) to `until_us` (not). `user_id` None: everybody's."""
+        """Usage rows from `since_us` (included) to `until_us` (not). `user_id` None: everybody's.
+
+        `where`: the value that each of these dimensions must have; None: must be without one.
+        """
+        ...
+
+    async def usage_sums(
+        self,
+        scope: UsageScope,
+        edges_us: Sequence[int],
+        *,
+        by: Sequence[Dim] = (),
+        limit: int | None = None,
+        order: Order = "tokens",
+    ) -> tuple[UsageSum, ...]:
+        """Sums of usage rows, exact at any edges. Consecutive edges, rising, bound buckets: [a, b), [b, c) and so on.
+
+        `by`: one sum for each combination of these dimensions' values that occurs in a bucket; empty buckets are absent.
+        `limit`: only so many combinations, those that come to the most of `order` over the whole range.
+        They come bucket after bucket, within one those that come first by `order`.
+        """
+        ...
+
+    async def usage_users(self, tenant: str, since_us: int, until_us: int) -> int:
+        """How many users have a usage row from `since_us` (included) to `until_us` (not)."""
         ...
 
     async def kept(self, tenant: str, kind: str, key: str | None = None) -> tuple[KeptRow, ...]:

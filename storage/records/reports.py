@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import field
+from types import MappingProxyType
 from typing import Final, Literal, get_args
 
 from storage.records.fact import fact
@@ -25,6 +26,12 @@ Dim = Literal[
 ]
 """What sums can be taken by, and narrowed to: columns of a usage row."""
 DIMS: Final[tuple[Dim, ...]] = get_args(Dim)
+EVERYTHING: Final[Mapping[Dim, str | None]] = MappingProxyType({})
+"""Narrows nothing."""
+Order = Literal["tokens", "requests", "cost"]
+"""Which values come first: what their sums over the whole range come to, the most first."""
+EDGES_MAX: Final = 10_001
+"""Edges of one question."""
 FAILED: Final = ("failed", "refused")
 """Outcomes that count as failures; who leaves or is cut off after some output has had no failure of ours."""
 

@@ -104,3 +104,13 @@ class UsageRow:
     charge_amount: int | None = None
     """What the caller paid, in the scale of `charge_asset`. None: nothing was charged."""
     charge_asset: str | None = None
+    key_id: str | None = None
+    """The gateway key that the caller showed. None: it came otherwise."""
+    kind: str = "TOKEN_USAGE"
+    """What was used: TOKEN_USAGE, IMAGE_GENERATION, VIDEO_GENERATION, AUDIO_PROCESSING, API_CALL or CUSTOM."""
+    unit: str | None = None
+    """What `quantity_nano` counts. None: only tokens were counted."""
+    quantity_nano: int | None = None
+    """How many units, scale 9."""
+    source: str = "gateway"
+    """Who told of it: ourselves, or the source of an event that came from elsewhere."""

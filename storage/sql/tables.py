@@ -43,10 +43,17 @@ usage = Table(
     Column("fee_nano", I8),
     Column("charge_amount", I8),
     Column("charge_asset", Text),
+    Column("key_id", Text),
+    Column("kind", Text, nullable=False, server_default="TOKEN_USAGE"),
+    Column("unit", Text),
+    Column("quantity_nano", I8),
+    Column("source", Text, nullable=False, server_default="gateway"),
     Index("usage_by_user", "tenant", "user_id", "occurred_us", "seq"),
     Index("usage_by_time", "tenant", "occurred_us", "seq"),
     sqlite_strict=True,
 )
+Index("usage_by_organization", usage.c.tenant, usage.c.organization_id, usage.c.occurred_us, usage.c.seq,
+      sqlite_where=text("organization_id IS NOT NULL"), postgresql_where=text("organization_id IS NOT NULL"))  # fmt: skip
 
 account = Table(
     "account",

@@ -32,6 +32,8 @@ TAIL = (
     "charge_amount",
     "charge_asset",
 )
+SINCE_0005 = ("key_id", "kind", "unit", "quantity_nano", "source")
+"""Behind all others, so that what was noted of a hold before they came can still be read."""
 COLUMNS = (
     *HEAD,
     *(f"tokens_{bucket}" for bucket in BUCKETS),
@@ -40,18 +42,20 @@ COLUMNS = (
     "is_partial",
     "is_stream",
     "metadata",
+    *SINCE_0005,
 )
 
 _head = attrgetter(*HEAD)
 _buckets = attrgetter(*BUCKETS)
 _tail = attrgetter(*TAIL)
+_since_0005 = attrgetter(*SINCE_0005)
 
 
 def to_columns(row: UsageRow) -> tuple[object, ...]:
     """The values of `COLUMNS`, in that order, in types that every driver takes as they are."""
     flags = (int(row.is_estimated), int(row.is_partial), int(row.is_stream))
     labels = json.dumps(dict(row.metadata)) if row.metadata else None
-    return (*_head(row), *_buckets(row.usage), *_tail(row), *flags, labels)
+    return (*_head(row), *_buckets(row.usage), *_tail(row), *flags, labels, *_since_0005(row))
 
 
 def from_columns(values: tuple[object, ...]) -> UsageRow:
@@ -59,7 +63,8 @@ def from_columns(values: tuple[object, ...]) -> UsageRow:
     cut, end = len(HEAD), len(HEAD) + len(BUCKETS)
     tail = end + len(TAIL)
     named = dict(zip(HEAD, values[:cut], strict=True)) | dict(zip(TAIL, values[end:tail], strict=True))
-    is_estimated, is_partial, is_stream, labels = values[tail:]
+    is_estimated, is_partial, is_stream, labels, *since = values[tail:]
+    named |= dict(zip(SINCE_0005, since, strict=False))
     return UsageRow(
         **named,  # type: ignore[arg-type]  # the columns are typed by the table
         usage=Usage(*values[cut:end]),  # type: ignore[arg-type]  # same

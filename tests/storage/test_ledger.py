@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -289,7 +290,7 @@ async def test_usage_is_paged_by_time_for_one_user_and_for_all(store: Store) -> 
     for second, user in ((5, "ada"), (3, "bob"), (9, "ada"), (7, "ada"), (7, "bob")):
         await store.record_usage(usage_row(f"{user}-{second}", user, second))
 
-    async def ids(user: str | None, **more: int) -> list[str]:
+    async def ids(user: str | None, **more: Any) -> list[str]:
         found: list[str] = []
         cursor = None
         while True:

@@ -18,6 +18,7 @@ from storage.records.ledger import (
     WindowKey,
     WindowView,
 )
+from storage.records.reports import EVERYTHING, Dim, Order, UsageScope, UsageSum
 from storage.records.usage import UsageRow
 from storage.sql import ledger_rows as rows
 from storage.sql.paging import LAST, numbers
@@ -25,6 +26,7 @@ from storage.sql.postgres.connections import Connection
 from storage.sql.postgres.directory import DirectoryReads
 from storage.sql.postgres.verifying import verify_over
 from storage.sql.pruning import EVENTS_US, ROWS_MAX, forgetting
+from storage.sql.usage_questions import POSTGRES, Sums, questions, raw_users, rows_question
 from storage.sql.usage_rows import COLUMNS, from_columns
 
 # Any: rows are the driver's; the tables give their types.
@@ -61,12 +63,6 @@ _WINDOWS = (
     f"SELECT {rows.WINDOW} FROM quota_window WHERE tenant=$1 AND subject=$2 ORDER BY start_us DESC, resource, period"
 )
 _WINDOW = f"SELECT {rows.WINDOW} FROM quota_window WHERE tenant=$1 AND subject=$2 AND resource=$3 AND period=$4 AND start_us=$5"
-_USAGE = (
-    f"SELECT seq, {', '.join(COLUMNS)} FROM usage WHERE tenant=$1 AND occurred_us>=$2 AND occurred_us<$3 "
-    "AND (occurred_us, seq) < ($4, $5) {} ORDER BY occurred_us DESC, seq DESC LIMIT $6"
-)
-_USAGE_OF_ALL = _USAGE.format("")
-_USAGE_OF_USER = _USAGE.format("AND user_id=$7")
 _SYSTEM = (
     "SELECT coalesce(sum(s*(amount/1000000000)),0), coalesce(sum(s*(amount%1000000000)),0) FROM "
     f"(SELECT 1 AS s, amount FROM transfer WHERE credit_account={_ID} AND {rows.MOVED} "
@@ -178,17 +174,44 @@ class PostgresReader(DirectoryReads):
         cursor: str | None = None,
         since_us: int = 0,
         until_us: int = LAST,
+        organization_id: str | None = None,
+        where: Mapping[Dim, str | None] = EVERYTHING,
     ) -> Page[UsageRow]:
         """Usage rows, newest first."""
-        asked = (tenant, since_us, until_us, *numbers(cursor, (LAST, LAST)), limit + 1)
-        if user_id is None:
-            found = await self._pool.fetch(_USAGE_OF_ALL, *asked)
-        else:
-            found = await self._pool.fetch(_USAGE_OF_USER, *asked, user_id)
+        scope = UsageScope(tenant, user_id, organization_id, where)
+        after = numbers(cursor, (LAST, LAST))
+        statement, values = rows_question(
+            POSTGRES, scope, since_us=since_us, until_us=until_us, after=after, limit=limit + 1
+        )
+        found = await self._pool.fetch(statement, *values)
         page = [tuple(row) for row in found[:limit]]
         last = page[-1] if len(found) > limit else None
         next_cursor = f"{last[1 + COLUMNS.index('occurred_us')]}.{last[0]}" if last else None
         return Page(tuple(from_columns(row[1:]) for row in page), next_cursor)
+
+    async def usage_sums(
+        self,
+        scope: UsageScope,
+        edges_us: Sequence[int],
+        *,
+        by: Sequence[Dim] = (),
+        limit: int | None = None,
+        order: Order = "tokens",
+    ) -> tuple[UsageSum, ...]:
+        """Sums of usage rows, of one snapshot."""
+
+        async def read(connection: Connection) -> Sums:
+            sums = Sums(len(by))
+            for statement, values in questions(POSTGRES, scope, edges_us, by):
+                sums.add(await connection.fetch(statement, *values))
+            return sums
+
+        return (await self._pool.snapshot(read)).sums(limit=limit, order=order)
+
+    async def usage_users(self, tenant: str, since_us: int, until_us: int) -> int:
+        """How many users have a usage row."""
+        statement, values = raw_users(POSTGRES, tenant, since_us, until_us)
+        return len(await self._pool.fetch(statement, *values))
 
     async def kept(self, tenant: str, kind: str, key: str | None = None) -> tuple[KeptRow, ...]:
         """Kept rows, the oldest first."""

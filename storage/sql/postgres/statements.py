@@ -8,11 +8,11 @@ from typing import Any
 
 TEXTS = frozenset((
     "actor", "asset", "body", "caller_kind", "category", "charge_asset", "code", "door", "feature", "hash",
-    "id:usage", "key", "kind:directory", "kind:kept", "marks", "method", "metadata",
+    "id:usage", "key", "key_id", "kind:directory", "kind:kept", "kind:usage", "marks", "method", "metadata",
     "model", "note", "on_expire", "organization_id",
     "outcome", "owner", "owner_id", "owner_type", "paid_currency", "payload", "period", "prev_hash", "price_version", "provider",
     "reason", "ref", "request_hash", "request_id", "resource", "result", "scope", "source", "source_ref", "state",
-    "subject", "tenant", "tier", "topic", "user_id",
+    "subject", "tenant", "tier", "topic", "unit", "user_id",
 ))  # fmt: skip
 """The columns that hold text, with the table's name where another table's column of that name holds a number."""
 

@@ -253,10 +253,17 @@ STATEMENTS: Final = (
     fee_nano INTEGER,
     charge_amount INTEGER,
     charge_asset TEXT,
+    key_id TEXT,
+    kind TEXT DEFAULT 'TOKEN_USAGE' NOT NULL,
+    unit TEXT,
+    quantity_nano INTEGER,
+    source TEXT DEFAULT 'gateway' NOT NULL,
     PRIMARY KEY (seq),
     UNIQUE (id)
 )
  STRICT""",
+    """CREATE INDEX IF NOT EXISTS usage_by_organization ON usage (tenant, organization_id, occurred_us, seq)
+        WHERE organization_id IS NOT NULL""",
     """CREATE INDEX IF NOT EXISTS usage_by_time ON usage (tenant, occurred_us, seq)""",
     """CREATE INDEX IF NOT EXISTS usage_by_user ON usage (tenant, user_id, occurred_us, seq)""",
 )

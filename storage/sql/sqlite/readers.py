@@ -19,10 +19,12 @@ from storage.records.ledger import (
     WindowKey,
     WindowView,
 )
+from storage.records.reports import Dim, Order, UsageScope, UsageSum
 from storage.records.usage import UsageRow
 from storage.sql import ledger_rows as rows
 from storage.sql.paging import LAST, numbers
 from storage.sql.pruning import EVENTS_US, ROWS_MAX, forgetting
+from storage.sql.usage_questions import SQLITE, Sums, questions, raw_users, rows_question
 from storage.sql.usage_rows import COLUMNS, from_columns
 from storage.sql.waiting import unavailable
 
@@ -46,12 +48,6 @@ _WINDOW = (
     f"SELECT {rows.WINDOW} FROM quota_window WHERE tenant=? AND subject=? AND resource=? AND period=? AND start_us=?"
 )
 _ACCOUNTS = f"SELECT {rows.ACCOUNT} FROM account WHERE tenant=? AND kind<100 AND id>? ORDER BY id LIMIT ?"
-_USAGE = (
-    f"SELECT seq, {', '.join(COLUMNS)} FROM usage INDEXED BY {{}} AND occurred_us>=:since AND occurred_us<:until "
-    "AND (occurred_us, seq) < (:last, :seq) ORDER BY occurred_us DESC, seq DESC LIMIT :limit"
-)
-_USAGE_OF_USER = _USAGE.format("usage_by_user WHERE tenant=:tenant AND user_id=:user")
-_USAGE_OF_ALL = _USAGE.format("usage_by_time WHERE tenant=:tenant")
 _SYSTEM = (
     "SELECT coalesce(sum(s*(amount/1000000000)),0), coalesce(sum(s*(amount%1000000000)),0) FROM "
     f"(SELECT 1 AS s, amount FROM transfer WHERE credit_account=:id AND {rows.MOVED} "
@@ -168,19 +164,31 @@ class Readers:
         ((whole, part),) = self._all(_SYSTEM, {"id": self._id(key)})
         return int(whole) * 1_000_000_000 + int(part)
 
-    def usage(
-        self, tenant: str, user_id: str | None, limit: int, cursor: str | None, since_us: int, until_us: int
-    ) -> Page[UsageRow]:
+    def usage(self, scope: UsageScope, limit: int, cursor: str | None, since_us: int, until_us: int) -> Page[UsageRow]:
         """Usage rows, newest first."""
-        last, seq = numbers(cursor, (LAST, LAST))
-        asked = {"tenant": tenant, "user": user_id, "since": since_us, "until": until_us, "limit": limit + 1}
-        found = self._all(_USAGE_OF_ALL if user_id is None else _USAGE_OF_USER, asked | {"last": last, "seq": seq})
+        after = numbers(cursor, (LAST, LAST))
+        found = self._all(
+            *rows_question(SQLITE, scope, since_us=since_us, until_us=until_us, after=after, limit=limit + 1)
+        )
         page = found[:limit]
         cut = 1 + COLUMNS.index("occurred_us")
         return Page(
             tuple(from_columns(row[1:]) for row in page),
             f"{page[-1][cut]}.{page[-1][0]}" if len(found) > limit else None,
         )
+
+    def usage_sums(
+        self, scope: UsageScope, edges_us: Sequence[int], by: Sequence[Dim], limit: int | None, order: Order
+    ) -> tuple[UsageSum, ...]:
+        """Sums of usage rows. The connection is in a snapshot."""
+        sums = Sums(len(by))
+        for question in questions(SQLITE, scope, edges_us, by):
+            sums.add(self._all(*question))
+        return sums.sums(limit=limit, order=order)
+
+    def usage_users(self, tenant: str, since_us: int, until_us: int) -> int:
+        """How many users have a usage row."""
+        return len(self._all(*raw_users(SQLITE, tenant, since_us, until_us)))
 
     def kept(self, tenant: str, kind: str, key: str | None) -> tuple[KeptRow, ...]:
         """Kept rows, the oldest first."""

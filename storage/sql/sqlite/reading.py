@@ -5,6 +5,7 @@ import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 from storage.errors import StoreRefused
 from storage.records.kept import KeptRow
@@ -19,6 +20,7 @@ from storage.records.ledger import (
     WindowKey,
     WindowView,
 )
+from storage.records.reports import EVERYTHING, Dim, Order, UsageScope, UsageSum
 from storage.records.usage import UsageRow
 from storage.sql.migrations.revisions import HEAD
 from storage.sql.paging import LAST
@@ -27,6 +29,8 @@ from storage.sql.sqlite.directory import DirectoryReads
 from storage.sql.sqlite.readers import Readers
 from storage.sql.verify import verify
 from storage.sql.waiting import unavailable
+
+T = TypeVar("T")
 
 
 class SqliteReader(DirectoryReads):
@@ -52,7 +56,7 @@ class SqliteReader(DirectoryReads):
 
     async def totals(self, key: AccountKey) -> Mapping[str, int]:
         """What ever moved on the account, by code; in a thread of its own, because it may be long."""
-        return await asyncio.to_thread(_totals, self._path, self._clock_us, key)
+        return await self._beside(lambda readers: readers.totals(key))
 
     async def lots(self, key: AccountKey, *, with_empty: bool = False) -> tuple[LotView, ...]:
         """The account's lots in the order of spending."""
@@ -89,9 +93,28 @@ class SqliteReader(DirectoryReads):
         cursor: str | None = None,
         since_us: int = 0,
         until_us: int = LAST,
+        organization_id: str | None = None,
+        where: Mapping[Dim, str | None] = EVERYTHING,
     ) -> Page[UsageRow]:
         """Usage rows, newest first."""
-        return self._readers.usage(tenant, user_id, limit, cursor, since_us, until_us)
+        scope = UsageScope(tenant, user_id, organization_id, where)
+        return self._readers.usage(scope, limit, cursor, since_us, until_us)
+
+    async def usage_sums(
+        self,
+        scope: UsageScope,
+        edges_us: Sequence[int],
+        *,
+        by: Sequence[Dim] = (),
+        limit: int | None = None,
+        order: Order = "tokens",
+    ) -> tuple[UsageSum, ...]:
+        """Sums of usage rows; in a thread of its own, because it may be long."""
+        return await self._beside(lambda readers: readers.usage_sums(scope, edges_us, by, limit, order))
+
+    async def usage_users(self, tenant: str, since_us: int, until_us: int) -> int:
+        """How many users have a usage row; in a thread of its own as well."""
+        return await self._beside(lambda readers: readers.usage_users(tenant, since_us, until_us))
 
     async def kept(self, tenant: str, kind: str, key: str | None = None) -> tuple[KeptRow, ...]:
         """Kept rows of a kind, the oldest first; of one key, or of all."""
@@ -105,20 +128,25 @@ class SqliteReader(DirectoryReads):
         """Prove the ledger's invariants on one snapshot, in a thread of its own, while traffic goes on."""
         return await asyncio.to_thread(_verify, self._path)
 
+    async def _beside(self, read: Callable[[Readers], T]) -> T:
+        """What `read` finds on one snapshot, in a thread of its own over a connection of its own."""
+        return await asyncio.to_thread(_read, self._path, self._clock_us, read)
+
+
+def _read(path: Path, clock_us: Callable[[], int], read: Callable[[Readers], T]) -> T:
+    try:
+        with closing(connections.reader(path)) as connection:
+            connection.execute("BEGIN")
+            return read(Readers(connection, clock_us))
+    except sqlite3.Error as failed:
+        raise unavailable(failed) from failed
+
 
 def _verify(path: Path) -> list[Check]:
     try:
         with closing(connections.reader(path)) as connection:
             connection.execute("BEGIN")
             return verify(connection.execute)
-    except sqlite3.Error as failed:
-        raise unavailable(failed) from failed
-
-
-def _totals(path: Path, clock_us: Callable[[], int], key: AccountKey) -> Mapping[str, int]:
-    try:
-        with closing(connections.reader(path)) as connection:
-            return Readers(connection, clock_us).totals(key)
     except sqlite3.Error as failed:
         raise unavailable(failed) from failed
 

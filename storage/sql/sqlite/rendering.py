@@ -36,7 +36,13 @@ def statements() -> list[str]:
 def _plain(statement: str) -> str:
     """Without the blanks at the ends of lines that the library leaves."""
     lines = (line.replace("\t", "    ").rstrip() for line in statement.strip().splitlines() if line.strip())
-    return "\n".join(line if len(line) < LINE_MAX else line.replace(" AND ", "\n        AND ") for line in lines)
+    return "\n".join(line if len(line) < LINE_MAX else _broken(line) for line in lines)
+
+
+def _broken(line: str) -> str:
+    for word in ("AND", "WHERE"):
+        line = line.replace(f" {word} ", f"\n        {word} ")
+    return line
 
 
 def module() -> str:
