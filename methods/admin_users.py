@@ -10,7 +10,7 @@ from methods.method import Access, Example, Method, Params, Result
 from methods.money_shapes import Instant, Reason, UserId, actor_of, us_of
 from monetization.directory import Act, Document, putting
 from monetization.periods import iso
-from monetization.subscriptions import LIMITS, SUBSCRIPTION, Status, Subscription, subscription_of
+from monetization.subscriptions import LIMITS, SUBSCRIBED, SUBSCRIPTION, Status, Subscription, subscription_of
 from storage.errors import NotFound, VersionChanged
 
 Figure = Annotated[StrictInt, Field(ge=0, le=2**53 - 1)]
@@ -94,9 +94,8 @@ async def update_user_subscription(context: Context, params: SubscriptionParams)
     profile = await directory.fresh(params.owner)
     before, old = profile.one(SUBSCRIPTION), subscription_of(profile)
     made = _changed(old, params, _tier_key(context, params.tier))
-    act = Act(
-        actor_of(context), "updateUserSubscription", params.owner, params.reason or "", {"subscription": made.members()}
-    )
+    details = {"subscription": made.members(), "before": None if old is None else old.members()}
+    act = Act(actor_of(context), SUBSCRIBED, params.owner, params.reason or "", details)
     put = putting(SUBSCRIPTION, params.owner, params.owner, made.members(), expect=before.version if before else 0)
     await directory.put(act, [put])
     return _shown(params, made, _version(before))

@@ -17,6 +17,7 @@ from monetization.price_setting import PriceSetting
 from monetization.quota_desk import QuotaDesk
 from monetization.quoting import Quotes
 from monetization.registers import Registers
+from monetization.reports.asking import Reports
 from monetization.statements import Statements
 from monetization.tab import Meter
 from monetization.terms import Most
@@ -91,6 +92,8 @@ class Services:
     """Those that this gateway has issued, and those that users have left here."""
     quotas: QuotaDesk
     """Where quotas stand."""
+    reports: Reports
+    """What usage comes to."""
 
 
 @fact

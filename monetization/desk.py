@@ -118,7 +118,8 @@ class Desk:
             paid_currency=order.paid_currency,
             note=order.reason or None,
         )
-        purchase = Purchase(source, source_ref, order.asset, order.type, order.amount, fee)
+        paid_nano, currency = order.paid_nano, order.paid_currency
+        purchase = Purchase(source, source_ref, order.asset, order.type, order.amount, fee, paid_nano, currency)
         commands: list[Command] = [grant]
         if fee:
             commands += self._share(purchase)

@@ -25,6 +25,9 @@ class Purchase:
     """What was paid for, in the asset's scale."""
     fee: int
     """Of `bought`, what the platform kept: the rest is the lot."""
+    paid_nano: int = 0
+    """The money paid, in nano units of `currency`. 0 in rows from before it was kept here; the lot always says it."""
+    currency: str = "USD"
 
     @property
     def granted(self) -> int:
@@ -75,14 +78,18 @@ def body_of(what: Purchase | Returned) -> str:
     return json.dumps({"is": type(what).__name__, **asdict(what)})
 
 
+def read_of(row: KeptRow) -> Purchase | Returned:
+    """What one kept row says."""
+    body: dict[str, Any] = json.loads(row.body)  # Any: JSON of our own writing
+    return Purchase(**body) if body.pop("is") == Purchase.__name__ else Returned(**body)
+
+
 def record_of(rows: tuple[KeptRow, ...]) -> Record:
     """What the kept rows of one user say."""
     record = Record()
-    for row in rows:
-        body: dict[str, Any] = json.loads(row.body)  # Any: JSON of our own writing
-        if body.pop("is") == Purchase.__name__:
-            purchase = Purchase(**body)
-            record.purchases[purchase.source, purchase.source_ref] = purchase
+    for found in map(read_of, rows):
+        if isinstance(found, Purchase):
+            record.purchases[found.source, found.source_ref] = found
         else:
-            record.returns.append(Returned(**body))
+            record.returns.append(found)
     return record

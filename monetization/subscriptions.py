@@ -8,6 +8,8 @@ from storage.records.fact import fact
 
 SUBSCRIPTION: Final = "subscription"
 """Documents of this kind: key and owner the user (`user:ID`) or organization (`org:ID`) that subscribed."""
+SUBSCRIBED: Final = "updateUserSubscription"
+"""The act by which the audit names every change of a subscription."""
 LIMITS: Final = "limits"
 """Documents of this kind: key and owner whom the figures are for; members of `FIGURES`."""
 FIGURES: Final = ("rpm", "tpm", "concurrent", "monthlyTokens", "monthlyRequests")

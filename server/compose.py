@@ -35,6 +35,7 @@ from monetization.quoting import Quotes
 from monetization.refusals import Links
 from monetization.registers import Registers
 from monetization.replays import Replays
+from monetization.reports.asking import Reports
 from monetization.statements import Statements
 from monetization.terms import Target
 from monetization.tiers import Tiers
@@ -150,10 +151,9 @@ async def compose(settings: Settings, instruments: Instruments) -> AsyncIterator
         in_force.tell(lambda _: callers.forget())
         in_force.tell(lambda _: people.forget())
         admission = await stack.enter_async_context(_admission(settings, tiers, instruments, watch))
-        calls = RunningCalls()
-        quotes = Quotes(tiers, registers.book, rules, registers.burn_rule, now_us, settings.urls.upgrade)
-        document = openrpc_document(settings)
-        catalog = catalog_of(settings)
+        calls, links = RunningCalls(), _links(settings)
+        quotes = Quotes(tiers, registers.book, rules, registers.burn_rule, now_us, links.upgrade)
+        document, catalog = openrpc_document(settings), catalog_of(settings)
         entitlements = _entitlements(settings, catalog, tiers)
         services = Services(
             router=router,
@@ -171,7 +171,8 @@ async def compose(settings: Settings, instruments: Instruments) -> AsyncIterator
             eligibility=_eligibility(settings, people, entitlements, quotes, store),
             directory=directory,
             keys=keys.used,
-            quotas=QuotaDesk(store, directory, tiers, _links(settings), now_us),
+            quotas=QuotaDesk(store, directory, tiers, links, now_us),
+            reports=Reports(store, now_us),
         )
         gateway = Gateway(
             callers=callers,

@@ -36,6 +36,7 @@ from monetization.quota_desk import QuotaDesk
 from monetization.quoting import Quotes
 from monetization.refusals import Links
 from monetization.registers import Registers
+from monetization.reports.asking import Reports
 from monetization.statements import Statements
 from monetization.tab import Meter
 from monetization.terms import Most
@@ -183,6 +184,7 @@ def services_of(
             ProviderKeys(directory, None, clock_us=lambda: 1, new_id=lambda: "k", is_byok=lambda _: False),
         ),
         quotas=QuotaDesk(store or Nowhere(), directory, lambda: tiers, Links(), lambda: 1),
+        reports=Reports(store or Nowhere(), lambda: 1),
     )
 
 

@@ -57,8 +57,10 @@ OPERATORS: Final = {
     ("refundPurchase", "grantId"),
 }  # fmt: skip
 """These name what belongs to the operator, behind a scope of the operator's."""
-NO_ROW: Final = {("checkEntitlement", "featureId"), ("executeAIRequest", "promptId"), ("cancelRequest", "id")}
-"""These name no user's row, or only ever a call that this caller itself runs."""
+NO_ROW: Final = {
+    ("checkEntitlement", "featureId"), ("executeAIRequest", "promptId"), ("cancelRequest", "id"), ("listUsageEvents", "keyId"),
+}  # fmt: skip
+"""These name no user's row, or only ever what is this caller's own: a call that it runs, a key among its own rows."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,144 @@
+"""The single rows of usage: `listUsageEvents`, page by page. Reads only (S3-07; OpenMonetize's `GET /v1/events`)."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from methods.context import Context
+from methods.errors import Forbidden, InvalidParams
+from methods.method import Access, Example, Method, Result
+from methods.money_shapes import Cursor, Limit, Name, number, text
+from methods.reports_shapes import RangeParams, range_of, whose_of
+from monetization.periods import iso
+from storage.errors import InvalidCursor
+from storage.records.money import CREDIT, USD
+from storage.records.reports import Dim
+from storage.records.usage import UsageRow
+
+_NANO_PLACES = 9
+
+
+class EventsParams(RangeParams):
+    """Which events, the newest first."""
+
+    event_type: Annotated[str, Field(min_length=1, max_length=64)] | None = None
+    outcome: Name | None = None
+    key_id: Name | None = None
+    limit: Limit = 50
+    cursor: Cursor | None = None
+    """`nextCursor` of the page before. Absent: the first page."""
+
+
+class EventEntry(Result):
+    """One usage row. Money in dollars; the strings are exact. What is not known is absent."""
+
+    event_id: str
+    """Of a call: its request id. Of an ingested event: the id that it came with."""
+    event_type: str
+    timestamp: str
+    user_id: str | None = None
+    organization_id: str | None = None
+    key_id: str | None = None
+    source: str
+    method: str
+    tier: str
+    provider: str | None = None
+    model: str | None = None
+    feature_id: str | None = None
+    outcome: str
+    input_tokens: int
+    output_tokens: int
+    total_tokens: int
+    cached_input_tokens: int
+    reasoning_tokens: int
+    unit_type: str | None = None
+    quantity: float | None = None
+    cost: float | None = None
+    cost_usd: str | None = None
+    platform_fee: float | None = None
+    credits_burned: str | None = None
+    charged: str | None = None
+    charged_asset: str | None = None
+    price_version: str | None = None
+    is_estimated: bool
+    is_partial: bool
+    is_stream: bool
+    latency_ms: int
+    first_byte_ms: int | None = None
+    metadata: dict[str, str]
+
+
+class EventsResult(Result):
+    """One page of events."""
+
+    events: list[EventEntry]
+    next_cursor: str | None = None
+    """Absent: there are no more."""
+
+
+async def list_usage_events(context: Context, params: EventsParams) -> EventsResult:
+    """Every call and every ingested event, with what it used and cost; never what was asked or answered."""
+    whose = whose_of(context, params)
+    span = range_of(context, params.period, params.start_date, params.end_date)
+    where: dict[Dim, str | None] = {**params.where}
+    if params.event_type is not None:
+        where["kind"] = params.event_type.upper()
+    if params.outcome is not None:
+        where["outcome"] = params.outcome
+    if params.key_id is not None:
+        where["key_id"] = params.key_id
+    page = await context.services.reports.events(whose, span, where=where, limit=params.limit, cursor=params.cursor)
+    return EventsResult(events=[entry_of(row) for row in page.rows], next_cursor=page.next_cursor)
+
+
+def entry_of(row: UsageRow) -> EventEntry:
+    """A usage row as JSON."""
+    usage = row.usage
+    charged = text(row.charge_amount, row.charge_asset) if row.charge_amount and row.charge_asset else None
+    return EventEntry(
+        event_id=row.request_id,
+        event_type=row.kind,
+        timestamp=iso(row.occurred_us),
+        user_id=row.user_id,
+        organization_id=row.organization_id,
+        key_id=row.key_id,
+        source=row.source,
+        method=row.method,
+        tier=row.tier,
+        provider=row.provider,
+        model=row.model,
+        feature_id=row.feature,
+        outcome=row.outcome,
+        input_tokens=usage.tokens_input,
+        output_tokens=usage.tokens_output,
+        total_tokens=usage.tokens_total,
+        cached_input_tokens=usage.cache_read,
+        reasoning_tokens=usage.reasoning,
+        unit_type=row.unit,
+        quantity=None if row.quantity_nano is None else row.quantity_nano / 10**_NANO_PLACES,
+        cost=None if row.cost_nano is None else number(row.cost_nano, USD),
+        cost_usd=None if row.cost_nano is None else text(row.cost_nano, USD),
+        platform_fee=None if row.fee_nano is None else number(row.fee_nano, USD),
+        credits_burned=charged if row.charge_asset == CREDIT else None,
+        charged=charged,
+        charged_asset=row.charge_asset if charged is not None else None,
+        price_version=row.price_version,
+        is_estimated=row.is_estimated,
+        is_partial=row.is_partial,
+        is_stream=row.is_stream,
+        latency_ms=row.latency_us // 1_000,
+        first_byte_ms=None if row.first_byte_us is None else row.first_byte_us // 1_000,
+        metadata=dict(row.metadata),
+    )
+
+
+METHODS = [
+    Method(
+        "listUsageEvents",
+        list_usage_events,
+        scope="account:read",
+        access=Access.REQUIRED,
+        faults=(Forbidden, InvalidParams, InvalidCursor),
+        examples=(Example("the last ten", {"limit": 10}, {"events": []}),),
+    ),
+]

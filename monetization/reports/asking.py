@@ -1,0 +1,134 @@
+"""The questions that all reports are made of: sums of usage over a range, in parts, in series. Reads only."""
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from itertools import pairwise
+from typing import Final
+
+from billing.accounts import TENANT
+from monetization.reports.business import Business
+from monetization.reports.ranges import Range
+from storage.records.fact import fact
+from storage.records.ledger import Page
+from storage.records.reports import Dim, UsageScope, UsageSum
+from storage.records.usage import UsageRow
+from storage.store import Reader
+
+_MERGED: Final = tuple(item.name for item in fields(UsageSum) if item.name not in {"start_us", "key", "charged"})
+
+
+@fact
+class Whose:
+    """Whose usage a report is about. Neither: the whole installation's."""
+
+    user_id: str | None = None
+    organization_id: str | None = None
+
+    def scope(self, where: Mapping[Dim, str | None] | None = None) -> UsageScope:
+        """As the store is asked."""
+        return UsageScope(TENANT, self.user_id, self.organization_id, where or {})
+
+
+@dataclass(frozen=True, slots=True)
+class Reports:
+    """Sums of usage. Every method may raise StorageUnavailable."""
+
+    store: Reader
+    clock_us: Callable[[], int]
+
+    @property
+    def business(self) -> Business:
+        """What the operator's business comes to."""
+        return Business(self.store)
+
+    async def total(self, whose: Whose, span: Range, where: Mapping[Dim, str | None] | None = None) -> UsageSum:
+        """All of a range in one sum."""
+        found = await self.store.usage_sums(whose.scope(where), span.edges)
+        return found[0] if found else UsageSum(span.since_us)
+
+    async def parts(
+        self,
+        whose: Whose,
+        span: Range,
+        by: Sequence[Dim],
+        *,
+        where: Mapping[Dim, str | None] | None = None,
+        limit: int | None = None,
+    ) -> tuple[UsageSum, ...]:
+        """A range by dimensions, the one with the most tokens first."""  # fmt: skip
+        found = await self.store.usage_sums(whose.scope(where), span.edges, by=tuple(by), limit=limit)
+        return tuple(sorted(found, key=lambda part: (-part.usage.tokens_total, -part.requests, _sortable(part.key))))
+
+    async def series(
+        self, whose: Whose, edges_us: Sequence[int], where: Mapping[Dim, str | None] | None = None
+    ) -> tuple[UsageSum, ...]:
+        """A sum for every bucket between two edges, zeros where nothing was."""
+        found = await self.store.usage_sums(whose.scope(where), tuple(edges_us))
+        at = {part.start_us: part for part in found}
+        return tuple(at.get(start_us) or UsageSum(start_us) for start_us, _ in pairwise(edges_us))
+
+    async def series_by(
+        self, whose: Whose, edges_us: Sequence[int], dim: Dim, where: Mapping[Dim, str | None] | None = None
+    ) -> dict[str | None, tuple[UsageSum, ...]]:
+        """The same for each value of a dimension that occurs, zeros where it does not."""
+        found = await self.store.usage_sums(whose.scope(where), tuple(edges_us), by=(dim,))
+        at: defaultdict[str | None, dict[int, UsageSum]] = defaultdict(dict)
+        for part in found:
+            at[part.key[0]][part.start_us] = part
+        starts = edges_us[:-1]
+        return {
+            value: tuple(parts.get(start_us) or UsageSum(start_us, (value,)) for start_us in starts)
+            for value, parts in sorted(at.items(), key=lambda item: _sortable((item[0],)))
+        }
+
+    async def active_users(self, span: Range) -> int:
+        """How many users used something."""
+        return await self.store.usage_users(TENANT, span.since_us, span.until_us)
+
+    async def events(
+        self,
+        whose: Whose,
+        span: Range,
+        *,
+        where: Mapping[Dim, str | None] | None = None,
+        limit: int = 50,
+        cursor: str | None = None,
+    ) -> Page[UsageRow]:
+        """The rows themselves, the newest first."""  # fmt: skip
+        return await self.store.usage(
+            TENANT,
+            whose.user_id,
+            organization_id=whose.organization_id,
+            where=where or {},
+            limit=limit,
+            cursor=cursor,
+            since_us=span.since_us,
+            until_us=span.until_us,
+        )
+
+
+def together(parts: Sequence[UsageSum]) -> UsageSum:
+    """One sum of several."""
+    if not parts:
+        return UsageSum()
+    charged: defaultdict[str, int] = defaultdict(int)
+    for part in parts:
+        for asset, amount in part.charged.items():
+            charged[asset] += amount
+    merged = parts[0]
+    for part in parts[1:]:
+        merged = replace(merged, **{name: getattr(merged, name) + getattr(part, name) for name in _MERGED})
+    return replace(merged, charged=dict(charged))
+
+
+def folded(parts: Sequence[UsageSum], place: int) -> dict[str | None, UsageSum]:
+    """Sums by several dimensions, by one of them alone; the order stays that of the first of each."""
+    groups: defaultdict[str | None, list[UsageSum]] = defaultdict(list)
+    for part in parts:
+        groups[part.key[place]].append(part)
+    return {value: replace(together(group), key=(value,)) for value, group in groups.items()}
+
+
+def _sortable(key: tuple[str | None, ...]) -> tuple[str, ...]:
+    return tuple(value or "" for value in key)
