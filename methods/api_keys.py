@@ -32,7 +32,7 @@ from monetization.keys.minting import preview
 from monetization.keys.records import KeyHolder, KeyRecord, KeyTerms, Status
 from monetization.periods import iso
 from monetization.price_setting import Author
-from monetization.roles import EVERY
+from monetization.roles import EVERY, TELLING
 from storage.errors import NotFound, VersionChanged
 from storage.records.money import NEVER_US, TOKEN, USD
 
@@ -180,6 +180,8 @@ async def create_api_key(context: Context, params: CreateKeyParams) -> IssuedKey
     else:
         holder = KeyHolder(user_id)
     scopes = params.scopes if params.scopes is not None or narrowed is None else sorted(narrowed)
+    if TELLING in (scopes or ()) and not caller.may(TELLING):  # the one scope that a key has by itself
+        raise Forbidden(f"a key with {TELLING!r} is made by those who have that scope", reason="scope_required")
     terms = KeyTerms(
         label=params.name,
         scopes=None if scopes is None else tuple(scopes),

@@ -11,6 +11,7 @@ from monetization.calls import Call
 from monetization.desk import Desk
 from monetization.directory import Directory
 from monetization.eligibility import Eligibility
+from monetization.ingestion.intake import Intake
 from monetization.keys.desk import KeyDesk
 from monetization.keys.provider_keys import ProviderKeys
 from monetization.price_setting import PriceSetting
@@ -94,6 +95,8 @@ class Services:
     """Where quotas stand."""
     reports: Reports
     """What usage comes to."""
+    ingestion: Intake
+    """Takes usage that did not pass through us."""
 
 
 @fact

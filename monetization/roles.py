@@ -23,24 +23,26 @@ Scope = Literal[
     "tiers:write",
     "audit:read",  # who did what
     "blocks:write",  # who is blocked for abuse
+    "events:write",  # telling of usage that did not pass through this server, of any user
 ]
-Role = Literal["viewer", "member", "admin", "super-admin"]
+Role = Literal["viewer", "member", "service", "admin", "super-admin"]
 OrganizationRole = Literal["viewer", "member", "admin"]
 
 _VIEWER: Final[frozenset[str]] = frozenset({"public", "account:read"})
 _MEMBER: Final = _VIEWER | {"account:write", "ai:call", "keys:write"}
 _ADMIN: Final = _MEMBER | {
     *("users:read", "users:write", "organization:read", "organization:write"),
-    *("money:write", "prices:write", "tiers:write", "audit:read", "blocks:write"),
+    *("money:write", "prices:write", "tiers:write", "audit:read", "blocks:write", "events:write"),
 }
 EVERY: Final = _ADMIN
 SCOPES: Final[Mapping[Role, frozenset[str]]] = {
     "viewer": _VIEWER,
     "member": _MEMBER,
+    "service": frozenset({"public", "events:write"}),
     "admin": _ADMIN,
     "super-admin": EVERY,
 }
-"""`admin` is the operator's; `super-admin` has every scope, also those that come with later versions."""
+"""`service` is a program's that tells of usage, `admin` the operator's; `super-admin` has every scope, also later ones."""
 IN_ORGANIZATION: Final[Mapping[OrganizationRole, frozenset[str]]] = {
     "viewer": frozenset({"organization:read"}),
     "member": frozenset({"organization:read"}),
@@ -49,6 +51,10 @@ IN_ORGANIZATION: Final[Mapping[OrganizationRole, frozenset[str]]] = {
 """What a membership that is kept here adds, for that one organization. A credential that only claims one adds nothing."""
 SPENDERS: Final[frozenset[OrganizationRole]] = frozenset({"member", "admin"})
 """Whose calls the organization's pool may pay for."""
+TELLING: Final[Scope] = "events:write"
+"""A gateway key that was narrowed to this scope among others acts as a service's: keys have no role, only their scopes."""
+TELLERS: Final[frozenset[str]] = frozenset({"service", "member"})
+"""The roles of such a key."""
 ANONYMOUS: Final = _MEMBER
 """Callers without a credential; which methods take them at all is the method's `access`."""
 

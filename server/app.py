@@ -24,6 +24,8 @@ from server.logs import Logs
 from server.metrics import Metrics, metrics_route, shared_directory
 from server.middleware import transport
 from server.redaction import Redactor
+from server.rest_ingestion import PATH as EVENTS_PATH
+from server.rest_ingestion import EventsDoor
 from server.rpc import RpcDoor
 from server.rpc_calls import RpcLimits
 from server.serving import worker_app
@@ -54,7 +56,7 @@ def create_app(settings: Settings, drain: Drain, *, shared_metrics: Path | None 
         redactor=Redactor(secrets_of(settings)),
     )
     instruments = Instruments(logs, metrics, drain)
-    rpc, document = Late(), Late()
+    rpc, document, events = Late(), Late(), Late()
     problems = logs.logger("health")
 
     def check_failed(name: str, problem: Exception) -> None:
@@ -70,6 +72,7 @@ def create_app(settings: Settings, drain: Drain, *, shared_metrics: Path | None 
             stack.enter_context(logs.capturing())
             parts = await stack.enter_async_context(compose(settings, instruments))
             rpc.app = _rpc_door(settings, parts, drain, logs)
+            events.app = _events_door(settings, parts, drain, logs)
             document.app = _openrpc(parts.openrpc)
             health.checks.update(parts.checks)
             _settle_memory()
@@ -79,6 +82,7 @@ def create_app(settings: Settings, drain: Drain, *, shared_metrics: Path | None 
 
     routes: list[BaseRoute] = [
         Route("/rpc", rpc),  # for `/rpc/`, which is redirected; `/rpc` itself goes the direct way
+        Route(EVENTS_PATH, events),  # the same
         Route("/openrpc.json", document, methods=["GET"]),
         *health_routes(health),
         metrics_route(instruments.metrics),
@@ -89,7 +93,7 @@ def create_app(settings: Settings, drain: Drain, *, shared_metrics: Path | None 
         monotonic=time.monotonic,
         body_bytes_max=settings.server.body_bytes_max,
         cors_origins=settings.server.cors_origins,
-        direct={"/rpc": rpc},
+        direct={"/rpc": rpc, EVENTS_PATH: events},
     )
 
 
@@ -112,24 +116,40 @@ def _settle_memory() -> None:
 
 
 def _rpc_door(settings: Settings, parts: Parts, drain: Drain, logs: Logs) -> RpcDoor:
-    server = settings.server
     problems = logs.logger("rpc")
     return RpcDoor(
         parts.gateway.serve,
-        limits=RpcLimits(
-            body_bytes_max=server.body_bytes_max,
-            batch_max=server.batch_max,
-            depth_max=server.depth_max,
-            batch_concurrency=server.batch_concurrency,
-            read_timeout_seconds=server.read_timeout_seconds,
-            ping_seconds=server.ping_seconds,
-            response_bytes_max=server.response_bytes_max,
-        ),
-        is_mapped=server.http_status == "mapped",
+        limits=_limits(settings),
+        is_mapped=settings.server.http_status == "mapped",
         is_draining=lambda: drain.is_draining,
         new_request_id=new_request_id,
         monotonic=time.monotonic,
         crashed=lambda problem, request_id: problems.error("door_failed", request_id=request_id, exc_info=problem),
+    )
+
+
+def _events_door(settings: Settings, parts: Parts, drain: Drain, logs: Logs) -> EventsDoor:
+    problems = logs.logger("events")
+    return EventsDoor(
+        parts.gateway.serve,
+        limits=_limits(settings),
+        is_draining=lambda: drain.is_draining,
+        new_request_id=new_request_id,
+        monotonic=time.monotonic,
+        crashed=lambda problem, request_id: problems.error("door_failed", request_id=request_id, exc_info=problem),
+    )
+
+
+def _limits(settings: Settings) -> RpcLimits:
+    server = settings.server
+    return RpcLimits(
+        body_bytes_max=server.body_bytes_max,
+        batch_max=server.batch_max,
+        depth_max=server.depth_max,
+        batch_concurrency=server.batch_concurrency,
+        read_timeout_seconds=server.read_timeout_seconds,
+        ping_seconds=server.ping_seconds,
+        response_bytes_max=server.response_bytes_max,
     )
 
 

@@ -56,6 +56,7 @@ from server.from_settings import (
 from server.gateway import Gateway
 from server.health import Check
 from server.ids import row_ids
+from server.ingesting import intake_of
 from server.jobs import Job, running
 from server.journal import Journal
 from server.key_parts import KeyParts, key_parts
@@ -148,8 +149,7 @@ async def compose(settings: Settings, instruments: Instruments) -> AsyncIterator
         callers = _callers(settings, session, tiers, metrics, keys, watch)
         stack.push_async_callback(callers.aclose)
         people = People(directory, lambda name: tiers().key_of(name))
-        in_force.tell(lambda _: callers.forget())
-        in_force.tell(lambda _: people.forget())
+        _tell_of_tiers(in_force, callers, people)
         admission = await stack.enter_async_context(_admission(settings, tiers, instruments, watch))
         calls, links = RunningCalls(), _links(settings)
         quotes = Quotes(tiers, registers.book, rules, registers.burn_rule, now_us, links.upgrade)
@@ -173,6 +173,7 @@ async def compose(settings: Settings, instruments: Instruments) -> AsyncIterator
             keys=keys.used,
             quotas=QuotaDesk(store, directory, tiers, links, now_us),
             reports=Reports(store, now_us),
+            ingestion=intake_of(settings, store, directory, in_force, registers, rules, now_us),
         )
         gateway = Gateway(
             callers=callers,
@@ -199,6 +200,12 @@ async def _registers(store: Store, settings: Settings, logs: Logs) -> Registers:
     registers = Registers(store, sources, on_problem=_register_problem(logs), ceiling=ceiling)
     await registers.refresh()
     return registers
+
+
+def _tell_of_tiers(in_force: TiersInForce, callers: Callers, people: People) -> None:
+    """What tier names mean has changed, so whoever was resolved by them is resolved anew."""
+    in_force.tell(lambda _: callers.forget())
+    in_force.tell(lambda _: people.forget())
 
 
 def _links(settings: Settings) -> Links:

@@ -16,6 +16,7 @@ from server.config_abuse import AbuseSettings
 from server.config_checks import first_contradiction
 from server.config_errors import ConfigError
 from server.config_gates import GateSettings
+from server.config_ingestion import IngestionSettings
 from server.config_keys import KeysSettings
 from server.config_limits import LimitsSettings
 from server.config_names import documented_names
@@ -60,6 +61,7 @@ class Settings(Section):
     abuse: AbuseSettings = AbuseSettings()
     methods: dict[str, GateSettings] = Field(default_factory=dict)
     keys: KeysSettings = KeysSettings()
+    ingestion: IngestionSettings = IngestionSettings()
     urls: UrlsSettings = UrlsSettings()
     logging: LoggingSettings = LoggingSettings()
     prompts: PromptsSettings = PromptsSettings()

@@ -76,13 +76,13 @@ class Sender:
         await self.send({"type": "http.response.start", "status": status, "headers": said})
         await self.send({"type": "http.response.body", "body": body})
 
-    async def refuse(self, refused: Refused, request_id: str, receive: Receive) -> None:
-        """Send a refusal and close the connection.
+    async def refuse(self, refused: Refused, request_id: str, receive: Receive, body: bytes | None = None) -> None:
+        """Send a refusal and close the connection. `body`: in a shape of the door's own; None: as a JSON-RPC error.
 
         What the client still sends is read for a moment and thrown away: a connection that is closed over unread bytes is reset,
         and a reset may destroy the answer before the client has read it (RFC 9112, section 9.6).
         """
-        body = refused.reply(request_id)
+        body = refused.reply(request_id) if body is None else body
         said = [*_HEADERS, *refused.headers, (b"content-length", b"%d" % len(body)), (b"connection", b"close")]
         await self.send({"type": "http.response.start", "status": refused.status, "headers": said})
         await self.send({"type": "http.response.body", "body": body, "more_body": True})

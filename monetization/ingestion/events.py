@@ -89,6 +89,7 @@ _COUNTED: Final[dict[Kind, tuple[str, ...]]] = {
 """Which members say how many units an event is of."""
 _ONE: Final = frozenset({"IMAGE_GENERATION", "API_CALL"})
 """Kinds of which an event without a count is one unit."""
+_PLAIN: Final = re.compile(r"[0-9]+(\.[0-9]+)?")
 _BAD: Final = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
@@ -264,7 +265,10 @@ def quantity_of(value: object, name: str) -> int:
         if not 0 < value <= QUANTITY_MAX:
             raise wrong
         return value * NANO
-    text = "" if isinstance(value, bool | dict | list) else str(value)
+    is_number = (
+        _PLAIN.fullmatch(value) is not None if isinstance(value, str) else not isinstance(value, bool | dict | list)
+    )
+    text = str(value) if is_number else ""
     try:
         number = Decimal(text if len(text) <= _DIGITS_MAX else "")
     except InvalidOperation:

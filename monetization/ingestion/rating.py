@@ -5,6 +5,7 @@ prices is not free: it is unrated.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -63,20 +64,24 @@ class Rating:
     _unknown: dict[PriceBook, set[Target]] = field(default_factory=dict)
     """Names without a price in the book in force; of an older book nothing is remembered."""
 
-    def rate(self, event: Event, policy: Policy) -> Rated:
-        """What the event costs under a policy, at the time when it happened. Raises: Unrated, Rejected."""
-        rated = self._tokens(event, policy) if event.quantity_nano is None else self._units(event, policy)
+    def rate(self, event: Event, policy: Policy, now_us: int) -> Rated:
+        """What the event costs under a policy, by what held when it happened, and where nothing did by what holds now.
+
+        So a price that is set after the event mends what could not be rated. Raises: Unrated, Rejected.
+        """
+        made = self._tokens if event.quantity_nano is None else self._units
+        rated = made(event, policy, now_us)
         charge = rated.charge
         if max(charge.amount, charge.cost_nano, charge.fee_nano) > AMOUNT_MAX:
             raise Rejected("out_of_range", "this event costs more than any account can hold; correct its figures")
         return rated
 
-    def _tokens(self, event: Event, policy: Policy) -> Rated:
+    def _tokens(self, event: Event, policy: Policy, now_us: int) -> Rated:
         assert event.provider is not None, "an event of tokens names provider and model"
         assert event.model is not None, "the same"
         kind = self.providers.get(event.provider) or KINDS_BY_NAME.get(event.provider, event.provider)
         target = Target(event.provider, event.model, kind)
-        price = self._price(target, event.occurred_us)
+        price = self._price(target, event.occurred_us, now_us)
         if policy != "byok":
             _demand(price, event)
         cost = price.cost(event.usage) if price is not None else 0
@@ -84,7 +89,7 @@ class Rating:
         charge = charge_for(policy, self.rules, event.usage, cost, burn)
         return Rated(charge, None if price is None else cost, None if price is None else price.version)
 
-    def _price(self, target: Target, at_us: int) -> Price | None:
+    def _price(self, target: Target, *instants_us: int) -> Price | None:
         book = self.book()
         unknown = self._unknown.get(book)
         if unknown is None:
@@ -92,20 +97,20 @@ class Rating:
             unknown = self._unknown[book] = set()
         if target in unknown:
             return None
-        try:
-            return book.find(target, at_us)
-        except PriceUnknown:
-            if not book.knows(target, AMOUNT_MAX) and len(unknown) < UNKNOWN_MAX:  # else it has one from later on
-                unknown.add(target)
-            return None
+        for at_us in instants_us:
+            with suppress(PriceUnknown):
+                return book.find(target, at_us)
+        if not book.knows(target, AMOUNT_MAX) and len(unknown) < UNKNOWN_MAX:  # else it has one from later on
+            unknown.add(target)
+        return None
 
-    def _units(self, event: Event, policy: Policy) -> Rated:
+    def _units(self, event: Event, policy: Policy, now_us: int) -> Rated:
         assert event.quantity_nano is not None, "asked for units only"
         quantity, names = event.quantity_nano, names_of(event)
         name = next((name for name in names if name.lower() in self.unit_prices), None)
         price = None if name is None else self.unit_prices[name.lower()]
         cost = 0 if price is None else divide(quantity * price.usd_nano, NANO, "half_even")
-        rule = self.unit_rules(names, event.occurred_us) if policy == "credits" else None
+        rule = self._unit_rule(names, event.occurred_us, now_us) if policy == "credits" else None
         if policy == "virtual_tokens" and (price is None or price.tokens is None):
             raise Unrated("unit_not_priced", f"{names[0]!r} stands for no virtual tokens; set its unit price in tokens")
         if policy != "byok" and price is None and rule is None:
@@ -114,6 +119,9 @@ class Rating:
         tokens = 0 if price is None or price.tokens is None else divide(quantity * price.tokens, NANO, "ceil")
         charge = charge_units(policy, self.rules, cost, burned=burned, tokens=tokens)
         return Rated(charge, None if price is None else cost, None if price is None else f"unit:{name}"[:200])
+
+    def _unit_rule(self, names: Sequence[str], *instants_us: int) -> BurnRule | None:
+        return next((rule for at_us in instants_us if (rule := self.unit_rules(names, at_us)) is not None), None)
 
 
 def _demand(price: Price | None, event: Event) -> None:

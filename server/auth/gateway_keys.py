@@ -14,6 +14,7 @@ from monetization.directory import Directory
 from monetization.errors import Unauthenticated
 from monetization.keys.minting import Mint, is_same_hash
 from monetization.keys.records import API_KEY, KeyRecord, owner_of, record_of
+from monetization.roles import TELLERS, TELLING
 from storage.records.fact import fact
 
 _ENTRIES_MAX: Final = 10_000
@@ -112,6 +113,7 @@ class GatewayKeys:
             organization_id=holder.organization_id,
             email=holder.email,
             tier=tier or self._default_tier(),
+            roles=TELLERS if TELLING in (terms.scopes or ()) else frozenset(),
             features=frozenset(holder.features),
             key_id=record.id,
             scopes=None if terms.scopes is None else frozenset(terms.scopes),

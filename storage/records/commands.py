@@ -192,7 +192,7 @@ class Charge:
     usage: UsageRow | None = None
     events: tuple[Event, ...] = ()
     ref: str | None = None
-    """With a usage row its request id, by which verify compares what was charged with what is told of."""
+    """With a usage row its request id, or the row's own id where somebody else told of it: verify compares the two by that."""
     occurred_us: int | None = None
     """When it happened. None: now."""
     idempotency: Idempotency | None = None

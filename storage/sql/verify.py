@@ -178,7 +178,9 @@ def _usage(select: Select) -> Rows:
     """10. What the holds of a call were charged stands in the call's usage rows, to the unit, as long as those are kept."""
     before = next((row[0] for row in select("SELECT before_us FROM pruned WHERE resource='usage'")), 0)
     charged = "SELECT ref, amount, 0 AS told, {} AS booked, 0 AS rows_kept FROM transfer WHERE ref IS NOT NULL AND "
-    told = "SELECT request_id, 0, charge_amount, NULL, 1 FROM usage WHERE charge_amount > 0"
+    # An event from elsewhere brought its own request id, which another may have too: its row's id stands in its charge.
+    known = "CASE WHEN source='gateway' THEN request_id ELSE id END"
+    told = f"SELECT {known}, 0, charge_amount, NULL, 1 FROM usage WHERE charge_amount > 0"
     calls = select(
         f"SELECT ref, {_sums('amount')}, {_sums('told')}, min(booked) FROM ("
         f"{charged.format('booked_us')} (kind IN (2, 4) OR code='late_usage') UNION ALL "

@@ -25,6 +25,10 @@ from monetization.desk import Desk
 from monetization.directory import Directory
 from monetization.eligibility import Eligibility
 from monetization.entitlements import Entitlements
+from monetization.ingestion.booking import Booking
+from monetization.ingestion.intake import Intake
+from monetization.ingestion.payers import Payers
+from monetization.ingestion.rating import Rating
 from monetization.keys.desk import KeyDesk
 from monetization.keys.provider_keys import ProviderKeys
 from monetization.limits.bounds import Limits, Speeds
@@ -185,6 +189,19 @@ def services_of(
         ),
         quotas=QuotaDesk(store or Nowhere(), directory, lambda: tiers, Links(), lambda: 1),
         reports=Reports(store or Nowhere(), lambda: 1),
+        ingestion=Intake(
+            rating=Rating(lambda: book, DEFAULT, lambda _model, _at: None, lambda _names, _at: None, {}, {}),
+            payers=Payers(
+                store or Nowhere(), directory, People(directory, tiers.key_of), lambda: "free", "dead_letter"
+            ),
+            booking=Booking(store or Nowhere(), dedupe_us=1),
+            directory=directory,
+            tiers=lambda: tiers,
+            clock_us=lambda: 1,
+            future_us=0,
+            late_us=0,
+            in_flight_max=1,
+        ),
     )
 
 

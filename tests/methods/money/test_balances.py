@@ -57,7 +57,8 @@ def test_there_are_admin_methods_to_guard() -> None:
         *("setPrice", "listPrices", "createBurnTable", "updateBurnTable", "listBurnTables", "deleteBurnTable"),
         *("activateBurnTable", "transferBalance", "reloadTiers", "createTiersForMargin"),
         *("updateUserSubscription", "setLimits", "createOrganization", "listOrganizations"),
-        *("setQuota", "deleteQuota", "listAuditEvents", "listBlocks", "unblock"),
+        *("setQuota", "deleteQuota", "listAuditEvents", "listBlocks", "unblock", "deleteOrganization"),
+        *("ingestEvents", "listDeadLetters", "replayDeadLetters", "deleteDeadLetters"),
     }
 
 

@@ -28,6 +28,7 @@ MANAGER: Final = {
     "tiers:write",
     "audit:read",
     "blocks:write",
+    "events:write",
 }
 ORGANIZATION: Final = {"organization:read", "organization:write"}
 OWNERS: Final = {"userId", "organizationId", "teamId"}
@@ -37,6 +38,7 @@ ROLES: Final[dict[str, set[str]]] = {
     "editor": MEMBER,
     "member": MEMBER,
     "viewer": {"public", "account:read"},
+    "service": {"public", "events:write"},
     "admin": MEMBER | MANAGER | ORGANIZATION,
     "super-admin": set(EVERY),
     "org-viewer": MEMBER | {"organization:read"},

@@ -1,0 +1,164 @@
+"""Taking events: a batch in, one verdict for each element out, all of it durable and rated before anybody hears of it.
+
+The order: parse, find who pays, rate, book what can be booked and keep what cannot. One bad element harms no other. How many
+events may be under way is bounded, so a slow store refuses batches before memory grows.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from monetization.callers import Caller
+from monetization.directory import Directory
+from monetization.errors import Overloaded
+from monetization.finishing import to_the_end
+from monetization.ingestion.batches import KEY_CONFLICT, Batch, Verdict, rejected, verdict_of
+from monetization.ingestion.booking import KEY, REPLAYED, Booking, Order
+from monetization.ingestion.dead_letters import DeadLetters, Letter, act_on, keeping, taking_away
+from monetization.ingestion.events import Event, Window
+from monetization.ingestion.payers import Payers
+from monetization.ingestion.rating import Rating
+from monetization.ingestion.rejecting import Rejected, Unrated
+from monetization.tiers import Tiers
+from storage.errors import VersionChanged
+from storage.records.commands import Done, Outcome, Refusal
+
+RETRY_SECONDS: Final = 1
+_NOBODY: Final = Unrated(
+    "unknown_user", "nothing is known of this user; give a subscription or units, then replay the event"
+)
+Who = tuple[str, str | None]
+"""User and organization, as an event names them."""
+
+
+class _Room:
+    """How many events are under way in this process."""
+
+    __slots__ = ("taken",)
+
+    def __init__(self) -> None:
+        self.taken = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """Takes events."""
+
+    rating: Rating
+    payers: Payers
+    booking: Booking
+    directory: Directory
+    tiers: Callable[[], Tiers]
+    clock_us: Callable[[], int]
+    future_us: int
+    late_us: int
+    in_flight_max: int
+    _room: _Room = field(default_factory=_Room)
+
+    @property
+    def letters(self) -> DeadLetters:
+        """The events that could not be rated."""
+        return DeadLetters(self.directory)
+
+    async def take(self, elements: Sequence[object], door: str) -> list[Verdict]:
+        """Take a batch; each element gets its verdict, in their order. Whoever leaves meanwhile leaves nothing half done.
+
+        Raises: Overloaded; StorageUnavailable, after which some events may be booked: the same batch may be sent again.
+        """
+        room, wanted = self._room, len(elements)
+        if room.taken and room.taken + wanted > self.in_flight_max:
+            raise Overloaded(
+                "too many events are under way here; send this batch again",
+                reason="too_many_events",
+                retry_after_seconds=RETRY_SECONDS,
+            )
+        room.taken += wanted
+        try:
+            verdicts, left = await to_the_end(self._take(elements, door))
+        finally:
+            room.taken -= wanted
+        if left is not None:
+            raise left
+        return verdicts
+
+    async def _take(self, elements: Sequence[object], door: str) -> list[Verdict]:
+        now_us = self.clock_us()
+        batch = Batch(elements, Window(now_us, self.future_us, self.late_us))
+        payers = await self._payers(batch.events.values())
+        orders: dict[int, Order] = {}
+        unrated: dict[int, Unrated] = {}
+        for place, event in batch.events.items():
+            try:
+                orders[place] = self._order(event, payers, door, now_us)
+            except Unrated as why:
+                unrated[place] = why
+            except Rejected as wrong:
+                batch.verdicts[place] = rejected(event.id, wrong)
+        if orders:
+            batch.verdicts.update(await self._book(orders, now_us))
+        if unrated:
+            kept = [self._keep(batch.events[place], why, now_us) for place, why in unrated.items()]
+            batch.verdicts.update(zip(unrated, await asyncio.gather(*kept), strict=True))
+        return batch.all()
+
+    async def _payers(self, events: Iterable[Event]) -> Mapping[Who, Caller | None]:
+        """Everybody who is named, each looked for once."""
+        named = {(event.user_id, event.organization_id) for event in events}
+        return {who: await self.payers.of(*who) for who in named}
+
+    def _order(self, event: Event, payers: Mapping[Who, Caller | None], door: str, now_us: int) -> Order:
+        """Who pays what. Raises: Unrated, Rejected."""
+        caller = payers[event.user_id, event.organization_id]
+        if caller is None:
+            raise _NOBODY
+        tier = self.tiers().of(caller.tier)
+        return Order(event, caller, tier, self.rating.rate(event, tier.policy, now_us), door)
+
+    async def _book(self, orders: Mapping[int, Order], now_us: int) -> dict[int, Verdict]:
+        outcomes = await self.booking.book(tuple(orders.values()), now_us)
+        return {
+            place: await self._verdict(order, outcome, now_us)
+            for (place, order), outcome in zip(orders.items(), outcomes, strict=True)
+        }
+
+    async def _verdict(self, order: Order, outcome: Outcome, now_us: int) -> Verdict:
+        if isinstance(outcome, Refusal) and outcome.data.get("scope") == KEY:
+            is_same = await self.booking.is_said_before(order, now_us)
+            return Verdict("duplicate", order.event.id) if is_same else rejected(order.event.id, KEY_CONFLICT)
+        return verdict_of(order.event, outcome)
+
+    async def _keep(self, event: Event, why: Unrated, now_us: int) -> Verdict:
+        letter_id, put = keeping(event, why, now_us=now_us, dedupe_us=self.booking.dedupe_us)
+        outcome = await self.booking.ledger.submit(put)
+        if isinstance(outcome, Done) and not outcome.is_replay:
+            return rejected(event.id, why, letter_id)
+        return verdict_of(event, outcome)
+
+    async def replay(self, letter: Letter, actor: str, reason: str) -> Verdict:
+        """Book a dead letter, in the commit that takes it away. What still cannot be rated stays. Raises: StorageUnavailable."""
+        now_us = self.clock_us()
+        try:
+            event = letter.event()
+            payers = await self._payers([event])
+            order = self._order(event, payers, "replay", now_us)
+        except Rejected as why:
+            return rejected(_said_id(letter), why, letter.id)
+        act = act_on("replayDeadLetter", actor, reason, letter)
+        before = (taking_away(letter), act.row())
+        order = Order(event, order.caller, order.tier, order.rated, order.door, before, REPLAYED)
+        verdict = (await self._book({0: order}, now_us))[0]
+        if verdict.status == "duplicate":
+            await self._forget(letter, actor, reason)
+        return verdict
+
+    async def _forget(self, letter: Letter, actor: str, reason: str) -> None:
+        """Take a letter away whose event was booked by another way; it may be gone already."""
+        try:
+            await self.directory.put(act_on("replayDeadLetter", actor, reason, letter), [taking_away(letter)])
+        except VersionChanged:
+            return
+
+
+def _said_id(letter: Letter) -> str:
+    return str(letter.said.get("event_id", ""))

@@ -1,0 +1,76 @@
+"""Whom an event's user is to us: who pays, by which tier, and whether anything is known of the user at all. Reads only."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Literal, Protocol
+
+from billing.accounts import TENANT, credits_of
+from monetization.callers import Caller
+from monetization.directory import Directory
+from monetization.people import People
+from storage.records.ledger import AccountKey, LotView, WindowView
+from storage.records.money import CREDIT, TOKEN, USD
+
+UnknownUsers = Literal["dead_letter", "accept"]
+USERS_MAX: Final = 20_000
+"""Users kept in memory; of more, the oldest go."""
+
+
+class Shelf(Protocol):
+    """What is asked of the store about a user."""
+
+    async def windows(self, tenant: str, subject: str) -> Sequence[WindowView]:
+        """Every quota window of a subject."""
+        ...
+
+    async def lots(self, key: AccountKey, *, with_empty: bool = False) -> Sequence[LotView]:
+        """The account's lots."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Payers:
+    """Finds the caller that an event's user would be."""
+
+    shelf: Shelf
+    directory: Directory
+    people: People
+    """One of its own: it remembers callers as gateways made them, and these come from elsewhere."""
+    default_tier: Callable[[], str]
+    unknown_users: UnknownUsers
+    _said: dict[tuple[str, str | None], Caller] = field(default_factory=dict)
+    _met: set[str] = field(default_factory=set)
+    """Users of whom something is known; nobody is forgotten by the books."""
+
+    async def of(self, user_id: str, organization_id: str | None) -> Caller | None:
+        """The user as a caller, with what is kept of subscription, limits and pool. None: nothing is known of the user.
+
+        Raises: StorageUnavailable.
+        """
+        if self.unknown_users == "dead_letter" and user_id not in self._met and not await self._meet(user_id):
+            return None
+        who = (user_id, organization_id)
+        said = self._said.get(who)
+        if said is None:
+            said = Caller("subscription", user_id, organization_id, tier=self.default_tier())
+            while len(self._said) >= USERS_MAX:
+                del self._said[next(iter(self._said))]
+            self._said[who] = said
+        return await self.people.complete(said)
+
+    def forget(self) -> None:
+        """Look at everybody anew from now on: what tier names mean has changed."""
+        self._said.clear()
+        self.people.forget()
+
+    async def _meet(self, user_id: str) -> bool:
+        """Whether the user has a document (a subscription, a membership, limits, a key), was counted, or was given something."""
+        profile = await self.directory.of(f"user:{user_id}")
+        is_known = bool(profile.documents) or bool(await self.shelf.windows(TENANT, f"user:{user_id}"))
+        for asset in (TOKEN, CREDIT, USD):
+            is_known = is_known or bool(await self.shelf.lots(credits_of(user_id, asset), with_empty=True))
+        if is_known:
+            if len(self._met) >= USERS_MAX:
+                self._met.clear()
+            self._met.add(user_id)
+        return is_known

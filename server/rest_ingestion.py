@@ -1,0 +1,134 @@
+"""`POST /v1/events/ingest`: events over plain HTTP, in OpenMonetize's shape or as CloudEvents. It decides nothing about events.
+
+Bodies: `{"events": [...]}`, an array, or one event; CloudEvents in structured (`application/cloudevents+json`), batch
+(`application/cloudevents-batch+json`) and binary mode (`ce-` headers). Answers: 202 where something was new, 200 where all were
+duplicates, else the status of the refusal with `{error, message, details}`.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import orjson
+from starlette.types import Receive, Scope, Send
+
+from methods.deadlines import Deadlines
+from methods.errors import InvalidParams
+from methods.ingestion import EVENTS_MAX, IngestResult
+from monetization.calls import Call, Credential
+from monetization.ingestion.cloudevents import from_binary, is_binary
+from server.errors import headers_of, status_of
+from server.jsonrpc_parse import Malformed, parse
+from server.rpc_calls import Crashed, RpcLimits, Serve
+from server.rpc_reading import Left, Refused, Sender, check_headers, credential_from, read_body
+from server.whole_replies import offered
+from storage.errors import Fault
+
+PATH: Final = "/v1/events/ingest"
+METHOD: Final = "ingestEvents"
+_ACCEPTED: Final = 202
+_ALL_KNOWN: Final = 200
+_UNREADABLE: Final = 400
+
+Answered = tuple[int, bytes, list[tuple[bytes, bytes]]]
+"""Status, body, headers."""
+
+
+def events_in(headers: Mapping[str, str], body: bytes, *, depth_max: int) -> list[object]:
+    """The elements of a message; `headers` by their names in lower case. Raises: Malformed for what cannot be read."""
+    said = parse(body, depth_max=depth_max, batch_max=EVENTS_MAX)
+    if is_binary(headers):
+        return [from_binary(headers, said)]
+    if isinstance(said, list):
+        return said
+    if isinstance(said, dict) and isinstance(said.get("events"), list):
+        return list(said["events"])
+    return [said]
+
+
+async def ingest(
+    serve: Serve,
+    headers: Mapping[str, str],
+    body: bytes,
+    *,
+    credential: Credential,
+    request_id: str,
+    started: float,
+    depth_max: int,
+) -> Answered:
+    """Take a message through the gateway, like any other call. Raises: what serving raises beside Faults: our mistake."""
+    try:
+        elements = events_in(headers, body, depth_max=depth_max)
+        call = Call(METHOD, {"events": elements}, credential, request_id, "rest", started=started)
+        result = await serve(call, None)
+    except Malformed as wrong:
+        return _UNREADABLE, error_body(wrong.reason, wrong.detail, request_id), []
+    except Fault as fault:
+        status = _UNREADABLE if isinstance(fault, InvalidParams) else status_of(fault)
+        return status, error_body(fault.slug, str(fault), request_id, fault.data), headers_of(fault)
+    assert isinstance(result, IngestResult), "that is what the method gives"
+    return _ALL_KNOWN if result.status == "all_duplicates" else _ACCEPTED, result.to_wire(), []
+
+
+def error_body(error: str, message: str, request_id: str, details: Mapping[str, object] | None = None) -> bytes:
+    """OpenMonetize's shape of an error, with the id by which its log lines are found."""
+    said: dict[str, object] = {"error": error, "message": message, "request_id": request_id}
+    return orjson.dumps({**said, "details": details} if details else said, default=str)
+
+
+class EventsDoor:
+    """The door as an ASGI app."""
+
+    def __init__(
+        self,
+        serve: Serve,
+        *,
+        limits: RpcLimits,
+        is_draining: Callable[[], bool],
+        new_request_id: Callable[[], str],
+        crashed: Crashed,
+        monotonic: Callable[[], float],
+    ) -> None:
+        self._serve = serve
+        self._limits = limits
+        self._reading = Deadlines(limits.read_timeout_seconds)
+        self._is_draining = is_draining
+        self._new_request_id = new_request_id
+        self._crashed = crashed
+        self._monotonic = monotonic
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one exchange."""
+        state = scope.get("state")
+        request_id = (state.get("request_id") if state else None) or self._new_request_id()
+        out, limits = Sender(send, offered(scope)), self._limits
+        try:
+            lines = check_headers(scope, limits)
+            if self._is_draining():
+                raise Refused.draining(limits.retry_after_seconds)
+            body = await read_body(receive, limits, self._reading)
+        except Refused as refused:
+            shown = error_body(refused.reason, refused.detail, request_id)
+            await out.refuse(refused, request_id, receive, shown)
+            return
+        except Left:
+            return
+        status, answer, more = await self._answer(scope, lines, body, request_id)
+        await out.json(answer, status, more)
+
+    async def _answer(self, scope: Scope, lines: dict[bytes, bytes], body: bytes, request_id: str) -> Answered:
+        if b"x-api-key" in lines:  # as OpenMonetize's clients show their key
+            lines.setdefault(b"x-om-api-key", lines[b"x-api-key"])
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in lines.items()}
+        try:
+            return await ingest(
+                self._serve,
+                headers,
+                body,
+                credential=credential_from(scope, lines),
+                request_id=request_id,
+                started=self._monotonic(),
+                depth_max=self._limits.depth_max,
+            )
+        except Exception as problem:  # noqa: BLE001  # the one broad net of this door
+            self._crashed(problem, request_id)
+            return 500, error_body("internal_error", "Internal error", request_id), []
