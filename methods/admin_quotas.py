@@ -1,15 +1,15 @@
 """Quotas that an admin sets for one user or organization: `setQuota`, `deleteQuota` (S3-08, S3-18, S3-19). Audited."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
-from pydantic import Field, StrictBool, StrictInt, field_validator
+from pydantic import Field, StrictBool, StrictInt
 
 from methods.admin_users import Figure, Whom
 from methods.context import Context
 from methods.errors import Forbidden
 from methods.method import Access, Example, Method, Result
 from methods.money_shapes import Reason, actor_of
-from methods.quotas import Resource
+from methods.quotas import Resource, SaidPeriod
 from monetization.directory import Act, Document, putting
 from monetization.periods import Period
 from monetization.quotas import THRESHOLDS, Quota
@@ -23,14 +23,9 @@ class Which(Whom):
     """A quota: whose, of what, in which period."""
 
     resource: Resource
-    period: Period
+    period: SaidPeriod
     """`total` is taken for `lifetime`."""
     reason: Reason | None = None
-
-    @field_validator("period", mode="before")
-    @classmethod
-    def _original(cls, said: Any) -> Any:  # Any: the wire's
-        return "lifetime" if said == "total" else said
 
 
 class SetParams(Which):

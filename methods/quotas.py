@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, StrictInt, model_validator
+from pydantic import BeforeValidator, Field, StrictInt, model_validator
 
 from methods.context import Context
 from methods.errors import Forbidden, InvalidParams
@@ -10,12 +10,14 @@ from methods.method import Access, Example, Method, NoParams, Params, Result
 from methods.money_shapes import Key, UserId, beyond, user_of
 from monetization.errors import QuotaExceeded
 from monetization.periods import Period, iso
-from monetization.quota_desk import Origin, Standing, tightest
+from monetization.quota_desk import DAYS_LEFT_MAX, Origin, Standing, tightest
 from monetization.quotas import REQUESTS, TOKENS
 from monetization.roles import Scope
 from storage.errors import IdempotencyConflict
 
 Resource = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[a-z][a-z0-9_]*$")]
+SaidPeriod = Annotated[Period, BeforeValidator(lambda said: "lifetime" if said == "total" else said)]
+"""`total` is the document's first word for `lifetime` (R5)."""
 Quantity = Annotated[StrictInt, Field(ge=0, le=2**53 - 1)]
 Whose = tuple[Literal["user", "organization"], str]
 
@@ -35,19 +37,23 @@ class WhoseParams(Params):
         return self
 
 
-class CheckParams(WhoseParams):
-    """What is about to be used."""
+class ResourceParams(WhoseParams):
+    """A resource, and which of its quotas."""
 
     resource: Resource
-    period: Period | None = None
-    """Look at the quota of this period alone. Absent: at all."""
+    period: SaidPeriod | None = None
+    """The quota of this period alone. Absent: all of them."""
+
+
+class CheckParams(ResourceParams):
+    """What is about to be used."""
+
     amount: Quantity = 1
 
 
-class EnforceParams(WhoseParams):
+class EnforceParams(ResourceParams):
     """What was used, or is used now."""
 
-    resource: Resource
     amount: Annotated[StrictInt, Field(ge=1, le=2**53 - 1)] = 1
     idempotency_key: Key | None = None
     """The same key counts once."""
@@ -63,7 +69,7 @@ class QuotaStatusResult(Result):
     warning_threshold: int | None = Field(None, description="The percentage at which the first warning is sent.")
     current_usage_percentage: float | None = None
     estimated_days_remaining: int | None = Field(
-        None, description="At the pace of recent use. Absent: nothing was used."
+        None, le=DAYS_LEFT_MAX, description="At the pace of recent use, a year at most. Absent: nothing was used."
     )
 
 
@@ -169,16 +175,21 @@ async def check_quota(context: Context, params: CheckParams) -> CheckResult:
 
 
 async def enforce_quota(context: Context, params: EnforceParams) -> CheckResult:
-    """Count what was used of a resource in all of its quotas, or refuse it where a hard one does not cover it."""
+    """Count what was used of a resource in all of its quotas, or refuse it where a hard one does not cover it.
+
+    With a period it is counted in that quota alone, as the document's `enforceQuota(tenant, 'message', 'daily')` means (S3-08).
+    Tokens and requests are none of the document's resources (S3-02): they are what calls are charged by, so that only a call
+    that is in the books counts them, and nobody can make a plan pay for what no usage row explains.
+    """
     if params.resource in (TOKENS, REQUESTS):
         raise InvalidParams("resource: calls count their tokens and requests themselves; checkQuota shows them")
     whose, found = await _found(context, params, "users:write")
-    concerned = _about(found, params.resource, None)
+    concerned = _about(found, params.resource, params.period)
     if concerned:
         desk = context.services.quotas
         await desk.count(whose, params.resource, params.amount, concerned, params.idempotency_key)
         whose, found = await _found(context, params, "users:write")
-        concerned = _about(found, params.resource, None)
+        concerned = _about(found, params.resource, params.period)
     return _checked(concerned, 0)
 
 

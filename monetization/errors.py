@@ -29,10 +29,10 @@ class Overloaded(Fault):
 
 
 class QuotaExceeded(Fault):
-    """The amount of a period is used up. `data`: quotaUsed, quotaLimit, resetDate, upgradeUrl."""
+    """The amount of a period is used up; the message names the period. `data`: quotaUsed, quotaLimit, resetDate, upgradeUrl."""
 
     reason = "quota_exceeded"
-    message = "Monthly quota exceeded"
+    message = "Quota exceeded"
 
 
 class RateLimited(Fault):

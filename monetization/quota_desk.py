@@ -24,10 +24,13 @@ from storage.records.money import TOKEN
 from storage.store import Store
 
 DAY_US: Final = 86_400_000_000
+DAYS_LEFT_MAX: Final = 365
+"""Use that is so little that a quota would last for longer than a year says nothing about the day on which it ends."""
 RECENT_DAYS: Final = 7
 """A month that is younger says too little about recent use; the month before it is looked at too."""
 
-Origin = Literal["tier", "user", "organization"]
+Origin = Literal["tier", "user", "organization", "member"]
+"""Who set it; `member`: what a member may draw of the organization's pool."""
 
 
 @fact
@@ -111,7 +114,10 @@ class QuotaDesk:
             raise fault_of(outcome, TOKEN, self.links)
 
     async def days_left(self, standing: Standing) -> int | None:
-        """How many days what is left of a monthly quota lasts at the pace of recent use; None where nothing was used.
+        """How many days what is left of a monthly quota lasts at the pace of recent use, `DAYS_LEFT_MAX` at most.
+
+        It runs on past the reset, as the document's own figure does: it says how fast the quota is used, not when it is empty.
+        None where nothing was used.
 
         Recent is this month, and the one before while this one is younger than `RECENT_DAYS`. Raises: StorageUnavailable.
         """
@@ -122,7 +128,9 @@ class QuotaDesk:
             before = await self.store.window(WindowKey(*window[:4], before_us))
             if before.used:
                 used, since_us = used + before.used, before_us
-        return standing.left * max(now_us - since_us, DAY_US) // (used * DAY_US) if used else None
+        if not used:
+            return None
+        return min(standing.left * max(now_us - since_us, DAY_US) // (used * DAY_US), DAYS_LEFT_MAX)
 
     async def _standing(self, claim: Claim, quota: Quota, origin: Origin) -> Standing:
         key = claim.window

@@ -97,8 +97,11 @@ def _quota(refusal: Refusal, links: Links) -> QuotaExceeded:
     if ends is not None:
         shown["resetDate"] = iso(ends)
     left = f"it resets at {iso(ends)}" if ends is not None else "it does not reset"
+    spoken = period.replace("_", " ")
     return QuotaExceeded(
-        f"the {period} quota of {resource} does not cover what this call may use; {left}, or upgrade", data=shown
+        f"the {spoken} quota of {resource} does not cover what this call may use; {left}, or upgrade",
+        message=f"{spoken.capitalize()} quota exceeded",  # of a month as in S0-39
+        data=shown,
     )
 
 

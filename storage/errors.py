@@ -23,16 +23,19 @@ class Fault(Exception):
     """
 
     reason: ClassVar[str] = "internal_error"
-    message: ClassVar[str] = "Internal error"
+    message: str = "Internal error"
 
     def __init__(
         self,
         detail: str | None = None,
         *,
+        message: str | None = None,
         reason: str | None = None,
         retry_after_seconds: float | None = None,
         data: Mapping[str, object] | None = None,
     ) -> None:
+        if message is not None:
+            self.message = message
         super().__init__(detail or self.message)
         self.detail = detail
         self.slug = reason or self.reason

@@ -8,12 +8,14 @@ from contextlib import closing
 import aiohttp
 import asyncpg  # type: ignore[import-untyped]  # it ships no types
 import orjson
+import pytest
 
 from storage.store import open_reader
 from tests.fakes.provider import FakeProvider
 from tests.fakes.server import serving, token
 from tests.fakes.valkey import Valkey, valkey_server
-from tests.journeys.money.books import PARAMS, TENANT, TOKENS, Place, now_us, settings_of, spending
+from tests.journeys.money.books import TENANT, TOKENS, Place, now_us, settings_of, spending
+from tests.journeys.money.test_races import outcome
 from tests.journeys.world import Client
 
 __all__ = ["valkey_server"]
@@ -22,10 +24,17 @@ WORTH = 50
 CALLS = 200
 
 
+@pytest.mark.parametrize("is_stream", [False, True], ids=["plain", "streams"])
 async def test_a_hard_quota_worth_fifty_serves_fifty_of_two_hundred_at_once(
-    place: Place, vendor: FakeProvider, wide: aiohttp.ClientSession, private_key: str, valkey_server: Valkey
+    place: Place,
+    vendor: FakeProvider,
+    wide: aiohttp.ClientSession,
+    private_key: str,
+    valkey_server: Valkey,
+    *,
+    is_stream: bool,
 ) -> None:
-    vendor.script = spending(is_stream=False)
+    vendor.script = spending(is_stream=is_stream)
     valkey_server.flush()
     settings = settings_of(place, vendor, private_key)
     settings["storage"]["redis_url"] = valkey_server.url
@@ -38,7 +47,7 @@ async def test_a_hard_quota_worth_fifty_serves_fifty_of_two_hundred_at_once(
         await boss.result("setLimits", {"userId": "ada", "monthlyTokens": 10**9})
         bearer = await asyncio.to_thread(token, server, "ada", "quota")
         clients = [Client(server, wide, bearer) for _ in range(CALLS)]
-        replies = await asyncio.gather(*(client.call("executeAIRequest", PARAMS) for client in clients))
+        replies = await asyncio.gather(*(outcome(client, is_stream=is_stream) for client in clients))
     codes = Counter(reply.get("error", {}).get("code", "served") for reply in replies)
     assert codes == {"served": WORTH, -32001: CALLS - WORTH}
     assert len(vendor.seen) == WORTH

@@ -9,6 +9,7 @@ import pytest
 
 from methods.errors import Forbidden, InvalidParams
 from monetization.errors import QuotaExceeded
+from server.jsonrpc import fault_reply
 from storage.errors import Fault, IdempotencyConflict, NotFound
 from storage.store import open_reader
 from tests.methods.money.conftest import Product, Start
@@ -33,6 +34,26 @@ async def test_a_hard_quota_refuses_the_call_that_would_pass_it_and_says_when_it
             "upgradeUrl": "https://shop.example/upgrade",
         }  # fmt: skip
         await product.call(product.token("u2", "free"), "executeAIRequest", ASK)
+
+
+@pytest.mark.parametrize(
+    ("period", "message"),
+    [
+        ("hourly", "Hourly quota exceeded"),
+        ("daily", "Daily quota exceeded"),
+        ("monthly", "Monthly quota exceeded"),
+        ("billing_period", "Billing period quota exceeded"),
+        ("total", "Lifetime quota exceeded"),
+    ],
+)
+async def test_the_fault_names_its_period_and_that_of_a_month_is_the_documents(
+    product: Product, period: str, message: str
+) -> None:
+    await product.admin("setQuota", {"userId": "u1", "resource": "message", "period": period, "limit": 0})
+    refused = await product.refused(product.token("u1", "free"), "executeAIRequest", ASK)
+    assert isinstance(refused, QuotaExceeded)
+    assert refused.message == message
+    assert orjson.loads(fault_reply(1, refused, "req_1"))["error"]["message"] == message
 
 
 async def test_a_soft_quota_lets_calls_through_and_previews_say_so(product: Product) -> None:
@@ -74,7 +95,7 @@ async def test_the_months_tokens_are_shown_as_the_document_shows_them(product: P
     said = await product.call(token, "checkQuotaStatus")
     assert said["quotaRemaining"] == 50_000 - said["quotaUsed"]
     assert said["currentUsagePercentage"] == round(said["quotaUsed"] / 500, 2)
-    assert said["estimatedDaysRemaining"] > 0
+    assert said["estimatedDaysRemaining"] == 365, "so little use would last for longer, which says nothing"
     unlimited = await product.call(product.token("u2", "virtual_tokens"), "checkQuotaStatus")
     assert unlimited == {"quotaUsed": 0}
 
@@ -141,6 +162,19 @@ async def test_what_other_services_count_is_checked_and_counted_at_once_and_once
     )
     free = await product.call(token, "enforceQuota", {"resource": "tool_call"})
     assert free == {"allowed": True, "current": 0, "percentage": 0, "hasQuota": False, "isHardLimit": False}
+
+
+async def test_what_is_counted_for_one_period_leaves_the_quotas_of_the_others_alone(product: Product) -> None:
+    token = product.token("u1", "free")
+    for period in ("daily", "total"):
+        await product.admin("setQuota", {"userId": "u1", "resource": "message", "period": period, "limit": 1})
+    use = {"resource": "message", "period": "total"}
+    assert (await product.call(token, "enforceQuota", use))["period"] == "lifetime"
+    assert isinstance(await product.refused(token, "enforceQuota", use), QuotaExceeded)
+    day = await product.call(token, "checkQuota", {"resource": "message", "period": "daily"})
+    assert (day["allowed"], day["current"]) == (True, 0)
+    assert isinstance(await product.refused(token, "enforceQuota", {"resource": "message"}), QuotaExceeded)
+    assert await product.call(token, "checkQuota", {"resource": "message", "period": "daily"}) == day
 
 
 async def test_checking_counts_nothing_and_names_the_quota_that_is_met_first(product: Product) -> None:
