@@ -134,14 +134,8 @@ async def check_quota_status(context: Context, params: NoParams) -> QuotaStatusR
     del params
     user = user_of(context, None)
     found = await context.services.quotas.of_user(context.caller)
-    own = next(
-        (
-            one
-            for one in found
-            if (one.quota.resource, one.quota.period) == (TOKENS, "monthly") and _is_first(one, user)
-        ),
-        None,
-    )
+    months = (one for one in found if (one.quota.resource, one.quota.period) == (TOKENS, "monthly"))
+    own = min((one for one in months if _is_first(one, user)), key=lambda one: one.left, default=None)
     if own is None:
         month = await context.services.money.statements.month(user, context.services.money.clock_us())
         return QuotaStatusResult(quota_used=month.tokens)
@@ -256,8 +250,8 @@ def _standing(found: Standing) -> QuotaStanding:
 
 
 def _is_first(found: Standing, user: str) -> bool:
-    """Whether it is the allowance that pays: the user's own, or of members the pool's."""
-    return found.origin == "tier" or found.quota.subject == f"user:{user}"
+    """Whether it is of the allowance that pays: the user's own, or of members the pool's and what they may draw of it."""
+    return found.origin in ("tier", "member") or found.quota.subject == f"user:{user}"
 
 
 def _threshold(found: Standing) -> int | None:

@@ -73,7 +73,7 @@ class QuotaDesk:
     clock_us: Callable[[], int]
 
     async def of_user(self, caller: Caller) -> tuple[Standing, ...]:
-        """Every quota that binds the caller's calls: the tier's monthly figures, those set for the user and the organization.
+        """Every quota that binds the caller's calls: the tier's monthly figures, a member's caps, what was set for both.
 
         Raises: StorageUnavailable.
         """
@@ -147,11 +147,11 @@ def _in_force(caller: Caller, tier: Tier, now_us: int) -> list[tuple[Claim, Quot
     nothing = Charge(policy, tokens=0, cost_nano=0, fee_nano=0, asset=None, amount=0, fee_amount=0)
     known = caller.user_id is not None
     for claim in next(sources(caller, tier, nothing, now_us=now_us)).claims if known else ():
-        if claim.limit is None or not claim.window.subject.startswith(("user:", "org:")) or claim.window in said:
-            continue
         subject, resource, limit = claim.window.subject, claim.window.resource, claim.limit
+        if limit is None or not subject.startswith(("user:", "org:", "member:")) or claim.window in said:
+            continue
         implied = Quota(subject, resource, kind_of(claim.window.period), limit, thresholds=claim.thresholds)
-        found.append((claim, implied, "tier"))
+        found.append((claim, implied, "member" if subject.startswith("member:") else "tier"))
     own = f"user:{caller.user_id}"
     return found + [
         (quota.claim(0, now_us), quota, "user" if quota.subject == own else "organization") for quota in said.values()

@@ -92,14 +92,19 @@ def _quota(refusal: Refusal, links: Links) -> QuotaExceeded:
         "quotaHeld": data.get("held"),
         "quotaLimit": data.get("limit"),
         "requested": data.get("amount"),
-        **_with(links.upgrade, "upgradeUrl"),
     }
+    is_cap = str(data.get("subject", "")).startswith("member:")
+    if is_cap:
+        shown["subject"] = "member"  # no plan changes what an admin of the organization has set
+    else:
+        shown |= _with(links.upgrade, "upgradeUrl")
     if ends is not None:
         shown["resetDate"] = iso(ends)
     left = f"it resets at {iso(ends)}" if ends is not None else "it does not reset"
     spoken = period.replace("_", " ")
+    otherwise = "ask an admin of your organization for more" if is_cap else "upgrade"
     return QuotaExceeded(
-        f"the {spoken} quota of {resource} does not cover what this call may use; {left}, or upgrade",
+        f"the {spoken} quota of {resource} does not cover what this call may use; {left}, or {otherwise}",
         message=f"{spoken.capitalize()} quota exceeded",  # of a month as in S0-39
         data=shown,
     )

@@ -90,7 +90,11 @@ async def test_a_cap_stops_its_member_and_no_other(product: Product, cap: str) -
     await product.call(product.token("ada"), "executeAIRequest", ASK)
     refused = await product.refused(product.token("ada"), "executeAIRequest", ASK)
     assert isinstance(refused, QuotaExceeded)
-    assert refused.data["quotaLimit"] == limit
+    assert (refused.data["quotaLimit"], refused.data["subject"]) == (limit, "member")
+    assert "upgradeUrl" not in refused.data
+    standings = (await product.call(product.token("ada"), "getQuotaStatus"))["data"]
+    [shown] = [one for one in standings if one["source"] == "member"]
+    assert (shown["limit"], limit - shown["remaining"]) == (limit, refused.data["quotaUsed"])
     await product.call(product.token("bob"), "executeAIRequest", ASK)
     await product.admin("updateMember", {"organizationId": "acme", "userId": "ada", "caps": {}})
     await product.call(product.token("ada"), "executeAIRequest", ASK)
@@ -325,6 +329,8 @@ async def test_a_member_sees_what_is_left_of_the_tightest_of_own_month_pool_and_
     assert await left("bob", key="k") == 20_000 - sum(used)
     assert await left("bob", key="k") == 20_000 - used.pop()  # the first answer again
     assert await left("ada") == 5_000 - used[1]
+    month = await product.call(product.token("ada", "allowance"), "checkQuotaStatus")
+    assert (month["quotaRemaining"], month["quotaLimit"]) == (9_000 - used[1], 9_000)
     await product.admin("setLimits", {"userId": "bob", "monthlyTokens": 1_000})
     assert await left("bob") == 1_000 - used[0] - used[2]
     before = list(used)
