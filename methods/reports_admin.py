@@ -37,7 +37,9 @@ class Revenue(Result):
     total: float
     total_exact: str
     purchases: float
-    """Less refunds."""
+    """Single ones, less refunds."""
+    subscription_payments: float
+    """Kept as purchases of the type `subscription`; `subscriptions` stands for them in the total."""
     refunds: float
     overage: float
     subscriptions: float
@@ -166,6 +168,7 @@ def _shown_revenue(
         total=number(revenue, USD),
         total_exact=text(revenue, USD),
         purchases=number(purchases.net_nano, USD),
+        subscription_payments=number(purchases.subscribed_nano, USD),
         refunds=number(purchases.refunded_nano, USD),
         overage=number(total.charged.get(USD, 0), USD),
         subscriptions=number(subscribers.revenue_nano(span), USD),

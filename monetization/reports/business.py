@@ -1,7 +1,7 @@
 """What an operator's business comes to: money that came in, subscribers, and what is left after the providers. Reads only.
 
-Revenue is what customers owe for a time: purchases less refunds, overage, and subscriptions at their tier's price, a month's
-price counted for thirty days. What a payment processor keeps is not known here.
+Revenue is what customers owe for a time: single purchases less refunds, overage, and subscriptions at their tier's price, where
+a month's price counts for thirty days (so payments for them are told of and not added again). Processors' fees are unknown here.
 """
 
 from collections.abc import AsyncIterator
@@ -33,7 +33,9 @@ class Purchases:
     count: int = 0
     buyers: int = 0
     paid_nano: int = 0
-    """In US dollars; purchases in other currencies are counted and not summed."""
+    """For single purchases in US dollars; those in other currencies are counted and not summed."""
+    subscribed_nano: int = 0
+    """For subscriptions, likewise."""
     refunded_nano: int = 0
 
     @property
@@ -78,7 +80,8 @@ class Business:
 
     async def purchases(self, span: Range) -> Purchases:
         """What was bought and taken back."""
-        count = paid = refunded = 0
+        count = refunded = 0
+        paid = {"one_time": 0, "subscription": 0}
         buyers: set[str] = set()
         async for row in self._kept(PURCHASE, span):
             found = read_of(row)
@@ -87,8 +90,8 @@ class Business:
                 continue
             count += 1
             buyers.add(row.key)
-            paid += found.paid_nano if found.currency == "USD" else 0
-        return Purchases(count, len(buyers), paid, refunded)
+            paid[found.type] += found.paid_nano if found.currency == "USD" else 0
+        return Purchases(count, len(buyers), paid["one_time"], paid["subscription"], refunded)
 
     async def subscribers(self, tiers: Tiers, span: Range) -> Subscribers:
         """Who subscribes now, and what became of subscriptions in a time."""

@@ -1,55 +1,326 @@
-"""Reports over real calls: every figure equals a recount of the rows, and every shape is the documents'."""
+"""Reports over kept rows and real calls: every figure equals a recount of the rows, in the documents' shapes."""
 
 import csv
 import io
-from collections.abc import Awaitable, Callable
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import count
+from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
 
+from billing.accounts import credits_of
+from methods.dialects.canonical import TextDelta
+from methods.method import to_wire
 from methods.progress import Progress
 from monetization.calls import Call, Credential
-from storage.records.commands import RecordUsage
+from storage.records.commands import Charge, Done, Grant
+from storage.records.usage import Usage, UsageRow
+from storage.store import open_store
 from tests.methods.money.conftest import Product, Start
 
 ASK = {"content": "What is a toll?", "options": {"maxTokens": 40}}
-CHARGING = {"prices": {"simulator/simulator": {"input": "10", "output": "30"}}}
-Used = Callable[[str, int], Awaitable[None]]
+CHARGING = {
+    "prices": {"simulator/simulator": {"input": "10", "output": "30"}, "simulator/other": {"input": "1", "output": "3"}}
+}
+DAY_US = 86_400_000_000
+NOW_US = time.time_ns() // 1_000
+_numbers = count(1)
 
 
-async def used(product: Product, user: str, count: int, **token: Any) -> list[Any]:
-    return [
-        await product.call(product.token(user, "allowance", **token), "executeAIRequest", ASK) for _ in range(count)
-    ]
+def row(
+    user: str | None = "ann", *, days_ago: float = 0, tokens: int = 100, cost: int | None = 1_000, **more: Any
+) -> UsageRow:
+    number = next(_numbers)
+    made = UsageRow(
+        id=f"row-{number}",
+        request_id=f"req-{number}",
+        occurred_us=NOW_US - int(days_ago * DAY_US),
+        user_id=user,
+        caller_kind="subscription",
+        tier="allowance",
+        method="executeAIRequest",
+        door="rpc",
+        provider="simulator",
+        model="simulator",
+        outcome="done",
+        usage=Usage(input=tokens // 2, output=tokens - tokens // 2),
+        latency_us=2_000,
+        cost_nano=cost,
+        fee_nano=None if cost is None else cost // 5,
+    )
+    return replace(made, **more)
+
+
+async def seeded(folder: Path, rows: Sequence[UsageRow], *, granted: int = 0) -> None:
+    """Keep rows of the past, charged where they say so, as earlier days of the same server would have."""
+    async with open_store(f"sqlite:///{folder / 'money.db'}", clock_us=lambda: time.time_ns() // 1_000) as store:
+        account = credits_of("ann", "TOKEN")
+        if granted:
+            await store.submit(
+                Grant(account=account, amount=granted, source="test", source_ref="1", reason="promotion")
+            )
+        for kept in rows:
+            if kept.charge_amount is None:
+                await store.record_usage(kept)
+                continue
+            charge = Charge(
+                account=account,
+                amount=kept.charge_amount,
+                usage=kept,
+                ref=kept.request_id,
+                occurred_us=kept.occurred_us,
+            )
+            assert isinstance(await store.submit(charge), Done)
 
 
 async def events(product: Product, token: str, **params: object) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
-    cursor = None
+    asked: dict[str, object] = {"limit": 2, **params}
     while True:
-        page = await product.call(
-            token, "listUsageEvents", {"limit": 2, "cursor": cursor, **params} if cursor else {"limit": 2, **params}
-        )
+        page = await product.call(token, "listUsageEvents", asked)
         found += page["events"]
-        cursor = page.get("nextCursor")
-        if cursor is None:
+        if "nextCursor" not in page:
             return found
+        asked["cursor"] = page["nextCursor"]
 
 
 async def test_stats_are_the_documents_and_equal_the_rows(start: Start) -> None:
     async with start(**CHARGING) as product:
-        await used(product, "ann", 3)
-        await used(product, "bob", 1)
+        for user in ("ann", "ann", "ann", "bob"):
+            await product.call(product.token(user, "allowance"), "executeAIRequest", ASK)
         token = product.token("ann", "allowance")
         rows = await events(product, token)
         assert len(rows) == 3
         stats = await product.call(token, "getUsageStats", {"period": "current_month"})
-        tokens = sum(row["totalTokens"] for row in rows)
+        tokens = sum(found["totalTokens"] for found in rows)
         assert stats["totalTokens"] == stats["quotaUsed"] == tokens > 0
-        assert stats["quotaLimit"] == 1_000_000
-        assert stats["requestCount"] == 3
-        assert stats["totalCost"] == pytest.approx(sum(row["cost"] for row in rows), abs=1e-12)
+        assert (stats["quotaLimit"], stats["requestCount"]) == (1_000_000, 3)
+        assert stats["totalCost"] == pytest.approx(sum(found["cost"] for found in rows), abs=1e-12)
         assert stats["totalPlatformFees"] == pytest.approx(stats["totalCost"] / 5, abs=1e-8)
         (share,) = stats["topProviders"]
         assert (share["provider"], share["usage"], share["tokens"]) == ("simulator", 100.0, tokens)
+        month = (await product.call(token, "getCreditUsage"))["data"]
+        assert (month["totalTokens"], month["totalRequests"]) == (tokens, 3)
+        assert month["byProvider"]["simulator"]["tokens"] == tokens
+
+
+async def test_analytics_tell_own_keys_from_the_platforms_and_models_apart(tmp_path: Path, start: Start) -> None:
+    await seeded(tmp_path, [
+        row(tokens=300), row(tokens=100, model="other"),
+        row(tokens=200, caller_kind="byok", provider="anthropic", model="claude"), row(days_ago=31),
+    ])  # fmt: skip
+    async with start(**CHARGING) as product:
+        token = product.token("ann", "allowance")
+        found = await product.call(token, "getUsageAnalytics", {"days": 30, "includeHistory": True, "historyLimit": 2})
+        summary = found["summary"]
+        assert (summary["totalRequests"], summary["totalTokens"], summary["averageTokensPerRequest"]) == (3, 600, 200.0)
+        assert summary["estimatedTotalCostUsd"] == 3_000 / 10**9
+        assert summary["subscription"] == {"requests": 2, "tokens": 400, "estimatedCostUsd": 2e-06}
+        assert summary["byok"] == {"requests": 1, "tokens": 200, "estimatedCostUsd": 1e-06}
+        first, second = summary["providerBreakdown"]
+        assert (first["provider"], first["models"], first["percentage"]) == ("simulator", ["other", "simulator"], 66.67)
+        assert (second["provider"], second["requests"]) == ("anthropic", 1)
+        assert len(found["history"]) == 2
+        usage = await product.call(token, "getUserUsage", {"period": "last_30_days"})
+        assert [(part["model"], part["totalTokens"]) for part in usage["byModel"]] == [
+            ("simulator", 300), ("claude", 200), ("other", 100),
+        ]  # fmt: skip
+        assert usage["totalCost"] == 3_600 / 10**9
+
+
+async def test_a_series_has_no_gaps_and_sums_to_its_totals(tmp_path: Path, start: Start) -> None:
+    await seeded(tmp_path, [row(days_ago=back, tokens=10 * back, model=model) for back in (1, 3, 6) for model in "ab"])
+    async with start(**CHARGING) as product:
+        token = product.token("ann", "allowance")
+        asked = {"period": "last_7_days", "interval": "day", "timezone": "Europe/Berlin"}
+        found = await product.call(token, "getUsageTimeSeries", asked)
+        assert len(found["data"]) in (7, 8, 9)
+        assert sum(part["totalTokens"] for part in found["data"]) == found["totals"]["totalTokens"] == 200
+        assert any(part["eventCount"] == 0 for part in found["data"])
+        assert all(
+            part["date"][10:] == "T00:00:00+01:00" or part["date"][10:] == "T00:00:00+02:00"
+            for part in found["data"][1:]
+        )
+        grouped = await product.call(token, "getUsageTimeSeries", {**asked, "groupBy": "model"})
+        assert len(grouped["data"]) == 2 * len(found["data"])
+        assert grouped["totals"]["totalTokens"] == 200
+        assert {part["group"] for part in grouped["data"]} == {"a", "b"}
+        hours = await product.call(token, "getUsageTimeSeries", {"period": "last_7_days", "interval": "hour"})
+        assert len(hours["data"]) in (168, 169)
+        assert hours["totals"] == found["totals"]
+
+
+@pytest.mark.parametrize(
+    ("params", "said"),
+    [
+        ({"timezone": "Mars/Olympus"}, "no time zone 'Mars/Olympus'"),
+        ({"interval": "minute", "period": "last_30_days"}, "more than 1500 minutes"),
+        ({"period": "last_7_days", "startDate": "2026-01-01"}, "not both"),
+        ({"startDate": "2026-02-01", "endDate": "2026-01-01"}, "startDate must lie before"),
+        ({"startDate": "1970-01-02"}, "five years"),
+        ({"interval": "fortnight"}, "interval"),
+    ],
+)
+async def test_what_cannot_be_shown_is_refused_by_name(start: Start, params: dict[str, object], said: str) -> None:
+    async with start() as product:
+        fault = await product.refused(product.token("ann"), "getUsageTimeSeries", params)
+        assert said in str(fault)
+
+
+async def test_costs_are_split_by_any_dimension_and_add_up(tmp_path: Path, start: Start) -> None:
+    await seeded(tmp_path, [
+        row(cost=5_000, feature="chat"), row(cost=2_000, feature="search"), row(cost=1_000), row("bob", cost=9_000),
+        row(tokens=9, cost=None, caller_kind="byok"),
+    ])  # fmt: skip
+    async with start(**CHARGING) as product:
+        token = product.token("ann", "allowance")
+        found = await product.call(token, "getCostBreakdown", {"by": "feature", "period": "last_7_days"})
+        assert [(part.get("key"), part["cost"], part["percentage"]) for part in found["breakdown"]] == [
+            ("chat", 5e-06, 62.5), ("search", 2e-06, 25.0), (None, 1e-06, 12.5),
+        ]  # fmt: skip
+        assert found["summary"]["unpricedRequests"] == 1
+        assert found["summary"]["costExact"] == "0.000008"
+        refused = await product.refused(token, "getCostBreakdown", {"by": "user"})
+        assert refused.slug == "scope_required"
+        everybody = await product.admin("getAdminAnalytics", {"period": "last_7_days"})
+        assert everybody["summary"]["costExact"] == "0.000017"
+        assert [(top["name"], top["requests"]) for top in everybody["topUsers"]] == [("ann", 4), ("bob", 1)]
+
+
+async def test_a_forecast_follows_the_last_week_and_names_the_day(tmp_path: Path, start: Start) -> None:
+    used = [row(days_ago=back + 0.5, charge_amount=100, charge_asset="TOKEN") for back in range(7)]
+    await seeded(tmp_path, used, granted=1150)
+    async with start() as product:
+        token = product.token("ann", "virtual_tokens")
+        found = await product.call(token, "getBurnForecast")
+        assert (found["asset"], found["currentBalance"], found["dailyAverage"]) == ("TOKEN", 450, 100)
+        assert (found["last7Days"], found["projectedRunout"]["daysRemaining"]) == (
+            {"total": 700, "averagePerDay": 100},
+            4,
+        )
+        gone = found["projectedRunout"]["estimatedRunoutDate"]
+        assert time.strftime("%Y-%m-%d", time.gmtime((NOW_US + int(4.5 * DAY_US)) // 10**6)) in gone
+        assert [advice["type"] for advice in found["recommendations"]] == ["warning"]
+        idle = await product.call(product.token("bob", "virtual_tokens"), "getBurnForecast")
+        assert (idle["projectedRunout"], idle["recommendations"]) == ({}, [])
+
+
+async def test_recommended_is_the_cheapest_tier_that_covers_the_month_and_a_model_that_costs_less(
+    tmp_path: Path, start: Start
+) -> None:
+    """R9: what the month comes to decides, so five million tokens and one more need the tier above."""
+    used = [row(days_ago=back + 0.01, tokens=20_000_000, cost=400_000_000_000, tier="starter") for back in range(3)]
+    await seeded(tmp_path, used)
+    async with start(**CHARGING) as product:
+        token = product.token("ann", "starter")
+        found = await product.call(token, "getRecommendations")
+        assert (found["currentTier"], found["action"]) in (("starter", "upgrade"), ("starter", "contact"))
+        (model,) = found["models"]
+        assert (model["model"], model["requests"]) == ("simulator", 3)
+        (other,) = model["alternatives"]
+        assert (other["model"], other["isDeclaredFallback"]) == ("other", False)
+        assert other["cost"] == 3 * (10_000_000 * 1 + 10_000_000 * 3) / 10**6
+        assert found["potentialSaving"] == model["cost"] - other["cost"] > 0
+        idle = await product.call(product.token("bob", "starter"), "getRecommendations")
+        assert (idle["projectedMonthlySpend"], idle["recommendedTier"]["tier"], idle["action"]) == (
+            0.0,
+            "allowance",
+            "downgrade",
+        )
+
+
+async def test_overage_is_told_apart_from_what_the_plan_includes(start: Start) -> None:
+    tiers = {"tiny": {"policy": "allowance", "monthly_token_quota": 150, "overage": {"price_usd_per_million": "5"}}}
+    async with start(tiers=tiers, **CHARGING) as product:
+        token = product.token("ann", "tiny")
+        for _ in range(4):
+            await product.call(token, "executeAIRequest", ASK)
+        rows = await events(product, token)
+        past = [found for found in rows if found.get("chargedAsset") == "USD"]
+        data = (await product.call(token, "getOverageCharges"))["data"]
+        assert (data["enabled"], data["pricePerMillionUsd"], data["overageRequests"]) == (True, "5", len(past))
+        assert len(past) in (1, 2, 3)
+        assert data["overageTokens"] == sum(found["totalTokens"] for found in past)
+        assert data["overageCharges"] == pytest.approx(sum(float(found["charged"]) for found in past))
+        assert data["owed"] == data["overageCharges"]
+
+
+async def test_an_operator_sees_revenue_margin_customers_and_who_came_and_went(tmp_path: Path, start: Start) -> None:
+    await seeded(tmp_path, [row(cost=2_000_000_000, outcome="failed"), row(cost=1_000_000_000), row("bob", cost=0)])
+    async with start(**CHARGING) as product:
+        bought = {"tokens": 1000, "kind": "purchase", "pricePaid": "25"}
+        await product.admin("grantTokens", {"userId": "ann", **bought})
+        await product.admin(
+            "grantTokens", {"userId": "cyd", **bought, "purchaseType": "subscription", "pricePaid": "99"}
+        )
+        for user, tier in (("ann", "starter"), ("bob", "starter"), ("cyd", "professional")):
+            await product.admin("updateUserSubscription", {"userId": user, "tier": tier})
+        await product.admin("updateUserSubscription", {"userId": "ann", "tier": "professional"})
+        await product.admin("updateUserSubscription", {"userId": "bob", "status": "cancelled"})
+        found = await product.admin("getAdminAnalytics", {"period": "last_30_days"})
+        users = found["users"]
+        assert (users["activeUsers"], users["subscribers"], users["subscribersByTier"]) == (2, 2, {"professional": 2})
+        assert (users["started"], users["upgrades"], users["churned"]) == (3, 1, 1)
+        revenue = found["revenue"]
+        assert (revenue["purchases"], revenue["monthlyRecurring"], revenue["subscriptions"]) == (25.0, 198.0, 198.0)
+        assert (revenue["total"], revenue["subscriptionPayments"]) == (223.0, 99.0)
+        assert (users["purchases"], users["buyers"]) == (2, 2)
+        assert (found["margin"]["providerCost"], found["margin"]["profit"]) == (3.0, 220.0)
+        assert found["margin"]["marginPercent"] == 98.65
+        assert found["quality"]["errorRatePercent"] == 33.33
+        assert (users["averageRevenuePerUser"], users["averageCostPerUser"]) == (111.5, 1.5)
+        refused = await product.refused(product.token("ann"), "getAdminAnalytics")
+        assert refused.slug == "scope_required"
+
+
+async def test_nobody_sees_what_others_used(tmp_path: Path, start: Start) -> None:
+    await seeded(tmp_path, [row(organization_id="acme"), row("bob", organization_id="acme"), row()])
+    async with start() as product:
+        await product.admin("createOrganization", {"organizationId": "acme", "name": "Acme"})
+        for user, role in (("ann", "admin"), ("bob", "member")):
+            await product.admin("addMember", {"organizationId": "acme", "userId": user, "role": role})
+            await product.call(product.token(user), "joinOrganization", {"organizationId": "acme"})
+        chief, member = product.token("ann", organization="acme"), product.token("bob", organization="acme")
+        asked = {"organizationId": "acme", "period": "last_7_days"}
+        assert (await product.call(chief, "getUsageStats", asked))["requestCount"] == 2
+        assert (await product.call(chief, "getUserUsage", {**asked, "userId": "bob"}))["requests"] == 1
+        for refused in (
+            await product.refused(member, "getUsageStats", asked),
+            await product.refused(chief, "getUsageStats", {"userId": "bob"}),
+            await product.refused(product.token("eve"), "getUsageStats", asked),
+            await product.refused(product.token("eve"), "exportUsage", {"everybody": True, "stream": True}),
+        ):
+            assert refused.slug in ("scope_required", "invalid_params")
+
+
+async def streamed(product: Product, token: str, params: object) -> tuple[str, Any]:
+    """What `exportUsage` streams, and its result."""
+    parts: list[str] = []
+
+    async def sink(items: Sequence[Progress]) -> None:
+        parts.extend(item.text for item in items if isinstance(item, TextDelta))
+
+    call = Call("exportUsage", orjson.loads(orjson.dumps(params)), Credential("bearer", token), "req_export",
+                started=time.monotonic())  # fmt: skip
+    result = orjson.loads(to_wire(await product.gateway.serve(call, sink)))
+    return "".join(parts), result
+
+
+async def test_an_export_holds_every_row_once_and_no_formula(tmp_path: Path, start: Start) -> None:
+    rows = [row(feature="=1+1", metadata={"team": "@evil"}) for _ in range(450)]
+    await seeded(tmp_path, rows)
+    async with start() as product:
+        token = product.token("ann")
+        text, result = await streamed(product, token, {"format": "csv", "period": "last_7_days"})
+        found = list(csv.DictReader(io.StringIO(text)))
+        assert {line["eventId"] for line in found} == {kept.request_id for kept in rows}
+        assert (len(found), result["rows"], result["characters"]) == (450, 450, len(text))
+        assert {line["featureId"] for line in found} == {"'=1+1"}
+        text, result = await streamed(product, token, {"format": "ndjson", "period": "last_7_days"})
+        assert sum(orjson.loads(line)["totalTokens"] for line in text.splitlines()) == 45_000
+        everybody, _ = await streamed(product, product.token("boss", role="admin"), {"everybody": True})
+        assert len(everybody.splitlines()) == 451
