@@ -13,6 +13,7 @@ from monetization.directory import Act
 from monetization.prices.rates import MILLION, NANO_PER_DOLLAR, Rates
 from monetization.terms import Target
 from monetization.tier_calculator import Aim, Plan, Sum, planned, total
+from monetization.tiers import KEY_PATTERN, name_of
 from monetization.tiers_in_force import Reload
 from storage.records.money import CREDIT, USD
 
@@ -41,7 +42,7 @@ class ReloadResult(Result):
 class PlannedTier(Params):
     """A plan and its price."""
 
-    tier: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
+    tier: Annotated[str, Field(pattern=KEY_PATTERN)]
     name: Annotated[str, Field(min_length=1, max_length=100)] | None = None
     price: Amount
     """Dollars a month."""
@@ -179,7 +180,7 @@ def _plan(tier: PlannedTier) -> Plan:
     price = amount_of(tier.price, USD, f"tiers.{tier.tier}.price")
     if price:
         above_zero(tier.price, USD, f"tiers.{tier.tier}.price")
-    return Plan(tier.tier, tier.name or tier.tier.capitalize(), price, tier.subscribers)
+    return Plan(tier.tier, tier.name or name_of(tier.tier), price, tier.subscribers)
 
 
 def _rates(context: Context, model: Model) -> Rates:

@@ -8,6 +8,10 @@ from typing import Final, Literal
 Policy = Literal["allowance", "virtual_tokens", "credits", "byok"]
 
 
+KEY_PATTERN: Final = r"^[^\s\x00-\x1f\x7f=]([^\x00-\x1f\x7f=]{0,62}[^\s\x00-\x1f\x7f=])?$"
+"""Of a tier's key: any name of up to 64 printable characters (S0-02) without `=`, which ends it in a command."""
+
+
 @dataclass(frozen=True, slots=True)
 class Tier:
     """One plan. None means that the tier does not limit it; an empty set of providers or models means all."""
@@ -164,6 +168,11 @@ class Tiers:
         return self.default if key is None else self.by_key[key]
 
 
+def name_of(key: str) -> str:
+    """How a tier is shown of which nobody has said it."""
+    return key[:1].upper() + key[1:]
+
+
 def merged(overrides: Mapping[str, Mapping[str, object]], *, policy: Policy) -> list[Tier]:
     """The built-in tiers with the operator's keys laid over them, then the operator's own tiers.
 
@@ -173,7 +182,7 @@ def merged(overrides: Mapping[str, Mapping[str, object]], *, policy: Policy) -> 
     """
     built_in = {tier.key: tier if tier.policy == "byok" else replace(tier, policy=policy) for tier in BUILT_IN}
     made = {
-        key: replace(built_in.get(key, Tier(key, key.capitalize(), policy=policy)), **fields)  # type: ignore[arg-type]  # the configuration has typed them
+        key: replace(built_in.get(key, Tier(key, name_of(key), policy=policy)), **fields)  # type: ignore[arg-type]  # the configuration has typed them
         for key, fields in overrides.items()
     }
     return list({**built_in, **made}.values())

@@ -12,6 +12,7 @@ from pydantic import ConfigDict, Field, PrivateAttr, ValidationError, model_vali
 from pydantic.fields import FieldInfo
 from pydantic_settings import EnvSettingsSource, TomlConfigSettingsSource
 
+from monetization.tiers import KEY_PATTERN
 from server.config_abuse import AbuseSettings
 from server.config_checks import first_contradiction
 from server.config_errors import ConfigError
@@ -42,6 +43,7 @@ __all__ = ["ConfigError", "Settings"]
 
 PREFIX = "TOLLGATE__"
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
+TierKey = Annotated[str, Field(pattern=KEY_PATTERN)]
 
 
 class Settings(Section):
@@ -56,7 +58,7 @@ class Settings(Section):
     routing: RoutingSettings = RoutingSettings()
     prices: dict[str, PriceSettings] = Field(default_factory=dict)
     charging: ChargingSettings = ChargingSettings()
-    tiers: dict[Name, TierSettings] = Field(default_factory=dict)
+    tiers: dict[TierKey, TierSettings] = Field(default_factory=dict)
     limits: LimitsSettings = LimitsSettings()
     abuse: AbuseSettings = AbuseSettings()
     methods: dict[str, GateSettings] = Field(default_factory=dict)

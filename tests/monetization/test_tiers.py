@@ -3,6 +3,8 @@
 import pytest
 
 from monetization.tiers import BUILT_IN, Tier, Tiers, merged
+from server.config import ConfigError, Settings
+from server.from_settings import tiers_of
 
 
 def test_the_built_in_tiers_answer_to_their_aliases() -> None:
@@ -32,6 +34,19 @@ def test_an_override_changes_only_the_keys_it_names() -> None:
 def test_any_tier_name_works_and_starts_without_limits() -> None:
     tiers = {tier.key: tier for tier in merged({"student": {"monthly_token_quota": 5_000}}, policy="allowance")}
     assert tiers["student"] == Tier("student", "Student", monthly_token_quota=5_000)
+
+
+@pytest.mark.parametrize("key", ["Premium Plus", "étudiant", "PRO", "team.v2", "学生", "x" * 64, "9"])
+def test_a_tiers_key_is_any_printable_name_and_shown_as_it_is(key: str) -> None:
+    settings = Settings.of({"tiers": {key: {"rpm": 7}}})
+    tier = tiers_of(settings).of(key)
+    assert (tier.key, tier.rpm, tier.name[1:]) == (key, 7, key[1:])
+
+
+@pytest.mark.parametrize("key", ["", " pro", "pro ", "a=b", "a\nb", "x" * 65])
+def test_a_tiers_key_that_no_file_or_command_could_name_is_refused(key: str) -> None:
+    with pytest.raises(ConfigError):
+        Settings.of({"tiers": {key: {"rpm": 7}}})
 
 
 def test_clashing_aliases_and_an_unknown_default_are_refused() -> None:
