@@ -1,8 +1,8 @@
 """Who may do what: every scope there is, and the one table from roles to scopes. Nobody is asked here, and nothing is kept.
 
 A role comes from a credential and holds for the whole installation. A credential that names none of these roles is a member's,
-whatever else it names. One installation has one operator, so `admin` reaches everybody in it; `super-admin`, who crosses tenants in
-the documents (S3-32), has nothing left to cross: both may the same. What a membership gives inside an organization stands in a
+whatever else it names. One installation has one operator, so `admin` reaches everybody in it; `super-admin`, who crosses tenants
+in the documents (S3-32), has nothing left to cross: both may the same. What a membership gives inside an organization stands in a
 table of its own, because it ends there.
 """
 
