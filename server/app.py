@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import orjson
 from starlette.applications import Starlette
@@ -24,6 +25,8 @@ from server.logs import Logs
 from server.metrics import Metrics, metrics_route, shared_directory
 from server.middleware import transport
 from server.redaction import Redactor
+from server.rest_export import PATH as EXPORT_PATH
+from server.rest_export import ExportDoor
 from server.rest_ingestion import PATH as EVENTS_PATH
 from server.rest_ingestion import EventsDoor
 from server.rpc import RpcDoor
@@ -31,6 +34,7 @@ from server.rpc_calls import RpcLimits
 from server.serving import worker_app
 
 STDOUT = 1
+Door = TypeVar("Door", EventsDoor, ExportDoor)
 
 
 class Late:
@@ -56,7 +60,7 @@ def create_app(settings: Settings, drain: Drain, *, shared_metrics: Path | None 
         redactor=Redactor(secrets_of(settings)),
     )
     instruments = Instruments(logs, metrics, drain)
-    rpc, document, events = Late(), Late(), Late()
+    rpc, document, events, export = Late(), Late(), Late(), Late()
     problems = logs.logger("health")
 
     def check_failed(name: str, problem: Exception) -> None:
@@ -72,7 +76,8 @@ def create_app(settings: Settings, drain: Drain, *, shared_metrics: Path | None 
             stack.enter_context(logs.capturing())
             parts = await stack.enter_async_context(compose(settings, instruments))
             rpc.app = _rpc_door(settings, parts, drain, logs)
-            events.app = _events_door(settings, parts, drain, logs)
+            events.app = _rest_door(EventsDoor, "events", settings, parts, drain, logs)
+            export.app = _rest_door(ExportDoor, "export", settings, parts, drain, logs)
             document.app = _openrpc(parts.openrpc)
             health.checks.update(parts.checks)
             _settle_memory()
@@ -83,6 +88,7 @@ def create_app(settings: Settings, drain: Drain, *, shared_metrics: Path | None 
     routes: list[BaseRoute] = [
         Route("/rpc", rpc),  # for `/rpc/`, which is redirected; `/rpc` itself goes the direct way
         Route(EVENTS_PATH, events),  # the same
+        Route(EXPORT_PATH, export, methods=["GET"]),
         Route("/openrpc.json", document, methods=["GET"]),
         *health_routes(health),
         metrics_route(instruments.metrics),
@@ -128,9 +134,12 @@ def _rpc_door(settings: Settings, parts: Parts, drain: Drain, logs: Logs) -> Rpc
     )
 
 
-def _events_door(settings: Settings, parts: Parts, drain: Drain, logs: Logs) -> EventsDoor:
-    problems = logs.logger("events")
-    return EventsDoor(
+def _rest_door(
+    make: Callable[..., Door], name: str, settings: Settings, parts: Parts, drain: Drain, logs: Logs
+) -> Door:
+    """A door of plain HTTP: all of them are made of the same."""
+    problems = logs.logger(name)
+    return make(
         parts.gateway.serve,
         limits=_limits(settings),
         is_draining=lambda: drain.is_draining,

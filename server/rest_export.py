@@ -1,0 +1,156 @@
+"""`GET /v1/usage/export?format=csv|ndjson`: the stream of `exportUsage` as a file. It decides nothing about rows.
+
+A refusal before the first byte is an ordinary answer with its status; whatever goes wrong later breaks the transfer off, so that
+no half file looks whole.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Final
+from urllib.parse import parse_qsl
+
+from starlette.types import Receive, Scope, Send
+
+from methods.dialects.canonical import TextDelta
+from methods.errors import InvalidParams
+from methods.method import Answer
+from methods.progress import Progress
+from monetization.calls import Call
+from server.errors import headers_of, status_of
+from server.rest_ingestion import error_body
+from server.rpc_calls import Crashed, RpcLimits, Serve
+from server.rpc_reading import Refused, Sender, credential_from
+from storage.errors import Fault
+
+PATH: Final = "/v1/usage/export"
+METHOD: Final = "exportUsage"
+_FLAGS: Final = {"true": True, "1": True, "false": False, "0": False}
+_TYPES: Final = {"csv": b"text/csv; charset=utf-8", "ndjson": b"application/x-ndjson"}
+_UNREADABLE: Final = 400
+
+
+class _BrokenOff(Exception):  # not an error of ours: the file has begun, so only its end can tell
+    """The transfer cannot be finished."""
+
+
+class ExportDoor:
+    """The door as an ASGI app."""
+
+    def __init__(
+        self,
+        serve: Serve,
+        *,
+        limits: RpcLimits,
+        is_draining: Callable[[], bool],
+        new_request_id: Callable[[], str],
+        crashed: Crashed,
+        monotonic: Callable[[], float],
+    ) -> None:
+        self._serve = serve
+        self._limits = limits
+        self._is_draining = is_draining
+        self._new_request_id = new_request_id
+        self._crashed = crashed
+        self._monotonic = monotonic
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one exchange."""
+        state = scope.get("state")
+        request_id = (state.get("request_id") if state else None) or self._new_request_id()
+        lines = dict(scope["headers"])
+        if b"x-api-key" in lines:  # as OpenMonetize's clients show their key
+            lines.setdefault(b"x-om-api-key", lines[b"x-api-key"])
+        params = _params(scope)
+        call = Call(METHOD, params, credential_from(scope, lines), request_id, "rest", started=self._monotonic())
+        file = _File(send, str(params.get("format", "csv")), self._limits.write_timeout_seconds)
+        if self._is_draining():
+            await Sender(send).refuse(Refused.draining(self._limits.retry_after_seconds), request_id, receive)
+            return
+        with suppress(_BrokenOff):
+            await self._stream(call, file, receive, send)
+
+    async def _stream(self, call: Call, file: "_File", receive: Receive, send: Send) -> None:
+        serving = asyncio.ensure_future(self._serve(call, file.sink))
+        leaving = asyncio.ensure_future(_departure(receive))
+        try:
+            await asyncio.wait((serving, leaving), return_when=asyncio.FIRST_COMPLETED)
+            if not serving.done():
+                serving.cancel()
+                await asyncio.gather(serving, return_exceptions=True)
+                raise _BrokenOff
+            await self._end(serving, call, file, send)
+        finally:
+            leaving.cancel()
+            serving.cancel()
+            await asyncio.gather(leaving, serving, return_exceptions=True)
+
+    async def _end(self, serving: "asyncio.Future[Answer]", call: Call, file: "_File", send: Send) -> None:
+        problem = serving.exception()
+        if problem is None:
+            await file.finish()
+            return
+        if isinstance(problem, Fault):
+            status = _UNREADABLE if isinstance(problem, InvalidParams) else status_of(problem)
+            body = error_body(problem.slug, str(problem), call.request_id, problem.data)
+            headers = headers_of(problem)
+        elif isinstance(problem, TimeoutError) and file.has_begun:
+            raise _BrokenOff  # the client took nothing for too long
+        else:
+            assert isinstance(problem, Exception), "a cancelled call has no exception"
+            self._crashed(problem, call.request_id)
+            status, body, headers = 500, error_body("internal_error", "Internal error", call.request_id), []
+        if file.has_begun:
+            raise _BrokenOff
+        await Sender(send).json(body, status, headers)
+
+
+class _File:
+    """The body of the answer, begun with its first text."""
+
+    def __init__(self, send: Send, kind: str, write_timeout_seconds: float) -> None:
+        self._send = send
+        self._kind = kind
+        self._write_timeout_seconds = write_timeout_seconds
+        self.has_begun = False
+
+    async def sink(self, items: Sequence[Progress]) -> None:
+        """Send what has been read; a slow client holds the reading back, one that takes nothing ends it."""
+        text = "".join(item.text for item in items if isinstance(item, TextDelta))
+        async with asyncio.timeout(self._write_timeout_seconds):
+            await self._begin()
+            await self._send({"type": "http.response.body", "body": text.encode("utf-8", "replace"), "more_body": True})
+
+    async def finish(self) -> None:
+        """End it."""
+        await self._begin()
+        await self._send({"type": "http.response.body", "body": b""})
+
+    async def _begin(self) -> None:
+        if self.has_begun:
+            return
+        self.has_begun = True
+        name = b'attachment; filename="usage.%b"' % self._kind.encode()
+        headers = [
+            (b"content-type", _TYPES[self._kind]),
+            (b"content-disposition", name),
+            (b"cache-control", b"no-store"),
+            (b"x-accel-buffering", b"no"),
+        ]
+        await self._send({"type": "http.response.start", "status": 200, "headers": headers})
+
+
+async def _departure(receive: Receive) -> None:
+    """Return when the client has left."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def _params(scope: Scope) -> dict[str, object]:
+    """The query as parameters; what is repeated counts once, the last time."""
+    query = scope.get("query_string", b"").decode("latin-1")
+    given: dict[str, object] = dict(parse_qsl(query, keep_blank_values=True))
+    everybody = given.get("everybody")
+    if isinstance(everybody, str):
+        given["everybody"] = _FLAGS.get(everybody.lower(), everybody)
+    return given

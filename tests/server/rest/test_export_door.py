@@ -1,0 +1,108 @@
+"""The export's door at its edges: a reader who leaves or takes nothing ends the reading, a late failure breaks the file off."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+from starlette.types import Message
+
+from methods.dialects.canonical import TextDelta
+from methods.method import Answer
+from methods.progress import ProgressSink
+from monetization.calls import Call
+from server.rest_export import ExportDoor
+from server.rpc_calls import RpcLimits
+
+SCOPE = {
+    "type": "http", "method": "GET", "path": "/v1/usage/export", "query_string": b"format=csv", "headers": [],
+    "client": ("127.0.0.1", 1),
+}  # fmt: skip
+Serving = Callable[[Call, ProgressSink | None], Awaitable[Answer]]
+
+
+class Wire:
+    """One connection: what the app sent, and a client that leaves when it is told to."""
+
+    def __init__(self, *, takes: bool = True) -> None:
+        self.sent: list[Message] = []
+        self.left = asyncio.Event()
+        self.first = asyncio.Event()
+        self._takes = takes
+
+    async def receive(self) -> Message:
+        await self.left.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(self, message: Message) -> None:
+        self.sent.append(message)
+        if message["type"] == "http.response.body":
+            self.first.set()
+            if not self._takes:
+                await asyncio.Event().wait()
+
+    @property
+    def is_whole(self) -> bool:
+        return bool(self.sent) and self.sent[-1]["type"] == "http.response.body" and not self.sent[-1].get("more_body")
+
+
+def door(serve: Serving, problems: list[Exception]) -> ExportDoor:
+    return ExportDoor(
+        serve,
+        limits=RpcLimits(write_timeout_seconds=0.05),
+        is_draining=lambda: False,
+        new_request_id=lambda: "req_1",
+        crashed=lambda problem, _: problems.append(problem) if isinstance(problem, Exception) else None,
+        monotonic=lambda: 0.0,
+    )
+
+
+async def endless(call: Call, sink: ProgressSink | None) -> Answer:
+    assert sink is not None
+    assert call.method == "exportUsage"
+    while True:
+        await sink([TextDelta("row\r\n")])
+        await asyncio.sleep(0)
+
+
+async def failing(call: Call, sink: ProgressSink | None) -> Answer:
+    assert sink is not None
+    await sink([TextDelta("row\r\n")])
+    raise RuntimeError(call.method)
+
+
+async def test_a_reader_who_leaves_ends_the_reading() -> None:
+    wire = Wire()
+    serving = asyncio.ensure_future(door(endless, [])(SCOPE, wire.receive, wire.send))
+    await asyncio.wait_for(wire.first.wait(), 5)
+    wire.left.set()
+    await asyncio.wait_for(serving, 5)
+    assert not wire.is_whole
+
+
+async def test_a_reader_who_takes_nothing_ends_the_reading() -> None:
+    wire, problems = Wire(takes=False), list[Exception]()
+    await asyncio.wait_for(door(endless, problems)(SCOPE, wire.receive, wire.send), 5)
+    assert not wire.is_whole
+    assert not problems  # it is no mistake of ours
+
+
+async def test_a_failure_after_the_first_row_never_looks_like_the_end_of_the_file() -> None:
+    wire, problems = Wire(), list[Exception]()
+    await door(failing, problems)(SCOPE, wire.receive, wire.send)
+    assert len(problems) == 1
+    assert not wire.is_whole
+
+
+@pytest.mark.parametrize("query", [b"format=ndjson&everybody=1", b"format=ndjson&everybody=TRUE"])
+async def test_flags_of_the_query_are_true_as_people_write_them(query: bytes) -> None:
+    seen: list[object] = []
+
+    async def serve(call: Call, sink: ProgressSink | None) -> Answer:
+        del sink
+        seen.append(call.params)
+        return {"rows": 0}
+
+    wire = Wire()
+    await door(serve, [])({**SCOPE, "query_string": query}, wire.receive, wire.send)
+    assert seen == [{"format": "ndjson", "everybody": True}]
+    assert wire.is_whole
