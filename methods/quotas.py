@@ -9,9 +9,10 @@ from methods.errors import Forbidden, InvalidParams
 from methods.method import Access, Example, Method, NoParams, Params, Result
 from methods.money_shapes import Key, UserId, beyond, user_of
 from monetization.errors import QuotaExceeded
+from monetization.funding import BOOKED
 from monetization.periods import Period, iso
 from monetization.quota_desk import DAYS_LEFT_MAX, Origin, Standing, tightest
-from monetization.quotas import REQUESTS, TOKENS
+from monetization.quotas import TOKENS
 from monetization.roles import Scope
 from storage.errors import IdempotencyConflict
 
@@ -172,11 +173,11 @@ async def enforce_quota(context: Context, params: EnforceParams) -> CheckResult:
     """Count what was used of a resource in all of its quotas, or refuse it where a hard one does not cover it.
 
     With a period it is counted in that quota alone, as the document's `enforceQuota(tenant, 'message', 'daily')` means (S3-08).
-    Tokens and requests are none of the document's resources (S3-02): they are what calls are charged by, so that only a call
-    that is in the books counts them, and nobody can make a plan pay for what no usage row explains.
+    Tokens and requests are none of the document's resources (S3-02): they and the other counters of the books (cost, overage,
+    those of own keys) are what statements are made of, so only calls count them, each of which a usage row explains.
     """
-    if params.resource in (TOKENS, REQUESTS):
-        raise InvalidParams("resource: calls count their tokens and requests themselves; checkQuota shows them")
+    if params.resource in BOOKED:
+        raise InvalidParams(f"resource: calls count {params.resource} themselves; checkQuota shows where it stands")
     whose, found = await _found(context, params, "users:write")
     concerned = _about(found, params.resource, params.period)
     if concerned:

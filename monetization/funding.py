@@ -26,6 +26,8 @@ COST: Final = "cost"
 OWN_TOKENS: Final = "own_tokens"
 """Tokens and requests on the caller's own provider key are counted apart: they must not eat what a plan has paid for."""
 OWN_REQUESTS: Final = "own_requests"
+BOOKED: Final = frozenset({TOKENS, REQUESTS, OVERAGE, COST, OWN_TOKENS, OWN_REQUESTS})
+"""What only calls count: statements are made of these counters, so nothing else may add to them."""
 ANONYMOUS: Final = "anonymous"
 """Owner of the counters of all callers without a credential; they bring their own key, so no money moves."""
 UNBOUNDED_OVERDRAFT: Final = 10**15

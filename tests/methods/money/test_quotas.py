@@ -220,6 +220,8 @@ async def test_setting_a_quota_again_keeps_what_it_does_not_name(product: Produc
         ("setQuota", {**UPLOADS, "limit": 1}, InvalidParams),
         ("deleteQuota", {"userId": "u1", **UPLOADS}, NotFound),
         ("enforceQuota", {"userId": "u1", "resource": "tokens"}, InvalidParams),
+        ("enforceQuota", {"userId": "u1", "resource": "cost"}, InvalidParams),
+        ("enforceQuota", {"userId": "u1", "resource": "own_requests"}, InvalidParams),
     ],
 )
 async def test_what_cannot_be_set_is_refused(
