@@ -179,6 +179,7 @@ async def test_a_group_that_requires_an_empty_account_is_applied_only_while_it_h
     assert isinstance(await store.submit_together(group("c")), tuple)
     assert (await store.balance(BOB)).posted == 2
     owing = await done(store, hold(clock, 5, overdraft=5))
+    assert (await refused(store, RequireEmpty(account=ADA))).data == {"posted": 0, "held": 5, "asset": TOKEN}
     await done(store, settle(owing, 5))
     assert (await refused(store, RequireEmpty(account=ADA))).data["posted"] == -5
 
