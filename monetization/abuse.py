@@ -14,7 +14,7 @@ from typing import Any, Final
 import orjson
 
 from monetization.callers import Caller
-from monetization.directory import Directory, Document, putting
+from monetization.directory import Act, Directory, Document, putting
 from monetization.errors import RateLimited
 from monetization.limits.bounds import network_of
 from monetization.periods import iso
@@ -29,6 +29,8 @@ SUBJECTS_MAX: Final = 10_000
 """Subjects that are counted in one process; of more, those not heard of longest are forgotten."""
 WRITTEN_MAX: Final = 200
 """Blocks that one process writes at once."""
+SERVER: Final = "server"
+"""Who blocked, in the audit."""
 NO_GUESS: Final = frozenset({
     "token_expired", "not_yet_valid", "key_expired", "key_revoked", "key_rotated", "tokens_off", "keys_off",
     "operator_off", "keys_unavailable", "missing_claim", "invalid_claim",
@@ -228,13 +230,17 @@ class Watch:
                 return
 
     async def write(self, directory: Directory) -> None:
-        """Write the blocks that began here, so that every process refuses. Raises: StorageUnavailable, to be tried again."""
+        """Write the blocks that began here with their rows for the audit, so that every process refuses.
+
+        Raises: StorageUnavailable, to be tried again.
+        """
         some = dict(list(self._unwritten.items())[:WRITTEN_MAX])
         if not some:
             return
         await directory.put(
             None,
             [putting(BLOCK, owner, owner, block.members(), expires_us=block.until_us) for owner, block in some.items()],
+            *(Act(SERVER, "block", owner, block.rule, block.members()).row() for owner, block in some.items()),
         )
         for owner, block in some.items():
             if self._unwritten.get(owner) is block:

@@ -31,7 +31,11 @@ class AbuseSettings(Section):
     failures_max: Annotated[int, Field(ge=0, le=10_000)] = 20
     """Different credentials that did not hold, from one address in the window. 0: nobody is blocked for it."""
     violations_max: Annotated[int, Field(ge=0, le=1_000_000)] = 0
-    """Calls of one user or address that were refused for speed in the window. 0: nobody is blocked for it."""
+    """Calls of one user or address that were refused for speed in the window. 0: nobody is blocked for it.
+
+    Off unless set: a refused call costs next to nothing, and whoever sends three times what was paid for must still get all of
+    that; a block would take it away.
+    """
     block_seconds: Annotated[int, Field(ge=1, le=30 * 86_400)] = 900
     exempt_networks: tuple[Annotated[str, AfterValidator(_network)], ...] = PRIVATE
 

@@ -70,6 +70,10 @@ async def test_who_guesses_is_refused_by_every_worker_until_an_admin_ends_it(
     assert [(block["subject"], block["rule"], block["count"]) for block in listed] == [
         ("ip:203.0.113.9", "failed_credentials", FAILURES_MAX)
     ]
+    blocked = (await boss.result("listAuditEvents", {"subject": "ip:203.0.113.9"}))["events"]
+    assert [(act["actor"], act["action"], act["reason"], act["details"]["count"]) for act in blocked] == [
+        ("server", "block", "failed_credentials", FAILURES_MAX)
+    ]
     await boss.result("unblock", {"subject": "ip:203.0.113.9", "reason": "a test"})
     for client in (here, there):
         await within_a_second(client, (-32004, "malformed_token"), shown="no.such.token")
