@@ -15,6 +15,7 @@ from methods.money_shapes import (
     Amount,
     Cursor,
     Instant,
+    Key,
     Reason,
     UserId,
     above_zero,
@@ -33,7 +34,7 @@ from monetization.keys.records import KeyHolder, KeyRecord, KeyTerms, Status
 from monetization.periods import iso
 from monetization.price_setting import Author
 from monetization.roles import EVERY, TELLING
-from storage.errors import NotFound, VersionChanged
+from storage.errors import IdempotencyConflict, NotFound, VersionChanged
 from storage.records.money import NEVER_US, TOKEN, USD
 
 OVERLAP_SECONDS: Final = 86_400
@@ -78,6 +79,8 @@ class CreateKeyParams(Params):
     limits: KeyLimits = KeyLimits()
     budgets: Annotated[list[KeyBudget], Field(max_length=8, default_factory=list)]
     reason: Reason | None = None
+    idempotency_key: Key | None = None
+    """A repetition with the same one makes no second key: it answers with the first, without its secret."""
 
 
 class ListKeysParams(Params):
@@ -148,8 +151,9 @@ class KeyShown(Result):
 class IssuedKey(KeyShown):
     """A key with its secret."""
 
-    api_key: str
-    """Shown this once and never again; send it as `Authorization: Bearer`."""
+    api_key: str | None = None
+    """Shown this once and never again; send it as `Authorization: Bearer`. Absent where an idempotency key is repeated: if the
+    first answer was lost, `rotateApiKey` gives the key another secret."""
 
 
 class KeysShown(Result):
@@ -190,8 +194,9 @@ async def create_api_key(context: Context, params: CreateKeyParams) -> IssuedKey
         budgets=tuple(_budget(budget) for budget in params.budgets),
         expires_us=expires,
     )
-    issued = await context.services.keys.issued.create(_author(context, params.reason), holder, terms)
-    return _issued(issued, now)
+    author = _author(context, params.reason)
+    made = await context.services.keys.issued.create_once(author, holder, terms, params.idempotency_key)
+    return _issued(made, now) if isinstance(made, Issued) else IssuedKey(**_members(made, now))
 
 
 async def list_api_keys(context: Context, params: ListKeysParams) -> KeysShown:
@@ -315,7 +320,7 @@ METHODS = (
         handler=create_api_key,
         scope="keys:write",
         access=Access.REQUIRED,
-        faults=(*_FAULTS, TooManyKeys),
+        faults=(*_FAULTS, TooManyKeys, IdempotencyConflict),
         examples=(
             Example(
                 "a key for one job",

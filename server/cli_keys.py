@@ -147,6 +147,7 @@ def _write(
             parts = key_parts(
                 settings.keys,
                 directory,
+                store,
                 lambda: tiers,
                 clock_us=_now_us,
                 random_bytes=os.urandom,

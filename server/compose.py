@@ -144,7 +144,7 @@ async def compose(settings: Settings, instruments: Instruments) -> AsyncIterator
         directory = await stack.enter_async_context(_directory(store, instruments))
         session = await stack.enter_async_context(open_session())
         router = _router(settings, session, metrics, PricedModels(registers.book, now_us))
-        keys = _keys(settings, directory, tiers, logs)
+        keys = _keys(settings, directory, store, tiers, logs)
         watch = await stack.enter_async_context(open_watch(settings.abuse, directory, logs=logs, clock_us=now_us))
         callers = _callers(settings, session, tiers, metrics, keys, watch)
         stack.push_async_callback(callers.aclose)
@@ -224,11 +224,12 @@ def _eligibility(
     return Eligibility(people, entitlements, quotes, store, _links(settings), overdraft)
 
 
-def _keys(settings: Settings, directory: Directory, tiers: Callable[[], Tiers], logs: Logs) -> KeyParts:
+def _keys(settings: Settings, directory: Directory, store: Store, tiers: Callable[[], Tiers], logs: Logs) -> KeyParts:
     problems = logs.logger("keys")
     return key_parts(
         settings.keys,
         directory,
+        store,
         tiers,
         clock_us=now_us,
         random_bytes=urandom,

@@ -9,9 +9,11 @@ from monetization.keys.desk import KeyDesk
 from monetization.keys.minting import Mint
 from monetization.keys.provider_keys import ProviderKeys
 from monetization.keys.sealing import Seal
+from monetization.once import Once
 from monetization.tiers import Tiers
 from server.auth.gateway_keys import GatewayKeys
 from server.config_keys import KeysSettings, encryption_key
+from storage.store import Reader
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,7 @@ class KeyParts:
 def key_parts(
     said: KeysSettings,
     directory: Directory,
+    store: Reader,
     tiers: Callable[[], Tiers],
     *,
     clock_us: Callable[[], int],
@@ -36,6 +39,7 @@ def key_parts(
     mint = None if said.secret is None else Mint(said.secret.get_secret_value().encode(), random_bytes)
     sealing = [encryption_key(key) for key in said.encryption_keys]
     seal = Seal.of(sealing, random_bytes) if sealing else None
+    once = Once(store, lambda: random_bytes(16).hex())
     kept = ProviderKeys(
         directory,
         seal,
@@ -45,7 +49,7 @@ def key_parts(
         on_broken=on_broken,
     )
     return KeyParts(
-        used=Keys(KeyDesk(directory, mint, clock_us), kept),
+        used=Keys(KeyDesk(directory, mint, clock_us, once), kept),
         gateway_keys=None
         if mint is None
         else GatewayKeys(

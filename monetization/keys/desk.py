@@ -1,7 +1,9 @@
 """Making, listing, rotating and revoking gateway keys, each in one commit with its audit row. Who may do so is decided above."""
 
+import hashlib
+import json
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Final
 
 from monetization.directory import Act, Directory, Document, Profile, putting
@@ -18,9 +20,11 @@ from monetization.keys.records import (
     record_of,
     rotated,
 )
+from monetization.once import Act as Asked
+from monetization.once import Once
 from monetization.price_setting import Author
 from monetization.subscriptions import SUBSCRIPTION
-from storage.errors import NotFound
+from storage.errors import IdempotencyConflict, NotFound
 from storage.records.fact import fact
 from storage.records.ledger import Page
 
@@ -40,13 +44,35 @@ class Issued:
 class KeyDesk:
     """The keys that this gateway has issued."""
 
-    def __init__(self, directory: Directory, mint: Mint | None, clock_us: Callable[[], int]) -> None:
+    def __init__(self, directory: Directory, mint: Mint | None, clock_us: Callable[[], int], once: Once) -> None:
         self._directory = directory
         self._mint = mint
         self._clock_us = clock_us
+        self._once = once
 
     async def create(self, author: Author, holder: KeyHolder, terms: KeyTerms) -> Issued:
         """Make a key. Raises: KeysOff, TooManyKeys, StorageUnavailable."""
+        return await self._create(author, holder, terms, _asked(author, holder, terms, None))
+
+    async def create_once(
+        self, author: Author, holder: KeyHolder, terms: KeyTerms, key: str | None
+    ) -> Issued | KeyRecord:
+        """Make a key; once for its maker's idempotency key: a repetition finds the record, its secret nobody knows any more.
+
+        Raises: KeysOff, TooManyKeys, IdempotencyConflict, NotFound for a repetition after the key has gone, StorageUnavailable.
+        """
+        asked = _asked(author, holder, terms, key)
+        first = await self._once.first(asked)
+        if first is None:
+            try:
+                return await self._create(author, holder, terms, asked)
+            except IdempotencyConflict:  # of two at once this is the second
+                first = await self._once.first(asked)
+                if first is None:
+                    raise
+        return await self.get(first.wrote["keyId"])
+
+    async def _create(self, author: Author, holder: KeyHolder, terms: KeyTerms, asked: Asked) -> Issued:
         mint = self._open()
         owner = f"user:{holder.user_id}"
         found = await self._directory.fresh(owner)
@@ -62,7 +88,8 @@ class KeyDesk:
             putting(API_KEY_OF, key_id, owner, {"keyId": key_id}, expect=0, expires_us=record.kept_until_us),
         ]
         shown = {"keyId": key_id, "label": terms.label, "createdFor": holder.user_id}
-        await self._directory.put(Act(author.actor, "createApiKey", owner, author.reason, shown), puts)
+        note = self._once.note(asked, {"keyId": key_id}, author.actor)
+        await self._directory.put(Act(author.actor, "createApiKey", owner, author.reason, shown), puts, *note)
         return Issued(replace(record, version=1), key)
 
     async def of_user(self, user_id: str) -> list[KeyRecord]:
@@ -135,3 +162,9 @@ class KeyDesk:
 
 def _owner(record: KeyRecord) -> str:
     return f"user:{record.holder.user_id}"
+
+
+def _asked(author: Author, holder: KeyHolder, terms: KeyTerms, key: str | None) -> Asked:
+    """What was asked for. Idempotency keys are each maker's own: nobody meets a key of somebody else."""
+    name = f"create_api_key/{hashlib.blake2b(author.actor.encode(), digest_size=16).hexdigest()}"
+    return Asked(name, key, {"for": holder.user_id, "terms": json.loads(json.dumps(asdict(terms)))})

@@ -72,6 +72,14 @@ async def made(client: Client, **params: Any) -> tuple[str, str]:
 # Gateway keys ---------------------------------------------------------------------------------------------------------
 
 
+async def test_a_repeated_request_answers_with_the_same_key_without_its_secret(alice: Client) -> None:
+    order = {"name": "job", "idempotencyKey": "order-1"}
+    first, again = await alice.result("createApiKey", order), await alice.result("createApiKey", order)
+    secret = first.pop("apiKey")
+    assert again == first
+    assert "error" not in await alice.call("getUserProviders", token=secret)
+
+
 async def test_a_key_calls_in_its_makers_name_and_is_shown_once(alice: Client) -> None:
     issued = await alice.result("createApiKey", {"name": "job"})
     assert issued["apiKey"].startswith(f"{PREFIX}{issued['keyId']}_")

@@ -32,6 +32,7 @@ from monetization.ingestion.rating import Rating
 from monetization.keys.desk import KeyDesk
 from monetization.keys.provider_keys import ProviderKeys
 from monetization.limits.bounds import Limits, Speeds
+from monetization.once import Once
 from monetization.people import People
 from monetization.price_setting import PriceSetting
 from monetization.prices.book import PriceBook, Source
@@ -184,7 +185,7 @@ def services_of(
             Links(),
         ),
         keys=Keys(
-            KeyDesk(directory, None, lambda: 1),
+            KeyDesk(directory, None, lambda: 1, Once(store or Nowhere(), str)),
             ProviderKeys(directory, None, clock_us=lambda: 1, new_id=lambda: "k", is_byok=lambda _: False),
         ),
         quotas=QuotaDesk(store or Nowhere(), directory, lambda: tiers, Links(), lambda: 1),

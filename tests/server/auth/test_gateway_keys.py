@@ -15,12 +15,13 @@ from monetization.errors import KeysOff, TooManyKeys, Unauthenticated
 from monetization.keys.desk import KEYS_MAX, Issued, KeyDesk
 from monetization.keys.minting import PREFIX, Mint, preview
 from monetization.keys.records import KEPT_US, KeyHolder, KeyTerms
+from monetization.once import Once
 from monetization.price_setting import Author
 from monetization.subscriptions import SUBSCRIPTION
 from server.auth.callers import Callers
 from server.auth.gateway_keys import GatewayKeys
 from server.config_sections import AuthSettings
-from storage.errors import NotFound, StorageUnavailable, VersionChanged
+from storage.errors import IdempotencyConflict, NotFound, StorageUnavailable, VersionChanged
 from storage.store import open_store
 from tests.monetization.slow_store import Seconds, Slow
 from tests.storage.conftest import Clock
@@ -36,7 +37,7 @@ class Worker:
     def __init__(self, store: Slow, directory: Directory, clock: Clock, seconds: Seconds, secret: bytes) -> None:
         self.store, self.directory, self.clock, self.seconds = store, directory, clock, seconds
         self.mint = Mint(secret, os.urandom)
-        self.desk = KeyDesk(directory, self.mint, clock)
+        self.desk = KeyDesk(directory, self.mint, clock, Once(store, lambda: os.urandom(8).hex()))
         self.keys = GatewayKeys(self.mint, directory, default_tier=lambda: "free", tier_of=TIERS.get, clock_us=clock)
 
     async def refusal(self, shown: str) -> str:
@@ -74,6 +75,26 @@ async def worker(start: Start) -> Worker:
 
 async def created(worker: Worker, terms: KeyTerms = KeyTerms()) -> Issued:  # noqa: B008  # a constant
     return await worker.desk.create(ROOT, ADA, terms)
+
+
+async def test_a_repeated_request_makes_one_key_and_nobody_hears_its_secret_twice(worker: Worker) -> None:
+    terms = KeyTerms("job", budgets=(Budget("cost", 5, "daily"),))
+    asked = [worker.desk.create_once(ROOT, ADA, terms, "k-1") for _ in range(4)]
+    found = [*await asyncio.gather(*asked), await worker.desk.create_once(ROOT, ADA, terms, "k-1")]
+    issued = [made for made in found if isinstance(made, Issued)]
+    assert len(issued) == 1
+    ids = {made.record.id if isinstance(made, Issued) else made.id for made in found}
+    assert ids == {issued[0].record.id}
+    assert [record.id for record in await worker.desk.of_user("ada")] == [issued[0].record.id]
+    assert len(await worker.store.kept("default", "audit")) == 1
+    with pytest.raises(IdempotencyConflict):
+        await worker.desk.create_once(ROOT, ADA, KeyTerms("other"), "k-1")
+    other = await worker.desk.create_once(Author("eve", ""), ADA, terms, "k-1")
+    assert isinstance(other, Issued), "a maker's idempotency keys are its own"
+    await worker.desk.revoke(ROOT, issued[0].record)
+    again = await worker.desk.create_once(ROOT, ADA, terms, "k-1")
+    assert not isinstance(again, Issued)
+    assert again.revoked_us is not None, "a repetition revives nothing"
 
 
 async def test_a_holder_is_who_the_key_was_made_for_within_what_it_was_narrowed_to(worker: Worker) -> None:
@@ -265,7 +286,7 @@ async def test_everybodys_keys_come_in_pages(worker: Worker) -> None:
 
 async def test_a_server_without_the_secret_issues_and_takes_no_keys(worker: Worker, clock: Clock) -> None:
     issued = await created(worker)
-    desk = KeyDesk(worker.directory, None, clock)
+    desk = KeyDesk(worker.directory, None, clock, Once(worker.store, str))
     with pytest.raises(KeysOff, match=r"keys\.secret"):
         await desk.create(ROOT, ADA, KeyTerms())
     for asked in (desk.of_user("ada"), desk.all(), desk.get(issued.record.id)):
