@@ -10,7 +10,7 @@ import aiohttp
 from tests.fakes.server import Server, token
 from tests.fakes.valkey import Valkey, hole, running
 from tests.journeys.limits.conftest import SMALL, Start
-from tests.journeys.limits.test_too_fast import HELLO, code_of
+from tests.journeys.limits.test_too_fast import HELLO, body_of, code_of, posted
 from tests.journeys.world import Client
 
 WIDE = {"rpm": 1_000_000, "tpm": 10**12, "concurrent": 100_000}
@@ -65,6 +65,17 @@ async def test_two_servers_admit_together_exactly_what_one_would(
     assert sorted(codes) == [-32002] * 40 + [0] * 20
     status = await clients[0].result("getRateLimitStatus")
     assert (status["requests"]["current"], status["requests"]["remaining"]) == (20, 0)
+
+
+async def test_the_calls_of_a_batch_share_a_slot_that_valkey_keeps(
+    start: Start, wide: aiohttp.ClientSession, valkey_server: Valkey
+) -> None:
+    valkey_server.flush()
+    server = start(tier={**WIDE, "concurrent": 1}, redis_url=valkey_server.url)
+    client = Client(server, wide, token(server, "ada", "tester"))
+    _, _, replies = await posted(client, [{**body_of(), "id": number} for number in range(12)])
+    assert sorted(reply["id"] for reply in replies if "result" in reply) == list(range(12))
+    await until(lambda: slots_of(valkey_server) == 0)
 
 
 async def test_the_slots_of_a_killed_server_come_back_when_their_leases_end(
