@@ -17,9 +17,10 @@ from tests.fakes.postgres import Server as Postgres
 from tests.fakes.postgres import postgres
 from tests.fakes.provider import FakeProvider
 from tests.fakes.server import Server, serving, token
+from tests.fakes.valkey import valkey_server
 from tests.journeys.world import FREE, Client, settings_for, usage_rows
 
-__all__ = ["postgres"]  # a fixture
+__all__ = ["postgres", "valkey_server"]  # fixtures
 
 SECRET = "canary-key-secret-0123456789-abcdefghijklmnopqrstuvwxyz"
 SEALING = b64encode(b"canary-sealing-key-32-bytes-long").decode()
@@ -272,33 +273,39 @@ async def test_a_server_without_secrets_says_so(client: Client) -> None:
     ] == "keys_off"
 
 
-@pytest.fixture
-def workers(fake: FakeProvider, private_key: str, tmp_path: Path, postgres: Postgres) -> Iterator[list[Server]]:
-    """Two servers over one PostgreSQL."""
-    url = postgres.fresh()
+@pytest.fixture(params=["without Valkey", "with Valkey"])
+def workers(
+    fake: FakeProvider, private_key: str, tmp_path: Path, postgres: Postgres, request: pytest.FixtureRequest
+) -> Iterator[list[Server]]:
+    """Three servers over one PostgreSQL, with and without a Valkey beside it."""
+    storage = {"url": postgres.fresh()}
+    if request.param == "with Valkey":
+        storage["redis_url"] = request.getfixturevalue("valkey_server").url
     with ExitStack() as stack:
         found = []
-        for number in range(2):
+        for number in range(3):
             folder = tmp_path / f"worker-{number}"
             folder.mkdir()
-            settings = {**settings_of(fake, private_key), "storage": {"url": url}}
+            settings = {**settings_of(fake, private_key), "storage": storage}
             found.append(stack.enter_context(serving(settings, folder)))
         yield found
 
 
-async def test_a_key_revoked_on_one_worker_is_refused_on_the_other_within_a_second(
+async def test_a_key_revoked_on_one_worker_is_refused_on_every_other_within_a_second(
     workers: list[Server], http: aiohttp.ClientSession
 ) -> None:
     here = Client(workers[0], http, await asyncio.to_thread(token, workers[0], "alice", "tester"))
-    there = Client(workers[1], http)
+    others = [Client(worker, http) for worker in workers[1:]]
     for _ in range(3):
         key, key_id = await made(here)
-        await there.result("executeAIRequest", HELLO, token=key)
+        for there in others:
+            await there.result("executeAIRequest", HELLO, token=key)
         await here.result("revokeApiKey", {"keyId": key_id})
         began = time.monotonic()
-        while "error" not in await there.call("getUserProviders", token=key):
-            assert time.monotonic() - began < 1
-        for _ in range(20):
+        for there in others:
+            while "error" not in await there.call("getUserProviders", token=key):
+                assert time.monotonic() - began < 1
+        for there in others * 10:
             assert "error" in await there.call("getUserProviders", token=key), "nothing revives it"
 
 
