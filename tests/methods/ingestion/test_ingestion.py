@@ -188,14 +188,3 @@ async def test_beyond_the_events_that_may_be_under_way_batches_are_refused_and_l
         assert (await sender.tell(*[event(f"n{n}", "u") for n in range(150)]))[
             "accepted"
         ] == 150  # one alone may pass it
-
-
-async def test_a_batch_whose_sender_leaves_is_booked_to_the_end(sender: Sender) -> None:
-    telling = asyncio.create_task(sender.tell(*[event(f"e{n}") for n in range(50)]))
-    await asyncio.sleep(0)
-    telling.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await telling
-    again = await sender.tell(*[event(f"e{n}") for n in range(50)])
-    assert again["accepted"] + again["duplicates"] == 50
-    assert len(await sender.history()) == 50
