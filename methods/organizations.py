@@ -159,7 +159,8 @@ async def delete_organization(context: Context, params: DeleteParams) -> Deleted
     is_empty = [RequireEmpty(account=pool_of(organization_id, asset)) for asset in get_args(Asset)]
     # From here on nobody is added, so that the members who are listed are all of them.
     ending = putting(ORGANIZATION, organization_id, owner, {**found.body, ENDING: True}, expect=found.version)
-    version = (await directory.put(None, [ending], *is_empty))[0].amount
+    begun = Act(actor_of(context), "deleteOrganization", owner, params.reason or "", {"members": [], "isGone": False})
+    version = (await directory.put(begun, [ending], *is_empty))[0].amount
     stands = RequireVersion(tenant=TENANT, kind=ORGANIZATION, key=organization_id, version=version)
     own = [
         putting(one.kind, one.key, owner, None, expect=version if one.kind == ORGANIZATION else None)

@@ -38,6 +38,9 @@ async def test_every_act_can_be_read_with_who_whom_and_why(town: Town) -> None:
         for method, params, _ in ACTS:
             await product.admin(method, params)
         events = (await product.admin("listAuditEvents", {"limit": 100}))["events"]
+        events = [
+            event for event in events if event["details"].get("isGone", True)
+        ]  # an end has a row for its beginning
         assert len(events) == len(ACTS)
         for (method, params, subject), event in zip(ACTS, reversed(events), strict=True):
             assert (event["actor"], event["reason"]) == ("boss", params.get("reason", "")), method
