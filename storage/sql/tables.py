@@ -6,6 +6,7 @@ Amounts are int64 in the scale of their asset; times are int64 microseconds sinc
 from sqlalchemy import BigInteger, CheckConstraint, Column, Index, Integer, MetaData, Table, Text, text
 
 from storage.sql.ledger_rows import MOVED
+from storage.sql.rollups import DIMENSIONS, MEASURES, SLOT_KEY
 from storage.sql.usage_rows import BUCKETS
 
 metadata = MetaData()
@@ -54,6 +55,34 @@ usage = Table(
 )
 Index("usage_by_organization", usage.c.tenant, usage.c.organization_id, usage.c.occurred_us, usage.c.seq,
       sqlite_where=text("organization_id IS NOT NULL"), postgresql_where=text("organization_id IS NOT NULL"))  # fmt: skip
+
+usage_series = Table(
+    "usage_series",
+    metadata,
+    Column("id", I8, primary_key=True, autoincrement=True),
+    Column("digest", Text, nullable=False, unique=True),
+    Column("level", I8, nullable=False),
+    Column("tenant", Text, nullable=False),
+    *(Column(name, Text) for name in DIMENSIONS[1:]),
+    Index("usage_series_user", "tenant", "level", "user_id"),
+    sqlite_strict=True,
+)
+"""The combinations of dimensions that usage is summed by: see `storage.sql.rollups`."""
+Index("usage_series_organization", usage_series.c.tenant, usage_series.c.organization_id,
+      sqlite_where=text("organization_id IS NOT NULL"), postgresql_where=text("organization_id IS NOT NULL"))  # fmt: skip
+Index("usage_series_key", usage_series.c.tenant, usage_series.c.key_id,
+      sqlite_where=text("key_id IS NOT NULL"), postgresql_where=text("key_id IS NOT NULL"))  # fmt: skip
+
+usage_slot = Table(
+    "usage_slot",
+    metadata,
+    *(Column(name, I8, primary_key=True, autoincrement=False) for name in SLOT_KEY),
+    *(Column(name, I8, nullable=False) for name in MEASURES),
+    sqlite_strict=True,
+    sqlite_with_rowid=False,
+    postgresql_with={"fillfactor": 70},
+)
+"""Sums of one series and one hour or day."""
 
 account = Table(
     "account",

@@ -9,31 +9,40 @@ from typing import Any, Final, TypeAlias
 
 from storage.records.reports import EDGES_MAX, FAILED, Dim, Order, UsageScope, UsageSum
 from storage.records.usage import Usage
-from storage.sql.usage_rows import BUCKETS, COLUMNS
+from storage.sql.rollups import (
+    COUNTED,
+    DAY,
+    DAY_US,
+    HOUR,
+    HOUR_US,
+    MEASURES,
+    NANO,
+    OF_TENANT,
+    OF_USER,
+    OF_WHO,
+    PERSONS,
+    SPLIT,
+    TOKENS,
+)
+from storage.sql.usage_rows import COLUMNS
 
 # Any: what is asked for and what comes back hold what their tables say.
 
-NANO: Final = 1_000_000_000
 Piece: TypeAlias = tuple[int, int, int]
 """From (included), to (not), and the start of the bucket that it belongs to."""
 Question: TypeAlias = tuple[str, list[Any]]
 """A statement and its values."""
 
-_TOKENS: Final = tuple(f"tokens_{bucket}" for bucket in BUCKETS)
-_USED: Final = "+".join(_TOKENS)
+_USED: Final = "+".join(f"u.{name}" for name in TOKENS)
 _FAILED: Final = ", ".join(f"'{outcome}'" for outcome in FAILED)
-MEASURES: Final = (
-    "requests", "failed", "partial", "estimated", "unpriced", *_TOKENS, "quantity_nano", "cost_nano", "fee_nano",
-    "latency_us", "first_byte_us", "first_bytes", "charge_whole", "charge_part",
-)  # fmt: skip
-"""What is added up, in this order. What was charged is in two parts (10^9 and the rest), because a sum may pass 64 bits."""
-_RAW: Final = (
+RAW: Final = (
     "count(*)", f"count(*) FILTER (WHERE u.outcome IN ({_FAILED}))", "sum(u.is_partial)", "sum(u.is_estimated)",
-    f"count(*) FILTER (WHERE u.cost_nano IS NULL AND {_USED.replace('tokens', 'u.tokens')}>0)",
-    *(f"sum(u.{name})" for name in (*_TOKENS, "quantity_nano", "cost_nano", "fee_nano", "latency_us", "first_byte_us")),
-    "count(u.first_byte_us)", f"sum(u.charge_amount/{NANO})", f"sum(u.charge_amount%{NANO})",
+    f"count(*) FILTER (WHERE u.cost_nano IS NULL AND {_USED}>0)", *(f"sum(u.{name})" for name in TOKENS),
+    "sum(u.latency_us)", "sum(u.first_byte_us)", "count(u.first_byte_us)",
+    *(f"sum(u.{name}{part}{NANO})" for name in SPLIT for part in ("/", "%")),
 )  # fmt: skip
-"""The same of rows."""
+"""What rows add to `MEASURES`."""
+_SLOTS: Final = ", ".join(f"sum(t.{name})" for name in MEASURES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,20 +137,97 @@ def raw_sums(dialect: Dialect, scope: UsageScope, by: Sequence[Dim], pieces: Seq
     hint = dialect.row_hint(_index_of(scope.user_id, scope.organization_id))
     groups = ", ".join(["p.start", *(f"u.{dim}" for dim in by), "u.charge_asset"])
     statement = (
-        f"SELECT {groups}, {', '.join(_RAW)} FROM {table} CROSS JOIN usage u {hint} "
+        f"SELECT {groups}, {', '.join(RAW)} FROM {table} CROSS JOIN usage u {hint} "
         f"WHERE {conditions(scope, bind, 'u')} AND u.occurred_us>=p.lo AND u.occurred_us<p.hi GROUP BY {groups}"
     )
     return statement, bind.values
 
 
-def raw_users(dialect: Dialect, tenant: str, since_us: int, until_us: int) -> Question:
-    """Who has rows."""
+def slot_sums(dialect: Dialect, scope: UsageScope, by: Sequence[Dim], grain: int, pieces: Sequence[Piece]) -> Question:
+    """The same sums over whole hours or days of roll-ups."""
     bind = Binds(dialect)
+    table = dialect.pieces(pieces, bind)
+    groups = ", ".join(["p.start", *(f"s.{dim}" for dim in by), "s.charge_asset"])
     statement = (
-        f"SELECT DISTINCT user_id FROM usage {dialect.row_hint('usage_by_time')} WHERE tenant={bind(tenant)} "
-        f"AND occurred_us>={bind(since_us)} AND occurred_us<{bind(until_us)} AND user_id IS NOT NULL"
+        f"SELECT {groups}, {_SLOTS} FROM usage_series s {dialect.row_hint(_series_index(scope))} "
+        f"CROSS JOIN {table} CROSS JOIN usage_slot t "
+        f"WHERE {conditions(scope, bind, 's')} AND s.level={bind(_level(scope, by, grain))} AND t.series=s.id "
+        f"AND t.grain={bind(grain)} AND t.start_us>=p.lo AND t.start_us<p.hi GROUP BY {groups}"
     )
     return statement, bind.values
+
+
+def _level(scope: UsageScope, by: Sequence[Dim], grain: int) -> int:
+    """The series with the fewest slots that still know what is asked for."""
+    looked_at: set[str] = {*by, *scope.where}
+    if scope.user_id is not None:
+        looked_at.add("user_id")
+    if scope.organization_id is not None:
+        looked_at.add("organization_id")
+    if not looked_at & {*PERSONS}:
+        return OF_TENANT
+    return OF_WHO if grain == DAY and looked_at <= {"user_id", "charge_asset"} else OF_USER
+
+
+def _series_index(scope: UsageScope) -> str:
+    if scope.user_id is None and scope.organization_id is not None:
+        return "usage_series_organization"
+    if scope.user_id is None and scope.where.get("key_id") is not None:
+        return "usage_series_key"
+    return "usage_series_user"
+
+
+def pieces_of(edges_us: Sequence[int], *, has_days: bool) -> tuple[list[Piece], list[Piece], list[Piece]]:
+    """The buckets taken apart: pieces of hours, whole hours, whole days. `has_days` False: days are answered by their hours."""
+    rows: list[Piece] = []
+    hours: list[Piece] = []
+    days: list[Piece] = []
+    for start, end in pairwise(edges_us):
+        whole = _inside(rows, (start, end, start), HOUR_US)
+        if whole is not None and has_days:
+            whole = _inside(hours, whole, DAY_US)
+        if whole is not None:
+            (days if has_days else hours).append(whole)
+    return rows, hours, days
+
+
+def _inside(finer: list[Piece], piece: Piece, grain_us: int) -> Piece | None:
+    """The whole grains of a piece; what lies before and behind them goes to the finer ones."""
+    lo, hi, start = piece
+    first, last = -(-lo // grain_us) * grain_us, hi // grain_us * grain_us
+    if first >= last:
+        finer.append(piece)
+        return None
+    finer += [(a, b, start) for a, b in ((lo, first), (last, hi)) if a < b]
+    return first, last, start
+
+
+def users_questions(dialect: Dialect, tenant: str, since_us: int, until_us: int) -> Iterator[Question]:
+    """Who has usage: users, some several times."""
+    rows, hours, days = pieces_of((since_us, until_us), has_days=True)
+    bind = Binds(dialect)
+    if rows:
+        table = dialect.pieces(rows, bind)
+        yield (
+            (
+                f"SELECT DISTINCT u.user_id FROM {table} CROSS JOIN usage u {dialect.row_hint('usage_by_time')} "
+                f"WHERE u.tenant={bind(tenant)} AND u.occurred_us>=p.lo AND u.occurred_us<p.hi AND u.user_id IS NOT NULL"
+            ),
+            bind.values,
+        )
+    for level, grain, pieces in ((OF_USER, HOUR, hours), (OF_WHO, DAY, days)):
+        if pieces:
+            bind = Binds(dialect)
+            table = dialect.pieces(pieces, bind)
+            yield (
+                (
+                    f"SELECT DISTINCT s.user_id FROM usage_series s {dialect.row_hint('usage_series_user')} "
+                    f"WHERE s.tenant={bind(tenant)} AND s.level={bind(level)} AND s.user_id IS NOT NULL "
+                    f"AND EXISTS (SELECT 1 FROM {table} CROSS JOIN usage_slot t WHERE t.series=s.id AND t.grain={bind(grain)} "
+                    "AND t.start_us>=p.lo AND t.start_us<p.hi AND t.requests>0)"
+                ),
+                bind.values,
+            )
 
 
 # Answers --------------------------------------------------------------------------------------------------------------
@@ -156,15 +242,17 @@ class Sums:
 
     def add(self, found: Iterable[Sequence[Any]]) -> None:
         """Take in rows of: the bucket's start, the dimensions, the asset, the measures."""
+        cut = len(COUNTED)
         for row in found:
             start, *key = row[: 1 + self._dims]
             asset, *values = row[1 + self._dims :]
             measures = [int(value or 0) for value in values]
-            whole, part = measures[-2:]
-            totals, charged = self._totals.setdefault((int(start), tuple(key)), ([0] * len(measures), {}))
-            totals[:] = map(int.__add__, totals, measures)
-            if asset is not None and (whole or part):
-                charged[asset] = charged.get(asset, 0) + whole * NANO + part
+            halves = zip(measures[cut::2], measures[cut + 1 :: 2], strict=True)
+            *amounts, charge = (whole * NANO + rest for whole, rest in halves)
+            totals, charged = self._totals.setdefault((int(start), tuple(key)), ([0] * (cut + len(amounts)), {}))
+            totals[:] = map(int.__add__, totals, (*measures[:cut], *amounts))
+            if asset is not None and charge:
+                charged[asset] = charged.get(asset, 0) + charge
 
     def sums(self, *, limit: int | None, order: Order) -> tuple[UsageSum, ...]:
         """What it came to."""
@@ -182,8 +270,8 @@ class Sums:
 
 
 def _sum(start: int, key: tuple[str | None, ...], totals: Sequence[int], charged: Mapping[str, int]) -> UsageSum:
-    named = dict(zip(MEASURES[:-2], totals, strict=False))
-    usage = Usage(*(named.pop(name) for name in _TOKENS))
+    named = dict(zip((*COUNTED, *SPLIT[:-1]), totals, strict=True))
+    usage = Usage(*(named.pop(name) for name in TOKENS))
     return UsageSum(start_us=start, key=key, usage=usage, charged=charged, **named)
 
 
@@ -201,9 +289,13 @@ def _sortable(key: tuple[str | None, ...]) -> tuple[tuple[bool, str], ...]:
     return tuple((value is not None, value or "") for value in key)
 
 
-def questions(
-    dialect: Dialect, scope: UsageScope, edges_us: Sequence[int], by: Sequence[Dim]
-) -> Iterator[Question]:  # fmt: skip
-    """The statements that together answer for every bucket between two edges."""
+def questions(dialect: Dialect, scope: UsageScope, edges_us: Sequence[int], by: Sequence[Dim]) -> Iterator[Question]:
+    """The statements that together answer for every bucket between two edges: of one snapshot."""
     check_edges(edges_us)
-    yield raw_sums(dialect, scope, by, [(a, b, a) for a, b in pairwise(edges_us)])
+    rows, hours, days = pieces_of(edges_us, has_days=_level(scope, by, DAY) != OF_USER)
+    if rows:
+        yield raw_sums(dialect, scope, by, rows)
+    if hours:
+        yield slot_sums(dialect, scope, by, HOUR, hours)
+    if days:
+        yield slot_sums(dialect, scope, by, DAY, days)

@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 from storage.ledger.chain import GENESIS, link
 from storage.records.ledger import Check
 from storage.sql.ledger_rows import TRANSFER
+from storage.sql.verify_usage import roll_ups
 
 # Any: columns come from a driver; the table gives their types.
 
@@ -204,4 +205,5 @@ _CHECKS: tuple[tuple[str, Callable[[Select], Rows]], ...] = (
     ("quota windows equal their holds and charges", _windows),
     ("the hash chain is unbroken", _chain),
     ("usage rows tell what calls were charged", _usage),
+    ("sums of usage are a recount of its rows", roll_ups),
 )

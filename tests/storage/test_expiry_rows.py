@@ -124,7 +124,11 @@ async def test_a_note_outlives_its_process(tmp_path: Path, clock: Clock) -> None
 
 @pytest.mark.parametrize(
     "forgery",
-    ["DELETE FROM usage", "UPDATE usage SET charge_amount=32", "UPDATE usage SET request_id='other'"],
+    [
+        "DELETE FROM usage; DELETE FROM usage_slot",
+        "UPDATE usage SET charge_amount=32; UPDATE usage_slot SET charge_amount_rest=32",
+        "UPDATE usage SET request_id='other'",
+    ],
 )
 async def test_verify_misses_a_row_that_does_not_tell_what_was_charged(
     tmp_path: Path, clock: Clock, forgery: str
@@ -137,6 +141,6 @@ async def test_verify_misses_a_row_that_does_not_tell_what_was_charged(
         await store.sweep()
         assert all(check.is_ok for check in await store.verify())
         with closing(sqlite3.connect(path, isolation_level=None)) as forger:
-            forger.execute(forgery)
+            forger.executescript(forgery)
         broken = [check.name for check in await store.verify() if not check.is_ok]
         assert broken == ["usage rows tell what calls were charged"]

@@ -16,6 +16,7 @@ from storage.records.commands import Command
 from storage.sql.postgres.connections import Connection, sqlstate
 from storage.sql.postgres.known import Known
 from storage.sql.postgres.loader import Loader
+from storage.sql.postgres.series import Series, told_of
 from storage.sql.postgres.session import Failure, Session, failure_of
 from storage.sql.postgres.writer import Writer, is_in_chain
 from storage.sql.waiting import unavailable, unknown
@@ -47,6 +48,7 @@ class Engine:
         self._session = session
         self._clock_us = clock_us
         self._known = Known()
+        self._series = Series()
 
     async def run(self, commands: Sequence[Command | Group]) -> list[object]:
         """Apply all commands in one durable commit; one outcome for each, exceptions among them. Never raises."""
@@ -75,6 +77,7 @@ class Engine:
             try:
                 return await self._transaction(connection, commands, is_cleaned=is_cleaned)
             except StorageUnavailable:
+                self._series.forget()
                 raise
             except Exception as failed:  # noqa: BLE001  # sorted by what it means for the batch, and raised again where it must
                 await self._undo(failure_of(failed, connection), failed, is_last=attempt == ATTEMPTS)
@@ -82,6 +85,7 @@ class Engine:
 
     async def _undo(self, failure: Failure, failed: Exception, *, is_last: bool) -> None:
         """Bring the session back to its beginning. Returns when the batch may be repeated."""
+        self._series.forget()
         if failure is Failure.LOST:
             self._session.drop()
             if is_last or isinstance(failed, TimeoutError):
@@ -101,6 +105,8 @@ class Engine:
         state, known = State(), self._known
         needs = missing(commands, state)
         await known.learn(connection, needs.accounts, needs.windows)
+        if not is_cleaned:
+            await self._series.learn(connection, told_of(commands))
         await connection.execute(BEGIN)
         loader = Loader(connection, state, needs, known)
         await loader.lock()
@@ -109,7 +115,7 @@ class Engine:
         known.begin(state)
         outcomes = evaluate(commands, state, now)
         known.end(state)
-        mark = await Writer(connection, state, is_cleaned=is_cleaned).store()
+        mark = await Writer(connection, state, self._series, is_cleaned=is_cleaned).store()
         await self._commit(connection, mark)
         known.remember(state)
         return outcomes

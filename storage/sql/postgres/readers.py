@@ -26,7 +26,7 @@ from storage.sql.postgres.connections import Connection
 from storage.sql.postgres.directory import DirectoryReads
 from storage.sql.postgres.verifying import verify_over
 from storage.sql.pruning import EVENTS_US, ROWS_MAX, forgetting
-from storage.sql.usage_questions import POSTGRES, Sums, questions, raw_users, rows_question
+from storage.sql.usage_questions import POSTGRES, Sums, questions, rows_question, users_questions
 from storage.sql.usage_rows import COLUMNS, from_columns
 
 # Any: rows are the driver's; the tables give their types.
@@ -210,8 +210,14 @@ class PostgresReader(DirectoryReads):
 
     async def usage_users(self, tenant: str, since_us: int, until_us: int) -> int:
         """How many users have a usage row."""
-        statement, values = raw_users(POSTGRES, tenant, since_us, until_us)
-        return len(await self._pool.fetch(statement, *values))
+
+        async def read(connection: Connection) -> set[str]:
+            found: set[str] = set()
+            for statement, values in users_questions(POSTGRES, tenant, since_us, until_us):
+                found.update(user_id for (user_id,) in await connection.fetch(statement, *values))
+            return found
+
+        return len(await self._pool.snapshot(read))
 
     async def kept(self, tenant: str, kind: str, key: str | None = None) -> tuple[KeptRow, ...]:
         """Kept rows, the oldest first."""

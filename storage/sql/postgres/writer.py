@@ -9,8 +9,9 @@ from storage.records.commands import Forget
 from storage.sql import ledger_rows as rows
 from storage.sql.postgres.connections import Connection
 from storage.sql.postgres.directory import store_entries
+from storage.sql.postgres.series import Series, UsageWriter
 from storage.sql.postgres.statements import arrays, insert, update
-from storage.sql.usage_rows import COLUMNS, to_columns
+from storage.sql.usage_rows import to_columns
 
 # Any: columns hold what their table says.
 
@@ -41,8 +42,6 @@ _DEBT = insert(
 _DEBT_GONE = "DELETE FROM debt WHERE transfer_id=ANY($1::bigint[])"
 _IDEM = insert("idem", rows.IDEM)
 _OUTBOX = insert("outbox", rows.OUTBOX)
-_USAGE = insert("usage", COLUMNS, "ON CONFLICT (id) DO NOTHING")
-_USAGE_GONE = "DELETE FROM usage WHERE id=ANY($1::text[])"
 _USAGE_PRUNED = (
     "DELETE FROM usage WHERE seq IN "
     "(SELECT seq FROM usage WHERE seq=ANY($1::bigint[]) ORDER BY seq FOR UPDATE SKIP LOCKED)"
@@ -68,9 +67,10 @@ Row = Sequence[Any]
 class Writer:
     """Writes one batch's changes inside its transaction."""
 
-    def __init__(self, connection: Connection, state: State, *, is_cleaned: bool = False) -> None:
+    def __init__(self, connection: Connection, state: State, series: Series, *, is_cleaned: bool = False) -> None:
         self._connection = connection
         self._state = state
+        self._usage = UsageWriter(connection, series)
         self._is_cleaned = is_cleaned
         """Texts that came from outside lose what PostgreSQL cannot store, so that no label can stop a charge."""
 
@@ -86,6 +86,7 @@ class Writer:
         await self._store_lots(changes)
         await self._store_windows(changes)
         await self._store_beside(changes)
+        await self._usage.raise_sums()
         return await self._link(changes) if any(changes.lists()) and not _is_usage_only(changes) else None
 
     async def _many(self, statement: str, values: Sequence[Row]) -> None:
@@ -99,10 +100,9 @@ class Writer:
         await self._many(_LOT, [rows.lot_columns(row) for row in lots])
         idempotency = sorted(changes.idempotency, key=lambda entry: entry[0])
         await self._many(_IDEM, [rows.idem_columns(entry, now) for entry in idempotency])
-        if changes.usage_replaced:
-            await self._connection.execute(_USAGE_GONE, changes.usage_replaced)
-        usage = sorted(rows.usage_to_store(changes), key=lambda row: row.id)
-        await self._many(_USAGE, [self._clean(to_columns(row)) for row in usage])
+        if changes.usage:
+            usage = [self._clean(to_columns(row)) for row in rows.usage_to_store(changes)]
+            await self._usage.write(usage, changes.usage_replaced)
 
     async def _store_holds(self, changes: Changes) -> None:
         accounts = [(row.id, row.posted, row.held, row.overdraft, row.state, row.version) for row in changes.accounts]

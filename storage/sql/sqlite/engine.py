@@ -15,6 +15,7 @@ from storage.ledger.state import State
 from storage.records.commands import Command
 from storage.sql.sqlite.directory import last_seq
 from storage.sql.sqlite.loader import Loader
+from storage.sql.sqlite.series import UsageWriter
 from storage.sql.sqlite.writer import store
 
 ROWS_MAX = 20_000
@@ -34,6 +35,7 @@ class Engine:
         self._rows_max = rows_max
         self._state = State()
         self._loader = Loader(connection, self._state)
+        self._usage = UsageWriter(connection)
         self._last_hash = self._next_hash = GENESIS
         self._continue()
 
@@ -44,7 +46,7 @@ class Engine:
             connection.execute("BEGIN IMMEDIATE")
             self._loader.load(missing(commands, state))
             outcomes = evaluate(commands, state, self._clock_us())
-            self._next_hash = store(connection, state, self._last_hash)
+            self._next_hash = store(connection, state, self._last_hash, self._usage)
         except BaseException:
             self.undo()
             raise
@@ -63,6 +65,7 @@ class Engine:
     def undo(self) -> None:
         """Nothing was written: after a failed commit only the database knows what is true."""
         self._state.forget()
+        self._usage.forget()
         if self._connection.in_transaction:
             self._connection.execute("ROLLBACK")
 

@@ -24,7 +24,7 @@ from storage.records.usage import UsageRow
 from storage.sql import ledger_rows as rows
 from storage.sql.paging import LAST, numbers
 from storage.sql.pruning import EVENTS_US, ROWS_MAX, forgetting
-from storage.sql.usage_questions import SQLITE, Sums, questions, raw_users, rows_question
+from storage.sql.usage_questions import SQLITE, Sums, questions, rows_question, users_questions
 from storage.sql.usage_rows import COLUMNS, from_columns
 from storage.sql.waiting import unavailable
 
@@ -188,7 +188,8 @@ class Readers:
 
     def usage_users(self, tenant: str, since_us: int, until_us: int) -> int:
         """How many users have a usage row."""
-        return len(self._all(*raw_users(SQLITE, tenant, since_us, until_us)))
+        asked = users_questions(SQLITE, tenant, since_us, until_us)
+        return len({user_id for question in asked for (user_id,) in self._all(*question)})
 
     def kept(self, tenant: str, kind: str, key: str | None) -> tuple[KeptRow, ...]:
         """Kept rows, the oldest first."""

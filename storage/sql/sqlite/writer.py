@@ -7,7 +7,8 @@ from storage.ledger.state import Changes, State
 from storage.records.commands import Forget
 from storage.sql import ledger_rows as rows
 from storage.sql.sqlite.directory import store_entries
-from storage.sql.usage_rows import COLUMNS, to_columns
+from storage.sql.sqlite.series import UsageWriter
+from storage.sql.usage_rows import to_columns
 
 
 def _insert(table: str, columns: str) -> str:
@@ -31,8 +32,6 @@ _DEBT = "INSERT OR REPLACE INTO debt (transfer_id, account_id, amount) VALUES (?
 _DEBT_GONE = "DELETE FROM debt WHERE transfer_id=?"
 _IDEM = _insert("idem", rows.IDEM)
 _OUTBOX = _insert("outbox", rows.OUTBOX)
-_USAGE = _insert("usage", ", ".join(COLUMNS)).replace("INSERT", "INSERT OR IGNORE", 1)
-_USAGE_GONE = "DELETE FROM usage WHERE id=?"
 _PRUNED = (
     "INSERT INTO pruned (resource, before_us) VALUES (?, ?) "
     "ON CONFLICT (resource) DO UPDATE SET before_us=max(before_us, excluded.before_us)"
@@ -45,7 +44,7 @@ _ANSWERS_GONE = (
 _BATCH = _insert("batch", "id, prev_hash, hash, n, committed_us")
 
 
-def store(connection: sqlite3.Connection, state: State, last_hash: str) -> str:
+def store(connection: sqlite3.Connection, state: State, last_hash: str, usage: UsageWriter) -> str:
     """Store the state's changes; returns the chain's new last hash. Raises: sqlite3.Error, half written: roll back."""
     changes = state.changes
     many = connection.executemany
@@ -62,6 +61,8 @@ def store(connection: sqlite3.Connection, state: State, last_hash: str) -> str:
     _store_lots(connection, changes)
     _store_windows(connection, changes)
     _store_holds(connection, changes)
+    if changes.usage:
+        usage.write([to_columns(row) for row in rows.usage_to_store(changes)], changes.usage_replaced)
     _store_beside(connection, changes, state.now_us)
     return last_hash
 
@@ -122,10 +123,6 @@ def _store_holds(connection: sqlite3.Connection, changes: Changes) -> None:
 
 def _store_beside(connection: sqlite3.Connection, changes: Changes, now_us: int) -> None:
     many = connection.executemany
-    if changes.usage_replaced:
-        many(_USAGE_GONE, [(row_id,) for row_id in changes.usage_replaced])
-    if changes.usage:
-        many(_USAGE, [to_columns(row) for row in rows.usage_to_store(changes)])
     if changes.idempotency:
         many(_IDEM, [rows.idem_columns(entry, now_us) for entry in changes.idempotency])
     if changes.kept:

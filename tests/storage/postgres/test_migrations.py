@@ -6,13 +6,17 @@ import re
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from storage.errors import StoreRefused
+from storage.records.reports import UsageScope, UsageSum
+from storage.records.usage import UsageRow
 from storage.sql.migrating import BASE, _over, current, is_current, migrate
 from storage.sql.migrations.revisions import HEAD, REVISIONS
 from storage.sql.postgres.statements import TEXTS, type_of
@@ -20,6 +24,8 @@ from storage.sql.sqlite import schema
 from storage.sql.tables import metadata
 from storage.store import open_reader, open_store
 from tests.fakes.postgres import Server
+from tests.storage.conftest import Clock
+from tests.storage.ledger_cases import HOUR_US, usage_row
 
 COLUMNS = (
     "SELECT table_name, column_name, data_type, is_nullable, column_default FROM information_schema.columns "
@@ -77,30 +83,64 @@ def test_every_revision_goes_down_and_up_by_itself(url: str) -> None:
 
 
 def test_rows_of_an_older_schema_outlive_the_way_up_and_down(url: str) -> None:
-    def run(statement: str) -> list[tuple[Any, ...]]:
-        found: list[tuple[Any, ...]] = []
-
-        def work(connection: Any) -> None:
-            result = connection.exec_driver_sql(statement)
-            found.extend(tuple(row) for row in result) if result.returns_rows else None
-
-        _over(url, work)
-        return found
-
     migrate(url, "0001")
-    run("INSERT INTO hold VALUES (2, 1, 3, 50, 5, 'post_used', 1, 9, 'req')")
+    run(url, "INSERT INTO hold VALUES (2, 1, 3, 50, 5, 'post_used', 1, 9, 'req')")
     for scope in ("executeAIRequest:ada", "desk:grant:TOKEN"):
-        run(f"INSERT INTO idem VALUES ('default', '{scope}', 'k', 'hash', 2, '[]', 7)")  # noqa: S608  # our own words
+        run(url, f"INSERT INTO idem VALUES ('default', '{scope}', 'k', 'hash', 2, '[]', 7)")  # noqa: S608  # our own words
     migrate(url)
-    assert run("SELECT transfer_id, used, ref, note FROM hold") == [(2, 5, "req", None)]
+    assert run(url, "SELECT transfer_id, used, ref, note FROM hold") == [(2, 5, "req", None)]
     kept_for = 35 * 24 * 3600 * 1_000_000
-    assert run("SELECT scope, expires_us FROM idem ORDER BY scope") == [
+    assert run(url, "SELECT scope, expires_us FROM idem ORDER BY scope") == [
         ("desk:grant:TOKEN", None),
         ("executeAIRequest:ada", 7 + kept_for),
     ]
     migrate(url, "0001")
-    assert run("SELECT transfer_id, used, ref FROM hold") == [(2, 5, "req")]
-    assert len(run("SELECT scope FROM idem")) == 2
+    assert run(url, "SELECT transfer_id, used, ref FROM hold") == [(2, 5, "req")]
+    assert len(run(url, "SELECT scope FROM idem")) == 2
+
+
+def test_rows_from_before_the_roll_ups_are_summed_up_on_the_way_up(url: str, clock: Clock) -> None:
+    """As if they had been written today, so that new rows go on with the same series."""
+    migrate(url)
+    rows = [
+        replace(usage_row(f"{at}-{user}-{feature}", user, at), organization_id=team, feature=feature)
+        for at in (5, HOUR_US - 1, HOUR_US, 30 * HOUR_US, 31 * 24 * HOUR_US)
+        for user, team in (("ada", None), ("\u00fc|", "t"))
+        for feature in (None, "f")
+    ]
+
+    async def keep(some: Sequence[UsageRow]) -> tuple[UsageSum, ...]:
+        async with open_store(url, clock_us=clock) as store:
+            for row in some:
+                await store.record_usage(row)
+            assert [check for check in await store.verify() if not check.is_ok] == []
+            edges = (0, 40 * 24 * HOUR_US)
+            return (
+                *await store.usage_sums(UsageScope("t"), edges, by=("feature", "model")),
+                *await store.usage_sums(UsageScope("t"), edges, by=("user_id",)),
+                *await store.usage_sums(UsageScope("t"), edges, by=("organization_id", "feature")),
+            )
+
+    before = asyncio.run(keep(rows))
+    series = run(url, "SELECT digest, level FROM usage_series ORDER BY 1")
+    migrate(url, "0004")
+    migrate(url)
+    assert run(url, "SELECT digest, level FROM usage_series ORDER BY 1") == series
+    assert asyncio.run(keep([])) == before
+    twice = asyncio.run(keep([replace(row, id=f"again-{row.id}") for row in rows]))
+    assert [one.requests for one in twice] == [2 * one.requests for one in before]
+    assert run(url, "SELECT digest, level FROM usage_series ORDER BY 1") == series
+
+
+def run(url: str, statement: str) -> list[tuple[Any, ...]]:
+    found: list[tuple[Any, ...]] = []
+
+    def work(connection: Any) -> None:
+        result = connection.exec_driver_sql(statement)
+        found.extend(tuple(row) for row in result) if result.returns_rows else None
+
+    _over(url, work)
+    return found
 
 
 def test_the_known_revisions_are_the_ones_that_are_there() -> None:

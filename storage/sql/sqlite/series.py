@@ -1,0 +1,92 @@
+"""Usage rows and their roll-ups within a batch: what was really added or taken away is what the sums are raised by."""
+# ruff: noqa: S608  # statements are built from our own column names, never from values
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+
+from storage.sql.rollups import (
+    DIMENSIONS,
+    MEASURES,
+    SERIES,
+    SLOT,
+    SLOT_KEY,
+    Columns,
+    Dimensions,
+    Ids,
+    digest_of,
+    dimensions_of,
+    levels,
+    slots,
+    stored,
+)
+from storage.sql.usage_rows import COLUMNS
+
+KNOWN_MAX = 20_000
+"""Combinations of dimensions whose series are remembered between batches."""
+_ADD = (
+    f"INSERT OR IGNORE INTO usage ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"
+)  # fmt: skip
+_FIND = f"SELECT {', '.join(COLUMNS)} FROM usage WHERE id=?"
+_TAKE = "DELETE FROM usage WHERE id=?"
+_ADDED = "SELECT id FROM usage WHERE seq>?"
+_LAST = "SELECT coalesce(max(seq), 0) FROM usage"
+_SERIES = "SELECT id FROM usage_series WHERE digest=?"
+_SERIES_NEW = f"INSERT INTO usage_series ({', '.join(SERIES[1:])}) VALUES (?, ?, {', '.join('?' * len(DIMENSIONS))})"
+_RAISE = (
+    f"INSERT INTO usage_slot ({', '.join(SLOT)}) VALUES ({', '.join('?' * len(SLOT))}) "
+    f"ON CONFLICT ({', '.join(SLOT_KEY)}) DO UPDATE SET {', '.join(f'{name}={name}+excluded.{name}' for name in MEASURES)}"
+)
+
+
+class UsageWriter:
+    """Writes the usage rows of batches. It remembers which series there are."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._known: dict[Dimensions, Ids] = {}
+
+    def forget(self) -> None:
+        """The transaction was undone: series that it made are not there."""
+        self._known.clear()
+
+    def write(self, rows: Sequence[Columns], replaced: Iterable[str]) -> None:
+        """Take the replaced rows away, add those that are not there yet, and bring the sums along."""
+        gone = self._taken(replaced)
+        added = self._added(rows)
+        changed = [(columns, True) for columns in gone] + [(columns, False) for columns in added]
+        self._learn(columns for columns, _ in changed)
+        if changed:
+            self._connection.executemany(_RAISE, slots(changed, self._known))
+
+    def _taken(self, replaced: Iterable[str]) -> list[Columns]:
+        execute, gone = self._connection.execute, []
+        for row_id in dict.fromkeys(replaced):
+            gone += execute(_FIND, (row_id,)).fetchall()
+            execute(_TAKE, (row_id,))
+        return gone
+
+    def _added(self, rows: Sequence[Columns]) -> Sequence[Columns]:
+        connection = self._connection
+        ((last,),) = connection.execute(_LAST)
+        before = connection.total_changes
+        connection.executemany(_ADD, rows)
+        if connection.total_changes - before == len(rows):
+            return rows
+        return stored(rows, (row_id for (row_id,) in connection.execute(_ADDED, (last,))))
+
+    def _learn(self, rows: Iterable[Columns]) -> None:
+        known = self._known
+        if len(known) > KNOWN_MAX:
+            known.clear()
+        for columns in rows:
+            dimensions = dimensions_of(columns)
+            if dimensions not in known:
+                tenant, user, who = (self._series(level, found) for level, found in enumerate(levels(dimensions)))
+                known[dimensions] = (tenant, user, who)
+
+    def _series(self, level: int, dimensions: Dimensions) -> int:
+        digest = digest_of(level, dimensions)
+        found = self._connection.execute(_SERIES, (digest,)).fetchone()
+        if found is None:
+            return self._connection.execute(_SERIES_NEW, (digest, level, *dimensions)).lastrowid or 0
+        return int(found[0])
