@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from server.ids import new_request_id, request_ids
 from server.metrics import Metrics
-from server.whole_replies import WHOLE, Whole, offered
+from server.whole_replies import WHOLE, Whole, offered, withdraw
 
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 _SAFE_HEADERS: Final = (
@@ -71,6 +71,7 @@ class Transport:
         try:
             await (app or self._app)(scope, receive, answer.send)
         finally:
+            withdraw(scope)
             route = path if app is not None else getattr(scope.get("route"), "path", "none")
             self._metrics.http_request(scope["method"], route, answer.status, self._monotonic() - started)
 

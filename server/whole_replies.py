@@ -33,6 +33,11 @@ def offered(scope: Scope) -> Whole | None:
     return found
 
 
+def withdraw(scope: Scope) -> None:
+    """The exchange is over. An offer holds the exchange, which holds the scope: such a circle would wait for the collector."""
+    scope.pop("extensions", None)
+
+
 def _reply(cycle: RequestResponseCycle, status: int, lines: bytes, body: bytes) -> bool:
     if cycle.disconnected:
         return True  # as with messages: who has left is told nothing

@@ -1,0 +1,18 @@
+"""What calls leave behind for the garbage collector: nothing, or it would run all the time while a server is busy."""
+
+import asyncio
+import sys
+from asyncio.subprocess import PIPE
+
+import orjson
+import pytest
+
+
+@pytest.mark.parametrize("kind", ["free", "paid", "stream", "refused"])
+async def test_calls_leave_no_circles_for_the_collector(kind: str) -> None:
+    program = [sys.executable, "-m", "tests.server.operations.garbage", kind]
+    process = await asyncio.create_subprocess_exec(*program, stdout=PIPE, stderr=PIPE)
+    async with asyncio.timeout(30):
+        said, told = await process.communicate()
+    assert process.returncode == 0, (said, told)
+    assert orjson.loads(told) == {}
