@@ -1,14 +1,17 @@
 """What AI costs before it is bought: `calculateCost` and `getProviderPricing` (S0-14, S2-25, S2-38, S2-39)."""
 
-from typing import Annotated
+from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
 from methods.context import Context
-from methods.errors import UnknownModel, UnknownProvider
+from methods.errors import InvalidParams, UnknownModel, UnknownProvider
 from methods.method import Access, Example, Method, Params, Result
-from monetization.charging.policies import Charge, charge_for, credits_for, dollars
+from methods.money_shapes import Amount
+from monetization.charging.policies import Charge, Rules, charge_for, credits_for, dollars
 from monetization.errors import PriceUnknown
+from monetization.ingestion.events import Kind, Window, event_of
+from monetization.ingestion.rejecting import Rejected, Unrated
 from monetization.prices.rates import Price
 from monetization.terms import Target
 from monetization.tiers import Policy
@@ -16,6 +19,13 @@ from storage.records.usage import Usage
 
 _NANO = 1_000_000_000
 _PAGE_MAX = 500
+_KINDS: Final[dict[str, Kind]] = {
+    "image": "IMAGE_GENERATION",
+    "video": "VIDEO_GENERATION",
+    "audio": "AUDIO_PROCESSING",
+    "api_call": "API_CALL",
+    "custom": "CUSTOM",
+}
 
 Tokens = Annotated[int, Field(ge=0, le=2**40)]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
@@ -32,6 +42,16 @@ class CostParams(Params):
     """Of `inputTokens`, those that the provider reads from its cache."""
     reasoning_tokens: Tokens = 0
     """Of `outputTokens`, those that the model spends on thinking."""
+    type: Literal["text", "image", "video", "audio", "api_call", "custom"] = "text"
+    """What is priced: tokens (`text`), or units by their own prices, as events of usage are."""
+    count: Amount | None = None
+    """Units. Absent: one image or call."""
+    duration_seconds: Amount | None = None
+    """Of video and audio, in the place of `count`."""
+    image_size: Name | None = None
+    quality: Name | None = None
+    unit_type: Annotated[str, Field(min_length=1, max_length=64)] | None = None
+    """What `count` counts. Absent: images, seconds, calls."""
 
 
 class CostBreakdown(Result):
@@ -44,27 +64,27 @@ class CostBreakdown(Result):
 class CostResult(Result):
     """What the usage costs: the same code charges it, so preview and charge agree to the unit."""
 
-    provider: str
-    model: str
-    cost: float
-    """What the provider bills, in dollars."""
+    provider: str | None = None
+    model: str | None = None
+    cost: float | None = None
+    """What the provider bills, in dollars. Absent: not known, where a burn table alone prices a unit."""
     platform_fee: float
-    total_cost: float
-    usd_cost: float
+    total_cost: float | None = None
+    usd_cost: float | None = None
     """The same as `cost`, under OpenMonetize's name."""
-    cost_exact: str
+    cost_exact: str | None = None
     """`cost` as a decimal string that is exact."""
     credits: float
     """Under the policy `credits`: what is charged. Under any other: what `cost` is worth in credits."""
     tokens: int
     tokens_charged: int | None = None
     """Tokens taken from the balance, fee included; absent where the policy takes no tokens."""
-    margin_percent: float
+    margin_percent: float | None = None
     """The operator's share of what the caller pays."""
     policy: Policy
     """The charging policy of the caller's tier."""
-    breakdown: CostBreakdown
-    price_version: str
+    breakdown: CostBreakdown | None = None
+    price_version: str | None = None
 
 
 class PricingParams(Params):
@@ -108,45 +128,88 @@ class PricingResult(Result):
 async def calculate_cost(context: Context, params: CostParams) -> CostResult:
     """What a usage would cost the caller, by the code that charges it."""
     services = context.services
+    tier = services.tiers().of(context.caller.tier)
+    if params.type != "text":
+        return _units(context, params, tier.policy)
     quotes = services.quotes
-    target = services.router.resolve(params.provider, params.model)[0]
-    price = quotes.book().find(target, quotes.clock_us())
+    target, price = _priced(context, params)
     cached = min(params.cached_input_tokens, params.input_tokens)
     thought = min(params.reasoning_tokens, params.output_tokens)
     usage = Usage(
         input=params.input_tokens - cached, cache_read=cached, output=params.output_tokens - thought, reasoning=thought
     )
-    tier = services.tiers().of(context.caller.tier)
     burn = quotes.burns(target.model, quotes.clock_us())
     charge = charge_for(tier.policy, quotes.rules, usage, price.cost(usage), burn)
-    return _costed(context, target, price, usage, charge)
-
-
-def _costed(context: Context, target: Target, price: Price, usage: Usage, charge: Charge) -> CostResult:
-    rules = context.services.quotes.rules
     went_in, came_out = price.cost_parts(usage)
+    breakdown = CostBreakdown(input=dollars(went_in), output=dollars(came_out))
+    shown = _costed(quotes.rules, charge, charge.cost_nano)
+    named = {"provider": target.provider, "model": target.model, "price_version": price.version}
+    return shown.model_copy(update={**named, "breakdown": breakdown})
+
+
+def _priced(context: Context, params: CostParams) -> tuple[Target, Price]:
+    """What would serve, else what an event may name, and its price. Raises: UnknownProvider, UnknownModel, PriceUnknown."""
+    services = context.services
+    now_us = services.quotes.clock_us()
+    try:
+        target = services.router.resolve(params.provider, params.model)[0]
+    except (UnknownProvider, UnknownModel):
+        if params.provider is None or params.model is None:
+            raise
+        target = services.ingestion.rating.target(params.provider.lower(), params.model)
+        if not services.quotes.book().knows(target, now_us):
+            raise
+    return target, services.quotes.book().find(target, now_us)
+
+
+def _units(context: Context, params: CostParams, policy: Policy) -> CostResult:
+    """What units cost that are no tokens: the event that would tell of them, rated. Raises: InvalidParams, PriceUnknown."""
+    services = context.services
+    now_us = services.quotes.clock_us()
+    count = "duration_seconds" if params.duration_seconds is not None else "quantity"
+    said = {
+        "event_id": "preview",
+        "user_id": "preview",
+        "event_type": _KINDS[params.type],
+        "provider": params.provider,
+        "model": params.model,
+        "image_size": params.image_size,
+        "quality": params.quality,
+        "unit_type": params.unit_type,
+        count: params.count if params.duration_seconds is None else params.duration_seconds,
+    }
+    try:
+        event = event_of(said, Window(now_us, 0, 0))
+        rated = services.ingestion.rating.rate(event, policy, now_us)
+    except Unrated as wrong:
+        raise PriceUnknown(wrong.detail, data={"reason": wrong.reason}) from None
+    except Rejected as wrong:
+        raise InvalidParams(wrong.detail) from None
+    named = {"provider": event.provider, "model": event.model, "price_version": rated.price_version}
+    return _costed(services.quotes.rules, rated.charge, rated.cost_nano).model_copy(update=named)
+
+
+def _costed(rules: Rules, charge: Charge, cost_nano: int | None) -> CostResult:
+    """A charge on the wire; without a cost in dollars nothing is said that follows from it."""
     in_credits = charge.amount if charge.asset == "CREDIT" else credits_for(rules, charge.cost_nano)
-    paid = (
-        in_credits * rules.credit_value_nano // _NANO
-        if charge.asset == "CREDIT"
-        else charge.cost_nano + charge.fee_nano
-    )
-    return CostResult(
-        provider=target.provider,
-        model=target.model,
-        cost=charge.cost_nano / _NANO,
+    shown = CostResult(
         platform_fee=charge.fee_nano / _NANO,
-        total_cost=(charge.cost_nano + charge.fee_nano) / _NANO,
-        usd_cost=charge.cost_nano / _NANO,
-        cost_exact=dollars(charge.cost_nano),
         credits=in_credits / _NANO,
         tokens=charge.tokens,
         tokens_charged=charge.amount if charge.asset == "TOKEN" else None,
-        margin_percent=round((paid - charge.cost_nano) * 100 / paid, 2) if paid else 0.0,
         policy=charge.policy,
-        breakdown=CostBreakdown(input=dollars(went_in), output=dollars(came_out)),
-        price_version=price.version,
     )
+    if cost_nano is None:
+        return shown
+    paid = in_credits * rules.credit_value_nano // _NANO if charge.asset == "CREDIT" else cost_nano + charge.fee_nano
+    cost = {
+        "cost": cost_nano / _NANO,
+        "total_cost": (cost_nano + charge.fee_nano) / _NANO,
+        "usd_cost": cost_nano / _NANO,
+        "cost_exact": dollars(cost_nano),
+        "margin_percent": round((paid - cost_nano) * 100 / paid, 2) if paid else 0.0,
+    }
+    return shown.model_copy(update=cost)
 
 
 async def get_provider_pricing(context: Context, params: PricingParams) -> PricingResult:

@@ -76,11 +76,15 @@ class Rating:
             raise Rejected("out_of_range", "this event costs more than any account can hold; correct its figures")
         return rated
 
+    def target(self, provider: str, model: str) -> Target:
+        """A provider, in lower case, and a model as the price book finds them: configured, or known by its vendor's name."""
+        kind = self.providers.get(provider) or KINDS_BY_NAME.get(provider, provider)
+        return Target(provider, model, kind)
+
     def _tokens(self, event: Event, policy: Policy, now_us: int) -> Rated:
         assert event.provider is not None, "an event of tokens names provider and model"
         assert event.model is not None, "the same"
-        kind = self.providers.get(event.provider) or KINDS_BY_NAME.get(event.provider, event.provider)
-        target = Target(event.provider, event.model, kind)
+        target = self.target(event.provider, event.model)
         price = self._price(target, event.occurred_us, now_us)
         if policy != "byok":
             _demand(price, event)

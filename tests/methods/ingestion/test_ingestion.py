@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from methods.errors import Forbidden, InvalidParams, Unauthenticated
-from monetization.errors import Overloaded
+from monetization.errors import Overloaded, PriceUnknown
 from tests.methods.ingestion.conftest import Sender, event, iso
 
 CREDITS = {"ingestion": {"unit_prices": {"dall-e-3/1024x1024/hd": "0.08", "pages": "0.01", "call": "0"}}}
@@ -188,3 +188,65 @@ async def test_beyond_the_events_that_may_be_under_way_batches_are_refused_and_l
         assert (await sender.tell(*[event(f"n{n}", "u") for n in range(150)]))[
             "accepted"
         ] == 150  # one alone may pass it
+
+
+PREVIEWS: list[tuple[dict[str, Any], dict[str, Any]]] = [
+    (
+        {
+            "type": "image",
+            "provider": "OPENAI",
+            "model": "dall-e-3",
+            "imageSize": "1024x1024",
+            "quality": "hd",
+            "count": 3,
+        },
+        {
+            "event_type": "IMAGE_GENERATION",
+            "provider": "OPENAI",
+            "model": "dall-e-3",
+            "image_size": "1024x1024",
+            "quality": "hd",
+            "image_count": 3,
+        },
+    ),
+    (
+        {"type": "custom", "unitType": "pages", "count": "2.5"},
+        {"event_type": "CUSTOM", "unit_type": "pages", "quantity": "2.5"},
+    ),
+    ({"type": "api_call"}, {"event_type": "API_CALL"}),
+    (
+        {"provider": "OPENAI", "model": "gpt-4o", "inputTokens": 1001, "outputTokens": 7, "cachedInputTokens": 100},
+        {
+            "event_type": "TOKEN_USAGE",
+            "provider": "OPENAI",
+            "model": "gpt-4o",
+            "input_tokens": 1001,
+            "output_tokens": 7,
+            "cached_input_tokens": 100,
+        },
+    ),
+]
+
+
+@pytest.mark.parametrize(("asked", "told"), PREVIEWS, ids=["image", "custom", "api_call", "text"])
+async def test_a_preview_and_the_charge_agree_to_the_unit(
+    sending: Any, asked: dict[str, Any], told: dict[str, Any]
+) -> None:
+    async with sending(**CREDITS) as sender:
+        await sender.subscribe("u1", "credits")
+        await sender.admin("grantCredits", {"userId": "u1", "amount": "1000"})
+        token = sender.product.token("u1", "credits")
+        preview = await sender.product.call(token, "calculateCost", asked)
+        assert (await sender.one({"event_id": "e", "user_id": "u1", **told}))["status"] == "accepted"
+        row = (await sender.history())[0]
+        assert row["costExact"] == preview["costExact"]
+        assert float(row.get("charged", "0")) == preview["credits"]
+        assert row.get("priceVersion") == preview.get("priceVersion")
+
+
+async def test_a_preview_of_what_nothing_prices_says_so(sender: Sender) -> None:
+    token = sender.product.token("u1", "credits")
+    for asked in ({"type": "image", "model": "dall-e-3"}, {"type": "custom", "unitType": "pages", "count": 1}):
+        assert isinstance(await sender.product.refused(token, "calculateCost", asked), PriceUnknown)
+    for asked in ({"type": "custom", "count": 1}, {"type": "video", "durationSeconds": -1}):
+        assert isinstance(await sender.product.refused(token, "calculateCost", asked), InvalidParams)
