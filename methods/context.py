@@ -14,6 +14,7 @@ from monetization.eligibility import Eligibility
 from monetization.ingestion.intake import Intake
 from monetization.keys.desk import KeyDesk
 from monetization.keys.provider_keys import ProviderKeys
+from monetization.notices.desk import Notices
 from monetization.price_setting import PriceSetting
 from monetization.quota_desk import QuotaDesk
 from monetization.quoting import Quotes
@@ -95,6 +96,8 @@ class Services:
     """Where quotas stand."""
     reports: Reports
     """What usage comes to."""
+    notices: Notices
+    """What users and operators were told."""
     ingestion: Intake
     """Takes usage that did not pass through us."""
 

@@ -27,6 +27,8 @@ from monetization.eligibility import Eligibility
 from monetization.entitlements import Entitlements
 from monetization.finishing import Arrears
 from monetization.holding import HoldingTabs
+from monetization.notices.desk import Notices
+from monetization.notices.watching import LookOut
 from monetization.people import People
 from monetization.price_setting import PriceSetting
 from monetization.prices.book import PriceBook
@@ -173,6 +175,7 @@ async def compose(settings: Settings, instruments: Instruments) -> AsyncIterator
             keys=keys.used,
             quotas=QuotaDesk(store, directory, tiers, links, now_us),
             reports=Reports(store, now_us),
+            notices=Notices(store),
             ingestion=intake_of(settings, store, directory, in_force, registers, rules, now_us),
         )
         gateway = Gateway(
@@ -189,8 +192,7 @@ async def compose(settings: Settings, instruments: Instruments) -> AsyncIterator
             services=services,
             journal=Journal(logs, metrics, instruments.drain, now=time.time, monotonic=time.monotonic),
         )
-        jobs = _jobs(store, registers, in_force, settings.storage.usage_retention_days)
-        await stack.enter_async_context(running(jobs, on_failure=_job_failed(logs)))
+        await stack.enter_async_context(running(_jobs(settings, store, registers, in_force), _job_failed(logs)))
         yield Parts(gateway, lambda: document, {"storage": store.ping})
 
 
@@ -315,9 +317,16 @@ def _new_id() -> str:
     return secrets.token_hex(16)
 
 
-def _jobs(store: Store, registers: Registers, in_force: TiersInForce, usage_days: int) -> list[Job]:
+def _jobs(settings: Settings, store: Store, registers: Registers, in_force: TiersInForce) -> list[Job]:
     """What happens without being asked for."""
+    usage_days, signals = settings.storage.usage_retention_days, settings.signals
+    look_out = LookOut(store, Notices(store), signals.rules(), now_us)
+    looks = [
+        Job("tell of quotas", POLL_SECONDS, look_out.read_events),
+        Job("look at balances and errors", signals.every_seconds, look_out.look),
+    ]
     return [
+        *(looks if signals.enabled else ()),
         Job("expire holds and lots", SWEEP_SECONDS, store.sweep),
         Job("prune old rows", PRUNE_SECONDS, partial(_prune, store, days=usage_days)),
         Job("read prices and burn tables", POLL_SECONDS, registers.poll),

@@ -37,6 +37,7 @@ from server.config_sections import (
     UrlsSettings,
     WebhooksSettings,
 )
+from server.config_signals import SignalSettings
 from server.config_values import MissingReference, References, from_json, merged, walk
 
 __all__ = ["ConfigError", "Settings"]
@@ -61,6 +62,7 @@ class Settings(Section):
     tiers: dict[TierKey, TierSettings] = Field(default_factory=dict)
     limits: LimitsSettings = LimitsSettings()
     abuse: AbuseSettings = AbuseSettings()
+    signals: SignalSettings = SignalSettings()
     methods: dict[str, GateSettings] = Field(default_factory=dict)
     keys: KeysSettings = KeysSettings()
     ingestion: IngestionSettings = IngestionSettings()

@@ -16,7 +16,7 @@ class Job:
 
 
 @asynccontextmanager
-async def running(jobs: Sequence[Job], *, on_failure: Callable[[str, Exception], None]) -> AsyncIterator[None]:
+async def running(jobs: Sequence[Job], on_failure: Callable[[str, Exception], None]) -> AsyncIterator[None]:
     """Run the jobs while the block runs. A job that fails is told of and tried again at its next time."""
     tasks = [asyncio.create_task(_repeat(job, on_failure), name=f"job {job.name}") for job in jobs]
     try:

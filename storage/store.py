@@ -7,7 +7,7 @@ from typing import Protocol
 from storage.errors import StoreRefused
 from storage.records.commands import Command, Done, Outcome, Refusal
 from storage.records.directory import DirectoryEntry
-from storage.records.kept import KeptRow
+from storage.records.kept import KeptRow, Outgoing
 from storage.records.ledger import (
     AccountKey,
     Balance,
@@ -147,6 +147,17 @@ class Reader(Protocol):
 
         A change that another process commits later has a greater seq, so whoever goes on from there misses none.
         """
+        ...
+
+    async def outbox(self, after_id: int, limit: int) -> tuple[Outgoing, ...]:
+        """The first outgoing events after an id, in the order of their ids.
+
+        On a database that several processes write, an event of a smaller id may become visible after one of a greater.
+        """
+        ...
+
+    async def outbox_last(self) -> int:
+        """The id of the last outgoing event; 0: there is none."""
         ...
 
     async def directory_seq(self) -> int:

@@ -103,6 +103,11 @@ def _keep(state: State, command: c.Keep) -> c.Done:
     return c.Done(0)
 
 
+def _announce(state: State, command: c.Announce) -> c.Done:
+    state.changes.events.append((command.tenant, command.event))
+    return c.Done(0)
+
+
 def _forget(state: State, command: c.Forget) -> c.Done:
     state.changes.forgotten.append(command)
     for key in command.keys:
@@ -127,6 +132,7 @@ _HANDLERS: dict[type, Callable[[State, Any], c.Outcome]] = {
     c.Configure: grants.configure,
     c.RecordUsage: _record_usage,
     c.Keep: _keep,
+    c.Announce: _announce,
     c.Forget: _forget,
     c.Put: put,
     c.RequireVersion: requirements.version,

@@ -95,7 +95,7 @@ def _of_move(needs: Needs, state: State, command: c.Move) -> None:
     _account(needs, state, command.target)
 
 
-def _of_nothing(needs: Needs, state: State, command: c.RecordUsage | c.Keep | c.Forget) -> None:
+def _of_nothing(needs: Needs, state: State, command: c.RecordUsage | c.Keep | c.Announce | c.Forget) -> None:
     """Rows that only come or go read nothing."""
 
 
@@ -126,6 +126,7 @@ _NEEDS: dict[type, Callable[[Needs, State, Any], None]] = {
     c.Configure: _of_account,
     c.RecordUsage: _of_nothing,
     c.Keep: _of_nothing,
+    c.Announce: _of_nothing,
     c.Forget: _of_nothing,
     c.Put: _of_put,
     c.RequireVersion: _of_version,

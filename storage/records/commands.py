@@ -1,4 +1,4 @@
-"""What the ledger can be told, and what it answers. A refused command is a value: it changes nothing and harms no neighbour."""
+"""What the ledger can be told; `storage.records.outcomes` holds what it answers."""
 
 from collections.abc import Mapping
 from dataclasses import field
@@ -7,24 +7,13 @@ from typing import Literal, TypeAlias
 from storage.records.directory import DirectoryEntry
 from storage.records.fact import fact
 from storage.records.kept import KeptRow
-from storage.records.ledger import AccountKey, WindowKey, WindowView
+from storage.records.ledger import AccountKey, WindowKey
 from storage.records.money import NEVER_US
+from storage.records.outcomes import Done as Done  # noqa: PLC0414  # whoever commands also hears
+from storage.records.outcomes import Outcome as Outcome  # noqa: PLC0414  # same
+from storage.records.outcomes import Refusal as Refusal  # noqa: PLC0414  # same
+from storage.records.outcomes import RefusalReason as RefusalReason  # noqa: PLC0414  # same
 from storage.records.usage import UsageRow
-
-RefusalReason = Literal[
-    "insufficient",  # data: needed, available
-    "quota_exceeded",  # data: subject, resource, period, startUs, used, held, limit, amount
-    "account_suspended",
-    "hold_not_open",  # data: state: unknown | settled | released | expired
-    "hold_not_due",
-    "key_reused",
-    "out_of_range",
-    "not_found",
-    "version_changed",  # data: kind, key, version: the one that stands; 0: there is none
-    "not_empty",  # data: posted, held, asset
-    "not_refundable",  # data: refundable
-    "invalid",
-]
 
 
 @fact
@@ -276,6 +265,15 @@ class Keep:
     idempotency: Idempotency | None = None
 
 
+@fact
+class Announce:
+    """Write an outgoing event: in a group, it goes out exactly if its neighbours were applied."""
+
+    tenant: str
+    event: Event
+    idempotency: Idempotency | None = None
+
+
 @fact(kw_only=True)
 class Forget:
     """Delete what has outlived its time and nobody may ask for again. No balance and no transfer is touched."""
@@ -343,51 +341,9 @@ Command: TypeAlias = (
     | Configure
     | RecordUsage
     | Keep
+    | Announce
     | Forget
     | Put
     | RequireVersion
     | RequireEmpty
 )
-
-
-@fact
-class Done:
-    """What a command did, and the account after it."""
-
-    id: int
-    """The transfer it wrote (for Hold: the hold's own id); 0 where it wrote none."""
-    amount: int = 0
-    """What it held, charged, granted, returned or moved."""
-    posted: int = 0
-    held: int = 0
-    overdraft: int = 0
-    written_off: int = 0
-    """Used but covered by nothing."""
-    value_nano: int = 0
-    """RefundPurchase: the money that the returned units stand for."""
-    expires_us: int = 0
-    """Hold, Extend: when the hold expires. Grant: when the lot does."""
-    windows: tuple[WindowView, ...] = ()
-    """The windows it touched, after it."""
-    is_late: bool = False
-    """Settle: the hold had expired, so this is a charge beside it."""
-    is_replay: bool = False
-    """The command had been applied before; this is its first answer."""
-
-    @property
-    def available(self) -> int:
-        """What a new hold may take, without the overdraft."""
-        return self.posted - self.held
-
-
-@fact
-class Refusal:
-    """Why a command changed nothing."""
-
-    reason: RefusalReason
-    data: Mapping[str, object] = field(default_factory=dict)
-    index: int = 0
-    """Which command of a group was refused."""
-
-
-Outcome: TypeAlias = Done | Refusal

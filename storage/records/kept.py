@@ -10,6 +10,17 @@ ANSWER: Final = "answer"
 
 
 @fact
+class Outgoing:
+    """An event on its way out."""
+
+    id: int
+    tenant: str
+    topic: str
+    payload: str
+    """JSON text."""
+
+
+@fact
 class KeptRow:
     """One row. Of several with one kind and key the newest holds, from its `valid_from_us` on."""
 

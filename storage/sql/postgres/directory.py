@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 from storage.ledger.state import EntryKey, State
 from storage.records.directory import DirectoryEntry, are_storable
-from storage.records.kept import KeptRow
+from storage.records.kept import KeptRow, Outgoing
 from storage.records.ledger import Page
 from storage.sql import ledger_rows as rows
 from storage.sql.directory_rows import ENTRY, GONE_MAX, STAY_US, entry_columns, entry_of, newest
@@ -41,6 +41,8 @@ _OF_KIND = (
 )
 _CHANGED = f"SELECT {ENTRY} FROM directory WHERE seq>$1 ORDER BY seq LIMIT $2"
 _LAST_SEQ = "SELECT coalesce((SELECT seq FROM directory WHERE seq>0 ORDER BY seq DESC LIMIT 1), 0)"
+_OUTBOX = "SELECT id, tenant, topic, payload FROM outbox WHERE id>$1 ORDER BY id LIMIT $2"
+_OUTBOX_LAST = "SELECT coalesce((SELECT id FROM outbox ORDER BY id DESC LIMIT 1), 0)"
 _KEPT_OF_KIND = (
     f"SELECT id, {rows.KEPT} FROM kept WHERE tenant=$1 AND kind=$2 AND kind<>'answer' AND id<$3 "
     "ORDER BY id DESC LIMIT $4"
@@ -71,7 +73,7 @@ async def store_entries(connection: Connection, entries: Sequence[DirectoryEntry
 
 
 class DirectoryReads:
-    """Reads of entries and of kept rows in pages. See `storage.store.Reader` for the promises."""
+    """Reads of entries, of kept rows in pages, and of outgoing events. See `storage.store.Reader` for the promises."""
 
     def __init__(self, pool: Pool, clock_us: Callable[[], int]) -> None:
         self._pool = pool
@@ -104,6 +106,15 @@ class DirectoryReads:
         """Entries changed after `after_seq`, dead ones too, and the last seq among them."""
         found = tuple(map(entry_of, await self._pool.fetch(_CHANGED, after_seq, limit)))
         return found, found[-1].seq if found else after_seq
+
+    async def outbox(self, after_id: int, limit: int) -> tuple[Outgoing, ...]:
+        """Outgoing events after an id."""
+        return tuple(Outgoing(*values) for values in await self._pool.fetch(_OUTBOX, after_id, limit))
+
+    async def outbox_last(self) -> int:
+        """The last outgoing event's id."""
+        ((last,),) = await self._pool.fetch(_OUTBOX_LAST)
+        return int(last)
 
     async def directory_seq(self) -> int:
         """The last change's seq."""

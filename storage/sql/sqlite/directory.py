@@ -7,7 +7,7 @@ from typing import Any
 
 from storage.ledger.state import EntryKey, State
 from storage.records.directory import DirectoryEntry, are_storable
-from storage.records.kept import KeptRow
+from storage.records.kept import KeptRow, Outgoing
 from storage.records.ledger import Page
 from storage.sql import ledger_rows as rows
 from storage.sql.directory_rows import ENTRY, GONE_MAX, STAY_US, entry_columns, entry_of, newest
@@ -35,6 +35,8 @@ _KEPT_PAGE = (
 )
 _KEPT_OF_KIND = _KEPT_PAGE.format("")
 _KEPT_OF_KEY = _KEPT_PAGE.format("AND key=?")
+_OUTBOX = "SELECT id, tenant, topic, payload FROM outbox WHERE id>? ORDER BY id LIMIT ?"
+_OUTBOX_LAST = "SELECT coalesce(max(id), 0) FROM outbox"
 
 
 def load_entries(connection: sqlite3.Connection, state: State, keys: Iterable[EntryKey]) -> None:
@@ -57,7 +59,7 @@ def last_seq(connection: sqlite3.Connection) -> int:
 
 
 class DirectoryReads:
-    """Reads of entries and of kept rows in pages. See `storage.store.Reader` for the promises."""
+    """Reads of entries, of kept rows in pages, and of outgoing events. See `storage.store.Reader` for the promises."""
 
     def __init__(self, fetch: Callable[[str, Any], list[tuple[Any, ...]]], clock_us: Callable[[], int]) -> None:
         self._fetch = fetch
@@ -89,6 +91,15 @@ class DirectoryReads:
         """Entries changed after `after_seq`, dead ones too, and the last seq among them."""
         found = tuple(map(entry_of, self._fetch(_CHANGED, (after_seq, limit))))
         return found, found[-1].seq if found else after_seq
+
+    async def outbox(self, after_id: int, limit: int) -> tuple[Outgoing, ...]:
+        """Outgoing events after an id."""
+        return tuple(Outgoing(*values) for values in self._fetch(_OUTBOX, (after_id, limit)))
+
+    async def outbox_last(self) -> int:
+        """The last outgoing event's id."""
+        ((last,),) = self._fetch(_OUTBOX_LAST, ())
+        return int(last)
 
     async def directory_seq(self) -> int:
         """The last change's seq."""

@@ -32,6 +32,7 @@ from monetization.ingestion.rating import Rating
 from monetization.keys.desk import KeyDesk
 from monetization.keys.provider_keys import ProviderKeys
 from monetization.limits.bounds import Limits, Speeds
+from monetization.notices.desk import Notices
 from monetization.once import Once
 from monetization.people import People
 from monetization.price_setting import PriceSetting
@@ -190,6 +191,7 @@ def services_of(
         ),
         quotas=QuotaDesk(store or Nowhere(), directory, lambda: tiers, Links(), lambda: 1),
         reports=Reports(store or Nowhere(), lambda: 1),
+        notices=Notices(store or Nowhere()),
         ingestion=Intake(
             rating=Rating(lambda: book, DEFAULT, lambda _model, _at: None, lambda _names, _at: None, {}, {}),
             payers=Payers(

@@ -1,0 +1,98 @@
+"""Notices from what happens to what somebody reads: told once, listed, marked, and nobody else's."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+from monetization.notices.desk import Notices
+from monetization.notices.kinds import OPERATOR, Notice
+from monetization.notices.rules import DEFAULT_LOW, SignalRules
+from monetization.notices.watching import LookOut
+from storage.store import Store, open_store
+from tests.journeys.world import until
+from tests.methods.money.conftest import TIERS, Product, Start
+from tests.methods.money.test_reports import ASK, CHARGING, row, seeded
+
+RULES = SignalRules(low=DEFAULT_LOW)
+FAST = {"signals": {"every_seconds": 1}}
+
+
+def now_us() -> int:
+    return time.time_ns() // 1_000
+
+
+def look_out(store: Store, rules: SignalRules = RULES) -> LookOut:
+    return LookOut(store, Notices(store), rules, now_us)
+
+
+async def topics(store: Store) -> list[str]:
+    return [event.topic for event in await store.outbox(0, 100)]
+
+
+async def listed(product: Product, user: str, **params: Any) -> dict[str, Any]:
+    found: dict[str, Any] = await product.call(product.token(user, "allowance"), "listNotifications", params)
+    return found
+
+
+async def test_a_threshold_becomes_a_notice_and_is_marked_as_read(start: Start) -> None:
+    tiers = {"tiny": {"policy": "allowance", "monthly_token_quota": 100, "thresholds_percent": [10, 100]}}
+    async with start(tiers={**TIERS, **tiers}, **CHARGING, **FAST) as product:
+        token = product.token("ann", "tiny")
+        await product.call(token, "executeAIRequest", ASK)
+        found: dict[str, Any] = {}
+
+        async def is_told() -> bool:
+            found.update(await product.call(token, "listNotifications"))
+            return bool(found["notifications"])
+
+        await until(is_told)
+        (notice,) = found["notifications"]
+        assert (notice["type"], notice["priority"], notice["status"]) == ("quota_warning", "normal", "sent")
+        assert found["unreadCount"] == 1
+        marked = await product.call(token, "markNotificationRead", {"id": notice["id"]})
+        assert (marked["marked"], marked["unreadCount"]) == (1, 0)
+        again = await product.call(token, "markNotificationRead", {"all": True})
+        assert again["marked"] == 0
+        assert (await product.call(token, "getUnreadCount")) == {"unreadCount": 0}
+        assert (await listed(product, "ann", unreadOnly=True))["notifications"] == []
+        assert (await listed(product, "ann"))["notifications"][0]["status"] == "read"
+        other = await product.refused(product.token("eve"), "markNotificationRead", {"id": notice["id"]})
+        assert other.slug == "not_found"
+        for params in ({"userId": "ann"}, {"operator": True}, {"organizationId": "acme"}):
+            assert (await product.refused(product.token("eve"), "listNotifications", params)).slug == "scope_required"
+
+
+async def test_what_is_found_is_told_once_with_one_event_whoever_looks(tmp_path: Path) -> None:
+    rows = [row(charge_amount=100, charge_asset="TOKEN")]
+    rows += [row(f"user-{number}", outcome="failed", cost=0) for number in range(30)]
+    await seeded(tmp_path, rows, granted=600)
+    async with open_store(f"sqlite:///{tmp_path / 'money.db'}", clock_us=now_us) as store:
+        first, second = look_out(store), look_out(store)
+        assert await first.look() == 3  # a low balance, the errors, and the provider that fails
+        assert await second.look() == 0
+        assert await first.look() == 0
+        assert sorted(await topics(store)) == ["notice.error_rate", "notice.provider_failure", "notice.token_low"]
+        (low,) = await Notices(store).of("user:ann")
+        assert (low.type, low.data["balance"], low.read_us) == ("token_low", "500", None)
+        assert {told.type for told in await Notices(store).of(OPERATOR)} == {"error_rate", "provider_failure"}
+
+
+async def test_pages_of_notices_follow_each_other(tmp_path: Path, start: Start) -> None:
+    await seeded(tmp_path, [])
+    async with open_store(f"sqlite:///{tmp_path / 'money.db'}", clock_us=now_us) as store:
+        notices = Notices(store)
+        for number in range(5):
+            notice = Notice("user:ann", "payment_success", f"order-{number}", number, "paid")
+            assert await notices.tell(notice, now_us())
+            assert not await notices.tell(notice, now_us())
+    async with start() as product:
+        seen: list[str] = []
+        page = await listed(product, "ann", limit=2)
+        while True:
+            seen += [notice["id"] for notice in page["notifications"]]
+            if "nextCursor" not in page:
+                break
+            page = await listed(product, "ann", limit=2, cursor=page["nextCursor"])
+        assert len(seen) == len(set(seen)) == 5
+        refused = await product.refused(product.token("ann"), "listNotifications", {"cursor": "nonsense"})
+        assert refused.slug == "invalid_cursor"
