@@ -1,6 +1,7 @@
 """Directory entries: what is known of users, organizations and keys, one small JSON document each; the newest version stands.
 
-Subscriptions, memberships, own limits and quotas, gateway keys, sealed provider keys and blocks are entries. No money is here.
+Subscriptions, memberships, own limits and quotas, gateway keys, sealed provider keys, blocks and dead letters are entries. No
+money is here.
 """
 
 from typing import Final
@@ -21,7 +22,7 @@ class DirectoryEntry:
     """What it is: subscription, member, limits, quota, api_key, provider_key, block, ..."""
     key: str
     owner: str
-    """`user:ID`, `org:ID`, `key:ID` or `ip:ADDRESS`. It never changes."""
+    """`user:ID`, `org:ID`, `key:ID`, `ip:ADDRESS` or `event:ID`. It never changes."""
     body: str
     """JSON text; `DELETED` where it was deleted."""
     expires_us: int = NEVER_US

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from billing.accounts import credits_of
+from billing.accounts import credits_of, pool_of
+from monetization import organizations
 from monetization.charging.policies import charge_for
 from monetization.directory import Directory, putting
 from monetization.errors import Overloaded
@@ -36,6 +37,7 @@ from tests.fakes.postgres import Server, postgres
 from tests.methods.ai.support import NoFile
 
 __all__ = ["postgres"]  # a fixture
+DAY_US = 24 * 3600 * 1_000_000
 NOW_US = 1_793_523_600_000_000  # 2026-11-01T09:00:00Z, so that two days ago was another month
 GRANTED = {"CREDIT": 10**15, "TOKEN": 10**9}
 TIERS = {
@@ -57,6 +59,16 @@ SETTINGS: dict[str, Any] = {
     },
 }
 PRICES = {"openai/m": {"input": "1", "output": "2"}}
+
+
+class Clock:
+    """A clock that a test moves."""
+
+    def __init__(self) -> None:
+        self.now_us = NOW_US
+
+    def __call__(self) -> int:
+        return self.now_us
 
 
 class Losing:
@@ -96,6 +108,7 @@ class World:
     losing: Losing
     registers: Registers
     intake: Intake
+    clock: Clock
     first: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
     """Identity → the body under which it was told first."""
     is_priced: bool = False
@@ -172,12 +185,13 @@ def _us(told: dict[str, Any]) -> int:
 @asynccontextmanager
 async def world(url: str, **ingestion: Any) -> AsyncIterator[World]:
     made = Settings.of({**SETTINGS, "ingestion": {**SETTINGS["ingestion"], **ingestion}})
-    async with open_store(url, clock_us=lambda: NOW_US) as store:
+    clock = Clock()
+    async with open_store(url, clock_us=clock) as store:
         losing = Losing(store)
-        directory = await Directory.opened(store, clock_us=lambda: NOW_US, monotonic=lambda: 0.0)
+        directory = await Directory.opened(store, clock_us=clock, monotonic=lambda: 0.0)
         registers = Registers(store, [from_configuration(PRICES)], on_problem=print)
         in_force = TiersInForce(tiers_of(made), NoFile())
-        intake = intake_of(made, losing, directory, in_force, registers, rules_of(made), lambda: NOW_US)
+        intake = intake_of(made, losing, directory, in_force, registers, rules_of(made), clock)
         puts = [
             putting(SUBSCRIPTION, f"user:{user}", f"user:{user}", Subscription(tier=user).members()) for user in TIERS
         ]
@@ -187,7 +201,7 @@ async def world(url: str, **ingestion: Any) -> AsyncIterator[World]:
                 account=credits_of(user, asset), amount=GRANTED[asset], reason="promotion", source="t", source_ref=user
             )
             assert isinstance(await store.submit(grant), Done)
-        yield World(store, losing, registers, intake)
+        yield World(store, losing, registers, intake, clock)
 
 
 def body(number: int, source: str, user: str, model: str, hours: int, tokens: int) -> dict[str, Any]:
@@ -270,6 +284,71 @@ async def test_a_store_that_is_slow_refuses_batches_instead_of_queueing_them() -
         made.losing.may_answer.set()
         assert {one.status for one in await first} == {"accepted"}
         assert {one.status for one in await made.intake.take(some(90, "a"), "rest")} == {"accepted"}
+
+
+async def statuses(made: World, *events: dict[str, Any]) -> list[str]:
+    return [verdict.status for verdict in await made.intake.take(events, "rest")]
+
+
+async def test_an_identity_is_kept_for_the_days_that_are_configured_and_then_its_row_stands_beside_a_new_one() -> None:
+    async with world("sqlite://", dedupe_days=36) as made:
+        told, letter = some(1)[0], body(1, "api", "credits", "late", 0, 1)
+        assert await statuses(made, told, letter) == ["accepted", "rejected"]
+        for days, wanted in ((34, ["duplicate", "duplicate"]), (37, ["accepted", "rejected"])):
+            made.clock.now_us = NOW_US + days * DAY_US
+            await made.store.prune(usage_before_us=NOW_US - DAY_US)
+            now = {"timestamp": datetime.fromtimestamp(made.clock.now_us // 1_000_000, UTC).isoformat()}
+            assert await statuses(made, {**told, **now}, {**letter, **now}) == wanted
+            assert await statuses(made, told, letter) == (
+                ["duplicate", "duplicate"] if days == 34 else ["rejected", "rejected"]
+            ), "with its old timestamp it is too old by the time that its identity is forgotten"
+        rows = (await made.store.usage("default", "credits", limit=10)).rows
+        assert [row.request_id for row in rows] == ["e0", "e0"]
+        assert [check for check in await made.store.verify() if not check.is_ok] == []
+
+
+async def test_a_pool_pays_for_a_members_events(postgres_url: str) -> None:
+    for url in ("sqlite://", postgres_url):
+        async with world(url) as made:
+            owner, member = organizations.owner_of("acme"), organizations.key_of("acme", "credits")
+            acme = organizations.Organization("acme", "Acme", "pool")
+            joined = organizations.Membership("acme", "credits")
+            await made.intake.directory.put(
+                None,
+                [
+                    putting(organizations.ORGANIZATION, "acme", owner, acme.members()),
+                    putting(organizations.MEMBER, member, "user:credits", joined.members()),
+                ],
+            )
+            pool = pool_of("acme", "CREDIT")
+            grant = Grant(account=pool, amount=10**12, reason="promotion", source="t", source_ref="pool")
+            assert isinstance(await made.store.submit(grant), Done)
+            assert await statuses(made, *some(3)) == ["accepted"] * 3
+            rows = (await made.store.usage("default", "credits", limit=10)).rows
+            assert {row.organization_id for row in rows} == {"acme"}
+            paid = sum(row.charge_amount or 0 for row in rows)
+            assert paid > 0
+            assert (await made.store.balance(pool)).posted == 10**12 - paid
+            assert (await made.store.balance(credits_of("credits", "CREDIT"))).posted == GRANTED["CREDIT"]
+            assert [check for check in await made.store.verify() if not check.is_ok] == []
+
+
+async def test_two_processes_that_are_told_the_same_at_once_bill_it_once(postgres_url: str) -> None:
+    async with world(postgres_url) as one, world(postgres_url) as other:
+        told = [*some(60), *[body(n, "eu", "tokens", "late", 0, 5) for n in range(20)]]
+        answers = await asyncio.gather(*[made.intake.take(told, "rest") for made in (one, other, one, other)])
+        accepted = [verdict.event_id for answer in answers for verdict in answer if verdict.status == "accepted"]
+        assert len(accepted) == len(set(accepted)) == 60
+        letters = (await one.intake.letters.page(limit=500)).rows
+        assert len(letters) == 20
+        assert len((await one.store.usage("default", None, limit=500)).rows) == 60
+        await one.set_price()
+        await other.registers.refresh()
+        replaying = [made.intake.replay(letter, "boss", "") for letter in letters for made in (one, other)]
+        await asyncio.gather(*replaying)
+        assert (await one.intake.letters.page(limit=500)).rows == ()
+        assert len((await one.store.usage("default", None, limit=500)).rows) == 80
+        assert [check for check in await one.store.verify() if not check.is_ok] == []
 
 
 @pytest.fixture

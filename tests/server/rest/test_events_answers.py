@@ -1,0 +1,88 @@
+"""What the events door answers to each outcome of the gateway; sockets are in the journeys."""
+
+import orjson
+import pytest
+
+from methods.errors import Forbidden, InvalidParams
+from methods.ingestion import IngestResult
+from methods.method import Answer
+from methods.progress import ProgressSink
+from monetization.calls import Call, Credential
+from monetization.errors import Overloaded, RateLimited
+from server.rest_ingestion import Answered, events_in, ingest
+from storage.errors import Fault, StorageUnavailable
+
+EVENT = b'{"event_id": "e"}'
+
+
+class Gateway:
+    """Answers every call with the same outcome."""
+
+    def __init__(self, outcome: Answer | Fault) -> None:
+        self.outcome = outcome
+        self.calls: list[Call] = []
+
+    async def serve(self, call: Call, sink: ProgressSink | None) -> Answer:
+        del sink
+        self.calls.append(call)
+        if isinstance(self.outcome, Fault):
+            raise self.outcome
+        return self.outcome
+
+
+def result(accepted: int, duplicates: int) -> IngestResult:
+    return IngestResult(
+        accepted=accepted,
+        rejected=0,
+        duplicates=duplicates,
+        dead_letters=0,
+        batch_id="b",
+        status="all_duplicates" if duplicates and not accepted else "processed",
+        processing_time_ms=0.1,
+        results=[],
+    )
+
+
+async def answered(outcome: Answer | Fault, body: bytes = EVENT) -> Answered:
+    gateway = Gateway(outcome)
+    return await ingest(
+        gateway.serve, {}, body, credential=Credential("none"), request_id="req_1", started=0.0, depth_max=64
+    )
+
+
+@pytest.mark.parametrize(
+    ("fault", "status", "headers"),
+    [
+        (Overloaded("full", reason="too_many_events", retry_after_seconds=1), 503, [(b"retry-after", b"1")]),
+        (StorageUnavailable("away", retry_after_seconds=0.2), 503, [(b"retry-after", b"1")]),
+        (RateLimited("slow down", retry_after_seconds=7.5), 429, [(b"retry-after", b"8")]),
+        (Forbidden("no"), 403, []),
+        (InvalidParams("events: too many"), 400, []),
+    ],
+)
+async def test_a_refusal_has_its_status_and_says_when_to_come_back(
+    fault: Fault, status: int, headers: list[tuple[bytes, bytes]]
+) -> None:
+    found, body, said = await answered(fault)
+    assert (found, said) == (status, headers)
+    assert orjson.loads(body) == {"error": fault.slug, "message": str(fault), "request_id": "req_1"}
+
+
+async def test_something_new_is_202_and_nothing_new_is_200() -> None:
+    assert (await answered(result(1, 5)))[0] == 202
+    assert (await answered(result(0, 0)))[0] == 202
+    assert (await answered(result(0, 5)))[0] == 200
+
+
+async def test_the_call_takes_the_ladder_as_every_other_one() -> None:
+    gateway = Gateway(result(1, 0))
+    shown = Credential("bearer", "token")
+    await ingest(gateway.serve, {}, EVENT, credential=shown, request_id="req_1", started=1.0, depth_max=64)
+    assert gateway.calls == [Call("ingestEvents", {"events": [{"event_id": "e"}]}, shown, "req_1", "rest", started=1.0)]
+
+
+def test_a_single_event_a_list_and_a_batch_are_the_same_elements() -> None:
+    for body in (EVENT, b"[" + EVENT + b"]", b'{"events": [' + EVENT + b"]}"):
+        assert events_in({}, body, depth_max=64) == [{"event_id": "e"}]
+    headers = {"ce-specversion": "1.0", "ce-id": "a%20b", "content-type": "application/json"}
+    assert events_in(headers, EVENT, depth_max=64) == [{"specversion": "1.0", "id": "a b", "data": {"event_id": "e"}}]
