@@ -9,6 +9,7 @@ from storage.records.money import is_amount
 
 OUT_OF_RANGE = Refusal("out_of_range")
 NOT_FOUND = Refusal("not_found")
+UNPRICED = Refusal("invalid", {"detail": "a usage row with tokens tells what they cost; 0 where they are free"})
 SUSPENDED = Refusal("account_suspended")
 
 

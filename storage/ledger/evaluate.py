@@ -93,11 +93,6 @@ def _expire_lots(state: State, command: c.ExpireLots) -> c.Done:
     return done(account, 0, expire_lots(state, account))
 
 
-def _record_usage(state: State, command: c.RecordUsage) -> c.Done:
-    state.changes.usage.append(command.row)
-    return c.Done(0)
-
-
 def _keep(state: State, command: c.Keep) -> c.Done:
     state.changes.kept.append(command.row)
     return c.Done(0)
@@ -130,7 +125,7 @@ _HANDLERS: dict[type, Callable[[State, Any], c.Outcome]] = {
     c.Adjust: grants.adjust,
     c.Move: grants.move,
     c.Configure: grants.configure,
-    c.RecordUsage: _record_usage,
+    c.RecordUsage: holds.record,
     c.Keep: _keep,
     c.Announce: _announce,
     c.Forget: _forget,

@@ -4,12 +4,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from storage.ledger import windows
-from storage.ledger.answers import OUT_OF_RANGE, SUSPENDED, done, insufficient, views
-from storage.ledger.lots import consume, expire_lots, owe
-from storage.ledger.rows import NEW, Account, Hold, HoldWindow, Resolution
+from storage.ledger.answers import OUT_OF_RANGE, SUSPENDED, UNPRICED, done, insufficient, views
+from storage.ledger.late import settle_late
+from storage.ledger.lots import expire_lots
+from storage.ledger.rows import NEW, Account, ChargeRow, ChargeUse, Hold, HoldWindow, Resolution
 from storage.ledger.state import State
+from storage.ledger.taking import take, write_off
 from storage.records import commands as c
-from storage.records.ledger import DIRECT, EXPIRE, PENDING, POST, REVENUE_USAGE, VOID, WRITE_OFF
+from storage.records.ledger import DIRECT, EXPIRE, PENDING, POST, REVENUE_USAGE, VOID
 from storage.records.money import AMOUNT_MAX, is_amount
 
 HOLD_SECONDS_MAX = 24 * 3600
@@ -132,6 +134,8 @@ def checkpoint(state: State, command: c.Checkpoint) -> c.Outcome:
         return found
     if not is_amount(command.used):
         return OUT_OF_RANGE
+    if command.usage is not None and command.usage.is_unpriced:
+        return UNPRICED
     refusal = windows.refuse_quota(found, command.quota)
     if refusal is not None:
         return refusal
@@ -145,15 +149,17 @@ def checkpoint(state: State, command: c.Checkpoint) -> c.Outcome:
 
 
 def settle(state: State, command: c.Settle) -> c.Outcome:
-    """Charge what was used; a hold that has expired is charged late, beside it."""
+    """Charge what was used; of a hold that has expired, the difference to what its expiry charged."""
     if not is_amount(command.amount):
         return OUT_OF_RANGE
+    if command.usage is not None and command.usage.is_unpriced:
+        return UNPRICED
     found = _open(state, command.tenant, command.hold_id)
     resolution = None
     if isinstance(found, c.Refusal):
         resolution = state.resolutions.get(command.hold_id)
         is_late = resolution is not None and resolution.kind == EXPIRE and not resolution.is_late_charged
-        outcome = _settle_late(state, command, resolution) if is_late and resolution is not None else found
+        outcome = settle_late(state, command, resolution) if is_late and resolution is not None else found
     else:
         refusal = windows.refuse_quota(found, command.quota)
         outcome = refusal or _settle_open(state, found, command)
@@ -174,13 +180,21 @@ def keep_beside(state: State, tenant: str, command: c.Settle | c.Release | c.Cha
         state.changes.events.extend((tenant, event) for event in command.events)
 
 
+def record(state: State, command: c.RecordUsage) -> c.Outcome:
+    """Keep a usage row that moves no money."""
+    if command.row.is_unpriced:
+        return UNPRICED
+    state.changes.usage.append(command.row)
+    return c.Done(0)
+
+
 def _settle_open(state: State, found: Hold, command: c.Settle) -> c.Done:
     account = found.account
     charged = _resolve(state, found, POST, "usage", command.amount, ref=command.ref)
     written_off = command.amount - charged
     settled_id = state.changes.transfers[-1][0]
     if written_off:
-        _write_off(state, account, found.credit_account_id, written_off, found.id, command.ref)
+        write_off(state, account, found.credit_account_id, written_off, found.id, command.ref)
     touched = windows.settle_all(state, found, command.quota) if found.windows else ()
     expire_lots(state, account)
     return done(account, settled_id, charged, written_off=written_off, windows=views(touched))
@@ -204,57 +218,21 @@ def _resolve(
     transfer_id = state.transfer(
         account, account.id, found.credit_account_id, charged, kind, code, id=transfer_id, pending_id=found.id, ref=ref
     )
-    _take(state, account, transfer_id, charged, found.created_us)
+    take(state, account, transfer_id, charged, found.created_us)
     del account.holds[found.id]
     state.put(state.holds, found.id, None)
     state.changes.holds_closed.append(found.id)
-    gone = Resolution(account, found.credit_account_id, kind, charged, found.windows, is_late_charged=False)
+    gone = Resolution(
+        account, found.credit_account_id, kind, charged, found.windows, amount - charged, is_late_charged=False
+    )
     state.put(state.resolutions, found.id, gone)
     return charged
 
 
-def _take(state: State, account: Account, transfer_id: int, amount: int, as_of_us: int) -> None:
-    account.posted -= amount
-    owe(state, account, transfer_id, consume(state, account, amount, transfer_id, as_of_us, "recognised_nano"))
-
-
-def _write_off(
-    state: State,
-    account: Account,
-    revenue: int,
-    amount: int,
-    related_id: int | None,
-    ref: str | None,
-    code: str = "write_off",
-) -> None:
-    loss = state.system(account, WRITE_OFF)
-    state.transfer(account, loss, revenue, amount, DIRECT, code, related_id=related_id, ref=ref)
-
-
-def _settle_late(state: State, command: c.Settle, resolution: Resolution) -> c.Done:
-    account = resolution.account
-    expire_lots(state, account)
-    missing = max(0, command.amount - resolution.charged)
-    charged = min(missing, max(0, account.free))
-    state.touch(resolution)
-    resolution.is_late_charged = missing > 0
-    late_id = 0
-    if charged:
-        state.touch_account(account)
-        late_id = state.transfer(
-            account, account.id, resolution.credit_account_id, charged, DIRECT, "late_usage",
-            related_id=command.hold_id, ref=command.ref,
-        )  # fmt: skip
-        _take(state, account, late_id, charged, state.now_us)
-    if missing > charged:
-        revenue = resolution.credit_account_id
-        _write_off(state, account, revenue, missing - charged, command.hold_id, command.ref, "late_write_off")
-    touched = windows.settle_late(state, resolution.windows, command.quota)
-    return done(account, late_id, charged, written_off=missing - charged, is_late=True, windows=views(touched))
-
-
 def release(state: State, command: c.Release) -> c.Outcome:
     """Close a hold without a charge."""
+    if command.usage is not None and command.usage.is_unpriced:
+        return UNPRICED
     found = _open(state, command.tenant, command.hold_id)
     if isinstance(found, c.Refusal):
         return found
@@ -288,9 +266,12 @@ def expire(state: State, command: c.Expire) -> c.Outcome:
 def _expire(state: State, found: Hold) -> int:
     """Charge the checkpoint, never zero, never the maximum. The transfer's id follows from the hold's: two sweepers collide."""
     used = found.used if found.on_expire == "post_used" else 0
+    uses_before = len(state.changes.lot_uses)
     charged = _resolve(state, found, EXPIRE, "expire", used, transfer_id=found.id + 1, ref=found.ref)
+    if charged:
+        _remember(state, found, charged, uses_before)
     if used > charged:
-        _write_off(state, found.account, found.credit_account_id, used - charged, found.id, found.ref)
+        write_off(state, found.account, found.credit_account_id, used - charged, found.id, found.ref)
     windows.settle_all(state, found, None if found.on_expire == "post_used" else _Nothing())
     expire_lots(state, found.account)
     if found.usage is not None and found.on_expire == "post_used":
@@ -299,10 +280,19 @@ def _expire(state: State, found: Hold) -> int:
     return charged
 
 
+def _remember(state: State, found: Hold, charged: int, uses_before: int) -> None:
+    """The expiry's charge may be given back in the very batch."""
+    row = ChargeRow(found.id + 1, found.account.key.tenant, found.account, found.credit_account_id, charged, 0)
+    row.uses = [ChargeUse(*use) for _, *use in state.changes.lot_uses[uses_before:]]
+    state.put(state.charges, row.id, row)
+
+
 def charge(state: State, command: c.Charge) -> c.Outcome:
     """Charge without a hold."""
     if not is_amount(command.amount):
         return OUT_OF_RANGE
+    if command.usage is not None and command.usage.is_unpriced:
+        return UNPRICED
     account = state.account(command.account)
     is_refusable = command.on_short == "refuse"
     if is_refusable and account.state != "open":
@@ -327,9 +317,9 @@ def _charge(state: State, account: Account, command: c.Charge) -> c.Done:
         transfer_id = state.transfer(
             account, account.id, revenue, charged, DIRECT, "usage", ref=command.ref, occurred_us=command.occurred_us
         )
-        _take(state, account, transfer_id, charged, state.now_us)
+        take(state, account, transfer_id, charged, state.now_us)
     if command.amount > charged:
-        _write_off(state, account, revenue, command.amount - charged, transfer_id or None, command.ref)
+        write_off(state, account, revenue, command.amount - charged, transfer_id or None, command.ref)
     counted_under = transfer_id or state.reserve_id()
     touched = windows.use_all(state, counted_under, command.claims) if command.claims else ()
     keep_beside(state, account.key.tenant, command, paid=charged)

@@ -114,3 +114,8 @@ class UsageRow:
     """How many units, scale 9."""
     source: str = "gateway"
     """Who told of it: ourselves, or the source of an event that came from elsewhere."""
+
+    @property
+    def is_unpriced(self) -> bool:
+        """True: tokens of unknown cost on our own bill. Zero is a known cost; a caller's own key is billed to the caller."""
+        return self.cost_nano is None and self.caller_kind != "byok" and self.usage.tokens_total > 0

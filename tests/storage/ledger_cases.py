@@ -68,4 +68,5 @@ def usage_row(row_id: str, user_id: str, occurred_us: int) -> UsageRow:
         model="gpt-4o",
         outcome="done",
         usage=Usage(input=3, output=4),
+        cost_nano=50,
     )

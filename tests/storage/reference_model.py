@@ -40,6 +40,7 @@ class Hold:
     counted: dict[str, int] = field(default_factory=dict)
     state: str = "open"
     charged: int = 0
+    lost: int = 0
     is_late_charged: bool = False
     id: int = 0
     number: int = 0
@@ -149,6 +150,7 @@ class Model:
         posts = hold.on_expire == "post_used"
         used = {window: hold.noted.get(window, 0) if posts else 0 for window in hold.claims}
         hold.expiry = self.close(hold, "expired", hold.used if posts else 0, used)
+        hold.lost = hold.used - hold.charged if posts else 0
         if hold.expiry:
             hold.expiry.number = hold.number  # as old as the hold, so its debt is paid before those of later charges
 
@@ -244,14 +246,16 @@ class Model:
     def _settle_late(self, hold: Hold, amount: int, quota: dict[str, int]) -> Any:
         self.expire_lots(hold.account)
         missing = max(0, amount - hold.charged)
-        hold.is_late_charged = missing > 0
         part = min(missing, max(0, self.free(hold.account)))
         charge = self.take(hold.account, part, self.now) if part else None
+        back = max(0, hold.charged - hold.expiry.refunded - amount) if hold.expiry else 0
+        if back and hold.expiry:
+            self.refund_charge(hold.account, hold.expiry, back)
+        hold.is_late_charged = part > 0 or back > 0 or missing - part != hold.lost
         for window, counted in hold.counted.items():
-            more = max(0, quota.get(window, counted) - counted)
-            self.used[window] += more
-            hold.counted[window] = counted + more
-        return (part, missing - part, charge)
+            hold.counted[window] = quota.get(window, counted)
+            self.used[window] += hold.counted[window] - counted
+        return (part - back, missing - part, charge)
 
     def release(self, hold: Hold) -> Any:
         if hold.state != "open":

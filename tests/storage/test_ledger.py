@@ -12,6 +12,7 @@ from storage.records.commands import (
     Charge,
     Checkpoint,
     Claim,
+    Command,
     Configure,
     Done,
     Event,
@@ -19,6 +20,7 @@ from storage.records.commands import (
     Extend,
     Idempotency,
     Move,
+    RecordUsage,
     Refusal,
     Release,
     Settle,
@@ -32,6 +34,7 @@ from storage.records.ledger import (
     Balance,
 )
 from storage.records.money import AMOUNT_MAX, CREDIT, TOKEN
+from storage.records.usage import Usage
 from storage.store import Store
 from tests.storage.conftest import Clock
 from tests.storage.ledger_cases import ADA, BOB, MONTH, done, grant, hold, refused, settle, usage_row
@@ -208,6 +211,32 @@ async def test_a_settle_keeps_its_usage_row_in_the_same_commit_and_a_refused_one
     await done(store, settle(held, 7, usage=row, events=(Event("usage.recorded", "{}"),)))
     await refused(store, settle(held, 7, usage=replace(row, id="use_2")))
     assert (await store.usage("t", "ada")).rows == (row,)
+
+
+async def test_tokens_that_nobody_has_priced_are_no_usage_row_unless_the_bill_is_the_caller_s_own(
+    store: Store, clock: Clock
+) -> None:
+    await done(store, grant(ADA, 100))
+    held = await done(store, hold(clock, 10))
+    unpriced = replace(usage_row("use_1", "ada", clock()), cost_nano=None)
+    commands: list[Command] = [
+        settle(held, 7, usage=unpriced),
+        Release(tenant="t", hold_id=held.id, usage=unpriced),
+        Checkpoint(tenant="t", hold_id=held.id, used=7, quota={}, usage=unpriced),
+        Charge(account=ADA, amount=7, usage=unpriced, on_short="write_off"),
+        RecordUsage(unpriced),
+    ]
+    for command in commands:
+        assert (await refused(store, command)).reason == "invalid", command
+    assert (await store.balance(ADA)) == Balance(posted=100, held=10)
+    assert (await store.usage("t", None)).rows == ()
+    for row in (
+        replace(unpriced, id="free", cost_nano=0),
+        replace(unpriced, id="own key", caller_kind="byok"),
+        replace(unpriced, id="no tokens", usage=Usage()),
+    ):
+        await done(store, RecordUsage(row))
+    assert len((await store.usage("t", None)).rows) == 3
 
 
 async def test_a_charge_that_already_happened_is_booked_and_its_shortfall_written_off(store: Store) -> None:

@@ -31,6 +31,7 @@ ROW = UsageRow(
     usage=Usage(input=7, cache_read=3, output=11, reasoning=2),
     is_partial=True,
     latency_us=1234,
+    cost_nano=0,
     metadata={"team": "blue"},
 )
 

@@ -39,7 +39,8 @@ class PostgresStore(PostgresReader):
 
     async def record_usage(self, row: UsageRow) -> None:
         """Keep one usage row; it is durable when this returns."""
-        await self._lane.submit(RecordUsage(row))
+        outcome = await self._lane.submit(RecordUsage(row))
+        assert isinstance(outcome, Done), outcome
 
     async def prune(self, *, usage_before_us: int) -> int:
         """Delete what has outlived its time, a few rows in each commit. Returns how many rows went."""

@@ -50,7 +50,7 @@ async def main():
                 assert isinstance(held, Done), held
                 row = UsageRow(id=f"{name}-{task}-{number}", request_id="r", occurred_us=now_us(), user_id=key.owner_id,
                                caller_kind="subscription", tier="free", method="m", door="rpc", provider="p", model="m",
-                               outcome="done", usage=Usage(input=1), tenant="t")
+                               outcome="done", usage=Usage(input=1), tenant="t", cost_nano=1)
                 settled = await store.submit(Settle(tenant="t", hold_id=held.id, amount=2, quota={"tokens": 2}, usage=row,
                                                     events=(Event("x", "{}"),)))
                 assert isinstance(settled, Done), settled
