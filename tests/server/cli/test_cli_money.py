@@ -85,7 +85,7 @@ async def test_looking_works_while_a_server_writes_and_granting_says_what_to_do(
         ["USD", "0"],
     ]
     assert verified.returncode == 0, verified.stderr
-    assert [line[:4] for line in verified.stdout.splitlines()] == ["ok  "] * 10
+    assert [line[:4] for line in verified.stdout.splitlines()] == ["ok  "] * 11
     assert refused.returncode == 2
     assert refused.stderr.count("\n") == 1
     assert "stop it, or call grantTokens" in refused.stderr
