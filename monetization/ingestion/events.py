@@ -79,6 +79,7 @@ _INSIDE_OUTPUT: Final = (
     ("image_output_tokens", "image_output"),
 )
 """Members that are parts of `output_tokens`, and their buckets."""
+_INSIDE: Final = frozenset(name for name, _ in _INSIDE_INPUT + _INSIDE_OUTPUT)
 _COUNTED: Final[dict[Kind, tuple[str, ...]]] = {
     "IMAGE_GENERATION": ("image_count", "quantity"),
     "VIDEO_GENERATION": ("duration_seconds", "quantity"),
@@ -91,6 +92,7 @@ _ONE: Final = frozenset({"IMAGE_GENERATION", "API_CALL"})
 """Kinds of which an event without a count is one unit."""
 _PLAIN: Final = re.compile(r"[0-9]+(\.[0-9]+)?")
 _BAD: Final = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 
@@ -155,18 +157,16 @@ def event_of(element: object, window: Window) -> Event:
         kind=kind,
         user_id=_required(said, "user_id", NAME_CHARS_MAX),
         occurred_us=_occurred(said.get("timestamp"), window),
-        organization_id=_name(said, "team_id"),
-        feature=_name(said, "feature_id"),
+        organization_id=_name(said, "team_id") if "team_id" in said else None,
+        feature=_name(said, "feature_id") if "feature_id" in said else None,
         provider=None if provider is None else provider.lower(),
         model=model,
         usage=usage or Usage(),
         unit=unit,
         quantity_nano=quantity,
-        variant=tuple(
-            v.lower() for name in ("image_size", "resolution", "quality") if (v := _name(said, name)) is not None
-        ),
-        metadata=_labels(said.get("metadata")),
-        idempotency_key=_name(said, "idempotency_key", ID_CHARS_MAX),
+        variant=() if usage is not None else _variant(said),
+        metadata=_labels(said["metadata"]) if "metadata" in said else {},
+        idempotency_key=_name(said, "idempotency_key", ID_CHARS_MAX) if "idempotency_key" in said else None,
         said=said,
     )
 
@@ -214,10 +214,16 @@ def _name(said: Mapping[str, Any], name: str, chars_max: int = NAME_CHARS_MAX) -
 
 
 def _source(said: Mapping[str, Any]) -> str:
-    source = _name(said, "source", ID_CHARS_MAX) or SOURCE
+    source = _text(said["source"], "source", ID_CHARS_MAX) if "source" in said else SOURCE
     if source == OURS:
         raise Rejected("invalid_source", f"source: {OURS!r} is this server's own; name yours")
     return source
+
+
+def _variant(said: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(
+        name.lower() for place in ("image_size", "resolution", "quality") if (name := _name(said, place)) is not None
+    )
 
 
 def _tokens(said: Mapping[str, Any], name: str) -> int:
@@ -235,6 +241,8 @@ def _usage(said: Mapping[str, Any]) -> Usage | None:
             raise Rejected("invalid_tokens", f"{stray}: is a part of input_tokens or output_tokens; give that too")
         return None
     went_in, came_out = _tokens(said, "input_tokens"), _tokens(said, "output_tokens")
+    if _INSIDE.isdisjoint(said):
+        return Usage(input=went_in, output=came_out)
     buckets = {bucket: _tokens(said, name) for name, bucket in _INSIDE_INPUT if name in said}
     inside = sum(buckets.values())
     thought = {bucket: _tokens(said, name) for name, bucket in _INSIDE_OUTPUT if name in said}
@@ -306,15 +314,14 @@ def _occurred(value: object, window: Window) -> int:
 
 def _labels(value: object) -> Mapping[str, str]:
     """Metadata as labels: texts as they are, anything else as JSON."""
-    if value is None:
-        return {}
     if not isinstance(value, dict) or len(value) > LABELS_MAX:
         raise Rejected("invalid_metadata", f"metadata: must be an object of at most {LABELS_MAX} members")
     labels = {name: said if isinstance(said, str) else orjson.dumps(said).decode() for name, said in value.items()}
-    if sum(len(name.encode()) + len(said.encode()) for name, said in labels.items()) > LABELS_BYTES_MAX:
+    text = "".join([*labels, *labels.values()])
+    if len(text.encode("utf-8", "replace")) > LABELS_BYTES_MAX:
         raise Rejected("invalid_metadata", f"metadata: may hold at most {LABELS_BYTES_MAX} bytes")
-    if any("\x00" in text for pair in labels.items() for text in pair):
-        raise Rejected("invalid_metadata", "metadata: must hold no NUL characters")
+    if _UNSTORABLE.search(text):
+        raise Rejected("invalid_metadata", "metadata: must hold no NUL and no half characters")
     return labels
 
 

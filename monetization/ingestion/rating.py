@@ -5,7 +5,6 @@ prices is not free: it is unrated.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -102,8 +101,9 @@ class Rating:
         if target in unknown:
             return None
         for at_us in instants_us:
-            with suppress(PriceUnknown):
-                return book.find(target, at_us)
+            price = _found(book, target, at_us)
+            if price is not None:
+                return price
         if not book.knows(target, AMOUNT_MAX) and len(unknown) < UNKNOWN_MAX:  # else it has one from later on
             unknown.add(target)
         return None
@@ -126,6 +126,13 @@ class Rating:
 
     def _unit_rule(self, names: Sequence[str], *instants_us: int) -> BurnRule | None:
         return next((rule for at_us in instants_us if (rule := self.unit_rules(names, at_us)) is not None), None)
+
+
+def _found(book: PriceBook, target: Target, at_us: int) -> Price | None:
+    try:
+        return book.find(target, at_us)
+    except PriceUnknown:
+        return None
 
 
 def _demand(price: Price | None, event: Event) -> None:

@@ -117,6 +117,14 @@ async def test_the_same_id_with_another_body_is_a_conflict_here_and_later(sender
     assert await sender.balance() == pytest.approx(999.8)
 
 
+async def test_what_is_said_twice_far_apart_in_one_batch_counts_once(sender: Sender) -> None:
+    told = [event(f"e{n}", "u3") for n in range(300)]
+    changed = event("e0", "u3", input_tokens=1)
+    answer = await sender.tell(*told, told[0], told[299], changed)
+    assert (answer["accepted"], answer["duplicates"]) == (300, 2)
+    assert answer["results"][302]["reason"] == "event_conflict"
+
+
 async def test_many_at_once_with_the_same_ids_are_billed_once_each(sender: Sender) -> None:
     batches = [[event(f"e{n}") for n in range(start, start + 40)] for start in (0, 20, 0, 40)]
     answers = await asyncio.gather(*[sender.tell(*batch) for batch in batches])
