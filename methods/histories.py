@@ -296,6 +296,7 @@ _TYPES: dict[
     "expire": ("BURN", "a call that ended without a word"),
     "late_usage": ("BURN", "a call that ended after its hold"),
     "refund_purchase": ("REFUND", "a purchase taken back"),
+    "late_refund": ("REFUND", "a call that used less than its expiry had charged"),
     "refund_charge": ("REFUND", "a charge given back"),
     "breakage": ("EXPIRATION", "bought units that expired"),
     "expired": ("EXPIRATION", "granted units that expired"),

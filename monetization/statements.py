@@ -18,7 +18,7 @@ from storage.records.usage import UsageRow
 from storage.store import Reader
 
 ASSETS: Final = (TOKEN, CREDIT, USD)
-_USED: Final = ("usage", "expire", "late_usage", "refund_charge")
+_USED: Final = ("usage", "expire", "late_usage", "late_refund", "refund_charge")
 """Codes of what calls took, and of what was given back of it."""
 _GRANTED: Final = ("purchase", "promotion", "allowance")
 _LAPSED: Final = ("breakage", "expired")

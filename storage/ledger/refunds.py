@@ -43,21 +43,28 @@ def refund_charge(state: State, command: c.RefundCharge) -> c.Outcome:
     amount = refundable if command.amount is None else command.amount
     if not 0 < amount <= refundable:
         return c.Refusal("not_refundable", {"refundable": refundable})
-    account = charge.account
-    if account.posted + amount > AMOUNT_MAX:
+    if charge.account.posted + amount > AMOUNT_MAX:
         return OUT_OF_RANGE
+    refund_id = give_back(state, charge, amount, "refund_charge", note=command.note)
+    state.changes.events.extend((command.tenant, event) for event in command.events)
+    return done(charge.account, refund_id, amount)
+
+
+def give_back(
+    state: State, charge: ChargeRow, amount: int, code: str, *, ref: str | None = None, note: str | None = None
+) -> int:
+    """Give a part of a charge back, within what it may; returns the new transfer's id. `code` says why."""
+    account = charge.account
     state.touch_account(account)
     state.touch(charge)
     refund_id = state.transfer(
-        account, charge.credit_account_id, account.id, amount, DIRECT, "refund_charge", related_id=charge.id,
-        note=command.note,
-    )  # fmt: skip
+        account, charge.credit_account_id, account.id, amount, DIRECT, code, related_id=charge.id, ref=ref, note=note
+    )
     account.posted += amount
     charge.refunded += amount
     _unwind(state, account, charge, amount, refund_id)
     expire_lots(state, account)
-    state.changes.events.extend((command.tenant, event) for event in command.events)
-    return done(account, refund_id, amount)
+    return refund_id
 
 
 def _unwind(state: State, account: Account, charge: ChargeRow, amount: int, refund_id: int) -> None:

@@ -301,7 +301,7 @@ class ChargeRow:
 class Resolution:
     """How a hold that is no longer open ended: loaded for one batch only."""
 
-    __slots__ = ("account", "charged", "credit_account_id", "is_late_charged", "kind", "windows")
+    __slots__ = ("account", "charged", "credit_account_id", "is_late_charged", "kind", "windows", "written_off")
 
     def __init__(
         self,
@@ -310,6 +310,7 @@ class Resolution:
         kind: int,
         charged: int,
         windows: list[HoldWindow],
+        written_off: int,
         *,
         is_late_charged: bool,
     ) -> None:
@@ -318,6 +319,8 @@ class Resolution:
         self.kind = kind
         self.charged = charged
         self.windows = windows
+        self.written_off = written_off
+        """Of what the resolution asked for."""
         self.is_late_charged = is_late_charged
 
     def save(self) -> tuple[int, bool]:

@@ -114,11 +114,11 @@ def settle_all(state: State, hold: Hold, quota: Mapping[str, int] | None) -> lis
 
 
 def settle_late(state: State, parts: Sequence[HoldWindow], quota: Mapping[str, int]) -> list[Window]:
-    """Count what a late settle names beyond what the expiry counted, in the windows that the hold was made in."""
+    """Count what a late settle names instead of what the expiry counted, in the windows that the hold was made in."""
     for part in parts:
         counted = part.settled or 0
         more = quota.get(part.window.key.resource, counted) - counted
-        if 0 < more <= AMOUNT_MAX - part.window.used - part.window.held:
+        if more and -counted <= more <= AMOUNT_MAX - part.window.used - part.window.held:
             state.touch_window(part.window)
             state.touch_hold_window(part)
             part.window.used += more

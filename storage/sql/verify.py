@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 
 from storage.ledger.chain import GENESIS, link
 from storage.records.ledger import Check
+from storage.sql.charges import REFUND_CODES
 from storage.sql.ledger_rows import TRANSFER
 from storage.sql.verify_usage import roll_ups
 
@@ -91,7 +92,7 @@ def _uncovered(select: Select) -> Rows:
     uses = _by_key(select, f"SELECT transfer_id, {_sums('amount')} FROM lot_use GROUP BY transfer_id")
     owed: dict[int, int] = dict(select("SELECT transfer_id, amount FROM debt"))
     given: dict[int, int] = {}
-    for refund, charge, amount in select("SELECT id, related_id, amount FROM transfer WHERE code='refund_charge'"):
+    for refund, charge, amount in select(f"SELECT id, related_id, amount FROM transfer WHERE code IN {REFUND_CODES}"):
         given[charge] = given.get(charge, 0) + amount + uses.get(refund, 0)
     charges = f"FROM transfer t JOIN account a ON a.id=t.debit_account WHERE t.{_MOVED} AND a.kind=1"
     for charge, amount in select(f"SELECT t.id, t.amount {charges} ORDER BY t.id"):
@@ -178,14 +179,15 @@ def _chain(select: Select) -> Rows:
 def _usage(select: Select) -> Rows:
     """10. What the holds of a call were charged stands in the call's usage rows, to the unit, as long as those are kept."""
     before = next((row[0] for row in select("SELECT before_us FROM pruned WHERE resource='usage'")), 0)
-    charged = "SELECT ref, amount, 0 AS told, {} AS booked, 0 AS rows_kept FROM transfer WHERE ref IS NOT NULL AND "
+    charged = "SELECT ref, {}amount AS amount, 0 AS told, {} AS booked, 0 AS rows_kept FROM transfer WHERE ref IS NOT NULL AND "
     # An event from elsewhere brought its own request id, which another may have too: its row's id stands in its charge.
     known = "CASE WHEN source='gateway' THEN request_id ELSE id END"
     told = f"SELECT {known}, 0, charge_amount, NULL, 1 FROM usage WHERE charge_amount > 0"
     calls = select(
         f"SELECT ref, {_sums('amount')}, {_sums('told')}, min(booked) FROM ("
-        f"{charged.format('booked_us')} (kind IN (2, 4) OR code='late_usage') UNION ALL "
-        f"{charged.format('NULL')} kind=0 AND code='usage' UNION ALL {told}) call "
+        f"{charged.format('', 'booked_us')} (kind IN (2, 4) OR code='late_usage') UNION ALL "
+        f"{charged.format('-', 'NULL')} code='late_refund' UNION ALL "
+        f"{charged.format('', 'NULL')} kind=0 AND code='usage' UNION ALL {told}) call "
         "GROUP BY ref HAVING count(booked) + sum(rows_kept) > 0 ORDER BY ref"
     )
     for ref, whole, part, told_whole, told_part, booked in calls:

@@ -66,6 +66,7 @@ class Model:
         self.used: dict[str, int] = {}
         self.lots_made = 0
         self.movements = 0
+        self.lost = 0
 
     def account(self, name: str) -> Account:
         return self.accounts.setdefault(name, Account())
@@ -139,6 +140,8 @@ class Model:
     def close(self, hold: Hold, state: str, amount: int, used: dict[str, int]) -> Charge | None:
         hold.state = state
         hold.charged = min(amount, self.free(hold.account))
+        hold.lost = amount - hold.charged
+        self.lost += hold.lost
         charge = self.take(hold.account, hold.charged, hold.created) if hold.charged else None
         hold.counted = used
         for window, count in used.items():
@@ -150,7 +153,6 @@ class Model:
         posts = hold.on_expire == "post_used"
         used = {window: hold.noted.get(window, 0) if posts else 0 for window in hold.claims}
         hold.expiry = self.close(hold, "expired", hold.used if posts else 0, used)
-        hold.lost = hold.used - hold.charged if posts else 0
         if hold.expiry:
             hold.expiry.number = hold.number  # as old as the hold, so its debt is paid before those of later charges
 
@@ -252,6 +254,8 @@ class Model:
         if back and hold.expiry:
             self.refund_charge(hold.account, hold.expiry, back)
         hold.is_late_charged = part > 0 or back > 0 or missing - part != hold.lost
+        self.lost += missing - part - hold.lost
+        hold.lost = missing - part
         for window, counted in hold.counted.items():
             hold.counted[window] = quota.get(window, counted)
             self.used[window] += hold.counted[window] - counted
@@ -280,6 +284,7 @@ class Model:
         if on_short == "refuse" and self.free(name) < amount:
             return "insufficient"
         part = min(amount, max(0, self.free(name)))
+        self.lost += amount - part
         return (part, amount - part, self.take(name, part, self.now) if part else None)
 
     def adjust(self, name: str, amount: int) -> Any:

@@ -9,11 +9,13 @@ from typing import Any
 
 import pytest
 
-from storage.records.commands import Checkpoint, Claim, Done, Expire, Release
+from storage.records.commands import Checkpoint, Claim, Done, Expire, Idempotency, RefundCharge, Release
+from storage.records.ledger import REVENUE_USAGE, WRITE_OFF, AccountKey
+from storage.records.money import TOKEN
 from storage.records.usage import Usage, UsageRow
 from storage.store import Store, open_store
 from tests.storage.conftest import Clock
-from tests.storage.ledger_cases import ADA, MONTH, done, grant, hold, settle, usage_row
+from tests.storage.ledger_cases import ADA, MONTH, done, grant, hold, refused, settle, usage_row
 
 
 def noted(clock: Clock, held: Done, used: int, **more: Any) -> Checkpoint:
@@ -83,6 +85,90 @@ async def test_a_late_end_takes_the_place_of_the_expirys_row(store: Store, clock
     late = await done(store, settle(held, 50, usage=whole, ref="req", quota={"tokens": 50}))
     assert (late.is_late, late.amount) == (True, 17)
     assert await rows(store) == [whole]
+
+
+async def test_a_late_end_that_used_less_gets_the_difference_back_in_lots_windows_and_row(
+    store: Store, clock: Clock
+) -> None:
+    held = await held_for(store, clock)
+    await done(store, noted(clock, held, 33))
+    clock.forward(10)
+    await store.sweep()
+    real = replace(draft(clock, 20), outcome="done", is_partial=False, is_estimated=False)
+    command = settle(held, 20, usage=real, ref="req", quota={"tokens": 20}, idempotency=Idempotency("end", "k", "h"))
+    late = await done(store, command)
+    assert (late.is_late, late.amount, late.posted) == (True, -13, 80)
+    assert await rows(store) == [real]
+    assert [lot.remaining for lot in await store.lots(ADA)] == [80]
+    assert (await store.window(MONTH))[1:3] == (20, 0)
+    back = (await store.transfers(ADA)).rows[0]
+    assert (back.code, back.amount, back.ref) == ("late_refund", 13, "req")
+    assert back.note == "less was used than the expiry charged"
+    assert (await done(store, command)).is_replay
+    assert (await refused(store, settle(held, 5))).data == {"state": "expired"}
+    assert (await refused(store, RefundCharge(tenant="t", transfer_id=held.id + 1, amount=21))).data == {
+        "refundable": 20
+    }
+    assert (await store.balance(ADA)).posted == 80
+
+
+@pytest.mark.parametrize(("refunded", "back"), [(10, 3), (13, 0), (30, 0)])
+async def test_what_an_operator_gave_back_of_an_expiry_is_not_given_back_again(
+    store: Store, clock: Clock, refunded: int, back: int
+) -> None:
+    held = await held_for(store, clock)
+    await done(store, noted(clock, held, 33))
+    clock.forward(10)
+    await store.sweep()
+    await done(store, RefundCharge(tenant="t", transfer_id=held.id + 1, amount=refunded))
+    real = replace(draft(clock, 20), outcome="done")
+    late = await done(store, settle(held, 20, usage=real, ref="req", quota={"tokens": 20}))
+    assert (late.amount, late.posted) == (-back, 100 - 33 + refunded + back)
+    assert [row.charge_amount for row in await rows(store)] == [33 - back]
+
+
+async def test_units_that_expired_meanwhile_go_back_to_their_lot_and_lapse_with_it(store: Store, clock: Clock) -> None:
+    await done(store, grant(ADA, 30, "old", expires_us=clock.later(20), priority=1, paid_nano=300))
+    held = await held_for(store, clock)
+    await done(store, noted(clock, held, 33))
+    clock.forward(20)
+    await store.sweep()
+    real = replace(draft(clock, 20), outcome="done")
+    late = await done(store, settle(held, 20, usage=real, ref="req", quota={"tokens": 20}))
+    assert (late.amount, late.posted) == (-13, 100)
+    old, new = await store.lots(ADA, with_empty=True)
+    assert (old.remaining, old.recognised_nano, old.breakage_nano, new.remaining) == (0, 200, 100, 100)
+
+
+@pytest.mark.parametrize(
+    ("real", "posted", "lost"), [(0, 100, 0), (60, 40, 0), (100, 0, 0), (120, 0, 20), (130, 0, 30)]
+)
+async def test_an_expirys_write_off_stands_only_for_what_was_really_used_and_not_paid(
+    store: Store, clock: Clock, real: int, posted: int, lost: int
+) -> None:
+    held = await held_for(store, clock, 100)
+    await done(store, noted(clock, held, 130))
+    clock.forward(10)
+    await store.sweep()
+    late = await done(store, settle(held, real, usage=replace(draft(clock, real), outcome="done"), ref="req"))
+    assert (late.posted, late.written_off) == (posted, lost)
+    assert [row.charge_amount for row in await rows(store)] == [100 - posted]
+    assert await store.system_balance(AccountKey("t", "system", "", WRITE_OFF, TOKEN)) == -lost
+    assert await store.system_balance(AccountKey("t", "system", "", REVENUE_USAGE, TOKEN)) == real
+
+
+async def test_an_expiry_and_a_smaller_end_in_one_commit_charge_the_end(store: Store, clock: Clock) -> None:
+    held = await held_for(store, clock)
+    await done(store, noted(clock, held, 33))
+    clock.forward(10)
+    real = replace(draft(clock, 20), outcome="done")
+    await asyncio.gather(
+        store.submit(Expire(tenant="t", hold_id=held.id)),
+        store.submit(settle(held, 20, usage=real, ref="req", quota={"tokens": 20})),
+    )
+    assert await rows(store) == [real]
+    assert (await store.balance(ADA)).posted == 80
+    assert (await store.window(MONTH))[1:3] == (20, 0)
 
 
 async def test_an_expiry_and_a_late_end_in_one_commit_leave_one_row(store: Store, clock: Clock) -> None:

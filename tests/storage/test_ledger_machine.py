@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from storage.records import commands as c
-from storage.records.ledger import CREDITS, AccountKey, WindowKey
+from storage.records.ledger import CREDITS, WRITE_OFF, AccountKey, WindowKey
 from storage.records.money import NEVER_US, TOKEN
 from storage.sql.sqlite.store import SqliteStore, open_sqlite
 from tests.storage.reference_model import Charge, Hold, Model
@@ -293,6 +293,7 @@ class Ledger(RuleBasedStateMachine):
         looks = [
             *(self._compare_account(name) for name in NAMES),
             *(self._compare_window(resource) for resource in RESOURCES),
+            self._compare_losses(),
         ]
         await asyncio.gather(*looks)
 
@@ -306,6 +307,10 @@ class Ledger(RuleBasedStateMachine):
     async def _compare_window(self, resource: str) -> None:
         view = await self.store.window(window(resource))
         assert (view.used, view.held) == (self.model.used.get(resource, 0), self.model.held_of(resource))
+
+    async def _compare_losses(self) -> None:
+        losses = AccountKey("t", "system", "", WRITE_OFF, TOKEN)
+        assert await self.store.system_balance(losses) == -self.model.lost
 
     def teardown(self) -> None:
         try:

@@ -11,8 +11,9 @@ from typing import Any
 from storage.ledger.needs import Needs
 from storage.ledger.rows import Account, ChargeRow, ChargeUse, HoldWindow, Resolution
 from storage.ledger.state import State
+from storage.records.ledger import EXPIRE
 from storage.sql import ledger_rows as rows
-from storage.sql.charges import CHARGE_CODES, note_return
+from storage.sql.charges import AFTER_CODES, CHARGE_CODES, LATE_CODES, REFUND_CODES, note_return
 from storage.sql.postgres.connections import Connection
 from storage.sql.postgres.directory import load_entries, lock_entries
 from storage.sql.postgres.known import Known, system_keys
@@ -39,9 +40,8 @@ _PARTS = (
 _RESOLUTIONS = (
     "SELECT pending_id, debit_account, credit_account, kind, amount FROM transfer WHERE pending_id=ANY($1::bigint[])"
 )
-_LATE = (
-    "SELECT related_id FROM transfer WHERE related_id=ANY($1::bigint[]) AND code IN ('late_usage', 'late_write_off')"
-)
+_AFTER = f"SELECT related_id, code, amount FROM transfer WHERE related_id=ANY($1::bigint[]) AND code IN {AFTER_CODES}"
+_HOLDS_OF = f"SELECT {rows.HOLD} FROM hold WHERE account_id=ANY($1::bigint[]) ORDER BY transfer_id"
 _IDEM = select_by("idem", "tenant, scope, key", "tenant, scope, key, request_hash, result")
 _LOT_KEYS = select_by(
     "lot", "tenant, source, source_ref", "tenant, source, source_ref, id, granted, account_id, expires_us"
@@ -50,7 +50,7 @@ _CHARGES = (
     "SELECT id, tenant, debit_account, credit_account, amount FROM transfer WHERE id=ANY($1::bigint[]) "
     f"AND code IN {CHARGE_CODES} AND amount>0"
 )
-_REFUNDS = "SELECT id, related_id, amount FROM transfer WHERE related_id=ANY($1::bigint[]) AND code='refund_charge' ORDER BY id"
+_REFUNDS = f"SELECT id, related_id, amount FROM transfer WHERE related_id=ANY($1::bigint[]) AND code IN {REFUND_CODES} ORDER BY id"
 _USES = "SELECT transfer_id, lot_id, amount, value_nano FROM lot_use WHERE transfer_id=ANY($1::bigint[]) ORDER BY id"
 _CLOSED = f"SELECT {rows.LOT} FROM lot WHERE id=ANY($1::bigint[]) AND remaining=0"
 
@@ -64,6 +64,8 @@ class Loader:
         self._needs = needs
         self._known = known
         self._accounts: dict[int, Account] = {}
+        self._expiries: list[int] = []
+        """Charges of expired holds, of which a late settle may give back."""
 
     async def lock(self) -> None:
         """Lock every account that the batch may change. Waits for other processes, in the one order that all keep."""
@@ -90,8 +92,8 @@ class Loader:
         elif self._needs.windows:
             await self._load_windows([], [])
         await self._load_keys()
-        if self._needs.charges:
-            await self._load_charges(list(self._needs.charges))
+        if charges := [*dict.fromkeys([*self._needs.charges, *self._expiries])]:
+            await self._load_charges(charges)
         if self._needs.entries:
             await load_entries(self._connection, self._state, list(self._needs.entries))
 
@@ -159,16 +161,29 @@ class Loader:
             self._state.holds[hold_id].windows = self._parts.get(hold_id, [])
 
     async def _load_resolutions(self, gone: list[int]) -> None:
-        late = {hold_id for (hold_id,) in await self._fetch(_LATE, gone)}
+        after: dict[int, list[tuple[str, int]]] = {}
+        owners: set[int] = set()
+        for related, code, amount in await self._fetch(_AFTER, [*gone, *(hold_id + 1 for hold_id in gone)]):
+            after.setdefault(related // 2 * 2, []).append((code, amount))  # an expiry's id is its hold's plus one
         for hold_id, debit, credit, kind, amount in await self._fetch(_RESOLUTIONS, gone):
+            beside = after.get(hold_id, [])
+            is_late = any(code in LATE_CODES for code, _ in beside)
+            account, parts = self._accounts[debit], self._parts.get(hold_id, [])
+            written_off = sum(lost for code, lost in beside if code == "write_off")
             self._state.resolutions[hold_id] = Resolution(
-                self._accounts[debit],
-                credit,
-                kind,
-                amount,
-                self._parts.get(hold_id, []),
-                is_late_charged=hold_id in late,
+                account, credit, kind, amount, parts, written_off, is_late_charged=is_late
             )
+            if kind == EXPIRE and amount and not is_late:
+                self._expiries.append(hold_id + 1)
+                owners.add(debit)
+        if owners:
+            await self._look_through(owners)
+
+    async def _look_through(self, owners: Collection[int]) -> None:
+        """Know every hold of accounts that units may go back to: the expiry of their lots looks at all of them."""
+        for values in await self._fetch(_HOLDS_OF, sorted(owners)):
+            account = self._accounts[values[1]]
+            account.holds.setdefault(values[0], rows.hold_of(tuple(values), account))
 
     async def _load_keys(self) -> None:
         state, needs = self._state, self._needs

@@ -7,9 +7,9 @@ from typing import Any
 from storage.ledger.needs import Needs
 from storage.ledger.rows import Account, ChargeRow, ChargeUse, HoldWindow, Resolution, Window
 from storage.ledger.state import State
-from storage.records.ledger import SYSTEM_KINDS, AccountKey, WindowKey
+from storage.records.ledger import EXPIRE, SYSTEM_KINDS, AccountKey, WindowKey
 from storage.sql import ledger_rows as rows
-from storage.sql.charges import CHARGE_CODES, note_return
+from storage.sql.charges import AFTER_CODES, CHARGE_CODES, LATE_CODES, REFUND_CODES, note_return
 from storage.sql.sqlite.directory import load_entries
 
 # Any: columns come from the driver; the table gives their types.
@@ -29,9 +29,9 @@ _WINDOW = (
 _IDEM = "SELECT request_hash, result FROM idem WHERE tenant=? AND scope=? AND key=?"
 _LOT_KEY = "SELECT id, granted, account_id, expires_us FROM lot WHERE tenant=? AND source=? AND source_ref=?"
 _RESOLUTION = "SELECT debit_account, credit_account, kind, amount FROM transfer WHERE pending_id=?"
-_LATE = "SELECT 1 FROM transfer WHERE related_id=? AND code IN ('late_usage', 'late_write_off') LIMIT 1"
+_AFTER = f"SELECT code, amount FROM transfer WHERE related_id IN (?, ?) AND code IN {AFTER_CODES}"
 _CHARGE = f"SELECT tenant, debit_account, credit_account, amount FROM transfer WHERE id=? AND code IN {CHARGE_CODES} AND amount>0"
-_REFUNDED = "SELECT id, amount FROM transfer WHERE related_id=? AND code='refund_charge' ORDER BY id"
+_REFUNDED = f"SELECT id, amount FROM transfer WHERE related_id=? AND code IN {REFUND_CODES} ORDER BY id"
 _USES = "SELECT lot_id, amount, value_nano FROM lot_use WHERE transfer_id=? ORDER BY id"
 
 
@@ -119,10 +119,14 @@ class Loader:
         if found is None:
             return
         debit, credit, kind, amount = found
-        is_late = self._one(_LATE, (hold_id,)) is not None
-        account = self._account_by_id(debit)
-        resolution = Resolution(account, credit, kind, amount, self._parts(hold_id), is_late_charged=is_late)
-        self._state.resolutions[hold_id] = resolution
+        after = self._connection.execute(_AFTER, (hold_id, hold_id + 1)).fetchall()
+        is_late = any(code in LATE_CODES for code, _ in after)
+        written_off = sum(lost for code, lost in after if code == "write_off")
+        self._state.resolutions[hold_id] = Resolution(
+            self._account_by_id(debit), credit, kind, amount, self._parts(hold_id), written_off, is_late_charged=is_late
+        )
+        if kind == EXPIRE and not is_late:
+            self._charge(hold_id + 1)  # a late settle may give back of it
 
     def _window(self, key: WindowKey) -> None:
         if key in self._state.windows:
@@ -140,7 +144,7 @@ class Loader:
             self._state.lot_keys[key] = (lot_id, granted, self._account_by_id(account_id).key, expires_us)
 
     def _charge(self, transfer_id: int) -> None:
-        found = self._one(_CHARGE, (transfer_id,))
+        found = self._one(_CHARGE, (transfer_id,)) if transfer_id not in self._state.charges else None
         if found is None:
             return
         tenant, debit, credit, amount = found
