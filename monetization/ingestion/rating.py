@@ -100,13 +100,11 @@ class Rating:
             unknown = self._unknown[book] = set()
         if target in unknown:
             return None
-        for at_us in instants_us:
-            price = _found(book, target, at_us)
-            if price is not None:
-                return price
-        if not book.knows(target, AMOUNT_MAX) and len(unknown) < UNKNOWN_MAX:  # else it has one from later on
-            unknown.add(target)
-        return None
+        if not book.knows(target, AMOUNT_MAX):  # neither now nor later on
+            if len(unknown) < UNKNOWN_MAX:
+                unknown.add(target)
+            return None
+        return next((price for at_us in instants_us if (price := _found(book, target, at_us)) is not None), None)
 
     def _units(self, event: Event, policy: Policy, now_us: int) -> Rated:
         assert event.quantity_nano is not None, "asked for units only"
