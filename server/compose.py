@@ -176,7 +176,7 @@ async def compose(settings: Settings, instruments: Instruments) -> AsyncIterator
             quotas=QuotaDesk(store, directory, tiers, links, now_us),
             reports=Reports(store, now_us),
             notices=Notices(store),
-            ingestion=intake_of(settings, store, directory, in_force, registers, rules, now_us),
+            ingestion=intake_of(settings, store, directory, in_force, registers, rules, now_us, metrics.events_taken),
         )
         gateway = Gateway(
             callers=callers,

@@ -26,6 +26,7 @@ def intake_of(
     registers: Registers,
     rules: Rules,
     clock_us: Callable[[], int],
+    on_taken: Callable[[str, int], None],
 ) -> Intake:
     """What takes events, as the configuration says."""
     said, tiers = settings.ingestion, in_force.tiers
@@ -42,6 +43,7 @@ def intake_of(
         future_us=said.future_seconds * 1_000_000,
         late_us=said.late_days * _DAY_US,
         in_flight_max=said.in_flight_max,
+        on_taken=on_taken,
     )
 
 
@@ -51,5 +53,3 @@ def _rating(settings: Settings, registers: Registers, rules: Rules) -> Rating:
     }
     providers = {name: provider.kind for name, provider in settings.providers.items()}
     return Rating(registers.book, rules, registers.burn_rule, registers.unit_rule, prices, providers)
-
-

@@ -134,6 +134,7 @@ class Metrics:
         self._directory_polls_failed = counter("directory_polls_failed", "Looks for such changes that failed.")
         self._http = _counts(counter("http_requests", "HTTP requests.", ("method", "route", "status")), free=1)
         self._http_seconds = _spread(seconds("http_request_duration", "HTTP requests.", ("route",)), free=0)
+        self._events = counter("events", "Events of usage from elsewhere, by what became of them.", ("result",))
         self._log_lines_dropped = counter("log_lines_dropped", "Log lines that found no room.")
         self._tallies = (
             self._calls, self._call_seconds, self._first_byte, self._provider, self._provider_seconds, self._tokens,
@@ -197,6 +198,10 @@ class Metrics:
     def directory_poll_failed(self) -> None:
         """A look for changes of the directory failed."""
         self._directory_polls_failed.inc()
+
+    def events_taken(self, result: str, count: int) -> None:
+        """So many events of one batch were `accepted`, `duplicate`, `rejected` or kept as a `dead_letter`."""
+        self._events.labels(result).inc(count)
 
     def http_request(self, method: str, route: str, status: int, seconds: float) -> None:
         """An HTTP request was answered. `route` is the route's template, never the path that was asked for."""

@@ -5,6 +5,7 @@ events may be under way is bounded, so a slow store refuses batches before memor
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -56,6 +57,8 @@ class Intake:
     future_us: int
     late_us: int
     in_flight_max: int
+    on_taken: Callable[[str, int], None] = lambda _result, _count: None
+    """Hears how many events of a batch were accepted, duplicate, rejected or kept as a dead_letter."""
     _room: _Room = field(default_factory=_Room)
 
     @property
@@ -80,6 +83,8 @@ class Intake:
             verdicts, left = await to_the_end(self._take_all(elements, door))
         finally:
             room.taken -= wanted
+        for result, count in Counter(map(_result, verdicts)).items():
+            self.on_taken(result, count)
         if left is not None:
             raise left
         return verdicts
@@ -167,6 +172,10 @@ class Intake:
             await self.directory.put(act_on("replayDeadLetter", actor, reason, letter), [taking_away(letter)])
         except VersionChanged:
             return
+
+
+def _result(verdict: Verdict) -> str:
+    return verdict.status if verdict.dead_letter_id is None else "dead_letter"
 
 
 def _said_id(letter: Letter) -> str:

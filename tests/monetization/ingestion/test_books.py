@@ -28,6 +28,7 @@ from monetization.tiers_in_force import TiersInForce
 from server.config import Settings
 from server.from_settings import rules_of, tiers_of
 from server.ingesting import intake_of
+from server.metrics import Metrics
 from storage.errors import StorageUnavailable
 from storage.records.commands import Command, Done, Grant, Keep
 from storage.records.kept import KeptRow
@@ -109,6 +110,7 @@ class World:
     registers: Registers
     intake: Intake
     clock: Clock
+    metrics: Metrics
     first: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
     """Identity → the body under which it was told first."""
     is_priced: bool = False
@@ -185,13 +187,13 @@ def _us(told: dict[str, Any]) -> int:
 @asynccontextmanager
 async def world(url: str, **ingestion: Any) -> AsyncIterator[World]:
     made = Settings.of({**SETTINGS, "ingestion": {**SETTINGS["ingestion"], **ingestion}})
-    clock = Clock()
+    clock, metrics = Clock(), Metrics()
     async with open_store(url, clock_us=clock) as store:
         losing = Losing(store)
         directory = await Directory.opened(store, clock_us=clock, monotonic=lambda: 0.0)
         registers = Registers(store, [from_configuration(PRICES)], on_problem=print)
         in_force = TiersInForce(tiers_of(made), NoFile())
-        intake = intake_of(made, losing, directory, in_force, registers, rules_of(made), clock)
+        intake = intake_of(made, losing, directory, in_force, registers, rules_of(made), clock, metrics.events_taken)
         puts = [
             putting(SUBSCRIPTION, f"user:{user}", f"user:{user}", Subscription(tier=user).members()) for user in TIERS
         ]
@@ -201,7 +203,7 @@ async def world(url: str, **ingestion: Any) -> AsyncIterator[World]:
                 account=credits_of(user, asset), amount=GRANTED[asset], reason="promotion", source="t", source_ref=user
             )
             assert isinstance(await store.submit(grant), Done)
-        yield World(store, losing, registers, intake, clock)
+        yield World(store, losing, registers, intake, clock, metrics)
 
 
 def body(number: int, source: str, user: str, model: str, hours: int, tokens: int) -> dict[str, Any]:
@@ -288,6 +290,17 @@ async def test_a_store_that_is_slow_refuses_batches_instead_of_queueing_them() -
 
 async def statuses(made: World, *events: dict[str, Any]) -> list[str]:
     return [verdict.status for verdict in await made.intake.take(events, "rest")]
+
+
+async def test_what_became_of_events_is_counted() -> None:
+    async with world("sqlite://") as made:
+        told = [*some(3), *some(2), body(9, "api", "credits", "late", 0, 1), 5]
+        await made.intake.take(told, "rest")
+        counted = {
+            result: made.metrics.registry.get_sample_value("tollgate_events_total", {"result": result})
+            for result in ("accepted", "duplicate", "dead_letter", "rejected")
+        }
+        assert counted == {"accepted": 3, "duplicate": 2, "dead_letter": 1, "rejected": 1}
 
 
 async def test_an_identity_is_kept_for_the_days_that_are_configured_and_then_its_row_stands_beside_a_new_one() -> None:
