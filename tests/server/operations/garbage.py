@@ -5,6 +5,7 @@ import gc
 import sys
 import time
 from collections import Counter
+from pathlib import Path
 
 import orjson
 import uvicorn
@@ -26,7 +27,7 @@ BODIES: dict[str, dict[str, object]] = {
 
 
 async def main() -> None:
-    settings = demo_settings(None)
+    settings = demo_settings(Path(sys.argv[2]))
     app = create_app(settings, Drain())
     listener = listen("127.0.0.1", 0)
     server = uvicorn.Server(_config(app, settings.server))
@@ -42,7 +43,9 @@ async def main() -> None:
         writer.write(asked)
         answer = b""
         while b'"id":1' not in answer or (accept[:4] == "text" and not answer.endswith(b"\r\n0\r\n\r\n")):
-            answer += await reader.read(65536)
+            more = await reader.read(65536)
+            assert more, answer
+            answer += more
 
     await call()  # what the first one makes may stay
     gc.collect()

@@ -3,16 +3,22 @@
 import asyncio
 import sys
 from asyncio.subprocess import PIPE
+from pathlib import Path
 
 import orjson
 import pytest
 
 
 @pytest.mark.parametrize("kind", ["free", "paid", "stream", "refused"])
-async def test_calls_leave_no_circles_for_the_collector(kind: str) -> None:
-    program = [sys.executable, "-m", "tests.server.operations.garbage", kind]
+async def test_calls_leave_no_circles_for_the_collector(kind: str, tmp_path: Path) -> None:
+    program = [sys.executable, "-m", "tests.server.operations.garbage", kind, str(tmp_path)]
     process = await asyncio.create_subprocess_exec(*program, stdout=PIPE, stderr=PIPE)
-    async with asyncio.timeout(30):
-        said, told = await process.communicate()
+    try:
+        async with asyncio.timeout(30):
+            said, told = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
     assert process.returncode == 0, (said, told)
     assert orjson.loads(told) == {}
