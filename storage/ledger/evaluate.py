@@ -107,7 +107,7 @@ def _forget(state: State, command: c.Forget) -> c.Done:
     state.changes.forgotten.append(command)
     for key in command.keys:
         state.put(state.idempotency, key, None)
-    return c.Done(0, len(command.usage) + len(command.keys) + len(command.events))
+    return c.Done(0, len(command.usage) + len(command.keys) + len(command.events) + len(command.parts))
 
 
 _HANDLERS: dict[type, Callable[[State, Any], c.Outcome]] = {

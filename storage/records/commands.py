@@ -286,6 +286,8 @@ class Forget:
     """Idempotency keys: tenant, scope, key."""
     events: tuple[int, ...] = ()
     """Outgoing events, by the store's own numbers."""
+    parts: tuple[tuple[int, int], ...] = ()
+    """Closed parts of quota windows, by transfer and window; their sums stay."""
     idempotency: Idempotency | None = None
 
 

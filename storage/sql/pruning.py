@@ -1,10 +1,10 @@
 """Deleting what has outlived its time: a few rows at a time, between the commits of others. Which rows, the readers say.
 
-Transfers, lots, holds' parts and the chain are never deleted: every proof starts at the beginning.
+Transfers, lots and the chain are never deleted: every proof starts at the beginning. Of old parts of windows the sum stays.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 from storage.records.commands import Forget
@@ -31,7 +31,7 @@ async def prune(
     gone = 0
     for _ in range(rounds):
         forget = await outlived()
-        found = len(forget.usage) + len(forget.keys) + len(forget.events)
+        found = len(forget.usage) + len(forget.keys) + len(forget.events) + len(forget.parts)
         if not found:
             break
         await submit(forget)
@@ -41,8 +41,15 @@ async def prune(
 
 
 def forgetting(
-    usage: list[int], keys: list[tuple[str, str, str]], events: list[int], *, usage_before_us: int
+    usage: list[int],
+    keys: list[tuple[str, str, str]],
+    events: list[int],
+    parts: Sequence[tuple[int, int]] = (),
+    *,
+    usage_before_us: int,
 ) -> Forget:
     """The command that deletes these rows."""
     before = usage_before_us + SLACK_US if usage else 0
-    return Forget(usage=tuple(usage), usage_before_us=before, keys=tuple(keys), events=tuple(events))
+    return Forget(
+        usage=tuple(usage), usage_before_us=before, keys=tuple(keys), events=tuple(events), parts=tuple(parts)
+    )

@@ -143,7 +143,10 @@ def _values(select: Select) -> Rows:
 
 
 def _windows(select: Select) -> Rows:
-    """8. A window's used is what its holds and charges settled, its held what its open holds claim."""
+    """8. A window's used is what its holds and charges settled, its held what its open holds claim.
+
+    Of those that went because of their age a row without a transfer keeps the sum, so nothing is excused.
+    """
     used = _by_key(
         select, f"SELECT window_id, {_sums('settled')} FROM hold_window WHERE settled IS NOT NULL GROUP BY window_id"
     )

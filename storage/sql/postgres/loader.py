@@ -37,6 +37,8 @@ _HOLDS = (
 _PARTS = (
     f"SELECT {rows.HOLD_WINDOW} FROM hold_window WHERE transfer_id=ANY($1::bigint[]) ORDER BY transfer_id, window_id"
 )
+_LOCK_PARTS = "SELECT 1 FROM hold_window WHERE transfer_id=ANY($1::bigint[]) ORDER BY transfer_id, window_id FOR UPDATE"
+"""Parts of open holds stay; those of ended ones may be about to go."""
 _RESOLUTIONS = (
     "SELECT pending_id, debit_account, credit_account, kind, amount FROM transfer WHERE pending_id=ANY($1::bigint[])"
 )
@@ -50,7 +52,10 @@ _CHARGES = (
     "SELECT id, tenant, debit_account, credit_account, amount FROM transfer WHERE id=ANY($1::bigint[]) "
     f"AND code IN {CHARGE_CODES} AND amount>0"
 )
-_REFUNDS = f"SELECT id, related_id, amount FROM transfer WHERE related_id=ANY($1::bigint[]) AND code IN {REFUND_CODES} ORDER BY id"
+_REFUNDS = (
+    "SELECT id, related_id, amount FROM transfer "
+    f"WHERE related_id=ANY($1::bigint[]) AND code IN {REFUND_CODES} ORDER BY id"
+)
 _USES = "SELECT transfer_id, lot_id, amount, value_nano FROM lot_use WHERE transfer_id=ANY($1::bigint[]) ORDER BY id"
 _CLOSED = f"SELECT {rows.LOT} FROM lot WHERE id=ANY($1::bigint[]) AND remaining=0"
 
@@ -139,6 +144,8 @@ class Loader:
             hold = rows.hold_of(tuple(values), account)
             account.holds[hold.id] = self._state.holds[hold.id] = hold
         gone = [hold_id for hold_id in named if hold_id not in self._state.holds]
+        if gone:
+            await self._fetch(_LOCK_PARTS, gone)
         await self._load_windows(list(self._state.holds), gone)
         if gone:
             await self._load_resolutions(gone)

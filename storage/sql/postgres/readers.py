@@ -22,8 +22,10 @@ from storage.records.reports import EVERYTHING, Dim, Order, UsageScope, UsageSum
 from storage.records.usage import UsageRow
 from storage.sql import ledger_rows as rows
 from storage.sql.paging import LAST, numbers
+from storage.sql.parts import PARTS_US
 from storage.sql.postgres.connections import Connection
 from storage.sql.postgres.directory import DirectoryReads
+from storage.sql.postgres.parts import outlived
 from storage.sql.postgres.verifying import verify_over
 from storage.sql.pruning import EVENTS_US, ROWS_MAX, forgetting
 from storage.sql.usage_questions import POSTGRES, Sums, questions, rows_question, users_questions
@@ -246,6 +248,7 @@ class PostgresReader(DirectoryReads):
             [seq for (seq,) in usage],
             [(tenant, scope, key) for tenant, scope, key in keys],
             [event for (event,) in events],
+            await outlived(self._pool.fetch, now - PARTS_US),
             usage_before_us=usage_before_us,
         )
 

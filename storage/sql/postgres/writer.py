@@ -9,6 +9,7 @@ from storage.records.commands import Forget
 from storage.sql import ledger_rows as rows
 from storage.sql.postgres.connections import Connection
 from storage.sql.postgres.directory import store_entries
+from storage.sql.postgres.parts import fold
 from storage.sql.postgres.series import Series, UsageWriter
 from storage.sql.postgres.statements import arrays, insert, update
 from storage.sql.usage_rows import to_columns
@@ -161,6 +162,8 @@ class Writer:
             await execute(_IDEM_PRUNED, *arrays(forget.keys))
         if forget.events:
             await execute(_OUTBOX_PRUNED, forget.events)
+        if forget.parts:
+            await fold(self._connection, forget.parts)
 
     async def _link(self, changes: Changes) -> tuple[int, str]:
         """Append the batch to the chain. From here to the commit this process waits for nobody."""

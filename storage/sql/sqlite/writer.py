@@ -6,6 +6,7 @@ from storage.ledger.chain import link
 from storage.ledger.state import Changes, State
 from storage.records.commands import Forget
 from storage.sql import ledger_rows as rows
+from storage.sql.sqlite import parts
 from storage.sql.sqlite.directory import store_entries
 from storage.sql.sqlite.series import UsageWriter
 from storage.sql.usage_rows import to_columns
@@ -143,3 +144,4 @@ def _forget(connection: sqlite3.Connection, forget: Forget) -> None:
         connection.execute(_PRUNED, ("usage", forget.usage_before_us))
     many("DELETE FROM idem WHERE tenant=? AND scope=? AND key=?", forget.keys)
     many("DELETE FROM outbox WHERE id=?", [(event_id,) for event_id in forget.events])
+    parts.fold(connection, forget.parts)
