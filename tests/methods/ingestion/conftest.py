@@ -1,4 +1,4 @@
-"""The whole product over both databases, and events to tell it."""
+"""The whole product, on SQLite or on both databases, and events to tell it."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -75,9 +75,13 @@ class Sender:
 Started = AbstractAsyncContextManager[Sender]
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
+BOTH = pytest.mark.parametrize("url", ["sqlite", "postgres"], indirect=True)
+"""For what the database has a part in; the books of every kind of event are tried on both in `tests/monetization`."""
+
+
+@pytest.fixture
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "postgres":
+    if getattr(request, "param", "sqlite") == "postgres":
         server: Postgres = request.getfixturevalue("postgres")
         return server.fresh()
     return f"sqlite:///{tmp_path / 'money.db'}"

@@ -5,7 +5,7 @@ import pytest
 
 from methods.errors import Forbidden, InvalidParams
 from storage.errors import NotFound
-from tests.methods.ingestion.conftest import Sender, event, iso
+from tests.methods.ingestion.conftest import BOTH, Sender, event, iso
 
 UNPRICED: dict[str, Any] = {"provider": "OPENAI", "model": "gpt-9"}
 
@@ -41,6 +41,7 @@ async def test_a_resend_of_a_dead_letter_is_a_duplicate_and_another_body_a_confl
     assert len(await sender.letters()) == 2
 
 
+@BOTH
 async def test_once_the_cause_is_mended_a_replay_books_each_event_in_its_own_time_and_once(sender: Sender) -> None:
     told = [event(f"m{n}", timestamp=iso(days=3), **UNPRICED) for n in range(3)]
     await sender.tell(*told)
@@ -68,6 +69,7 @@ async def test_a_user_who_is_known_now_pays_for_what_was_kept(sender: Sender) ->
     assert isinstance(await sender.refused("replayDeadLetters", {"ids": [letter]}), NotFound)
 
 
+@BOTH
 async def test_an_event_whose_idempotency_key_was_billed_meanwhile_is_not_billed_again(sender: Sender) -> None:
     await sender.one(event("m", idempotency_key="k", **UNPRICED))
     await sender.one(event("o", idempotency_key="j", **UNPRICED))
@@ -83,6 +85,7 @@ async def test_an_event_whose_idempotency_key_was_billed_meanwhile_is_not_billed
     assert len(await sender.history()) == 2
 
 
+@BOTH
 async def test_what_is_given_up_stands_in_the_audit_and_its_id_is_free_again(sender: Sender) -> None:
     letter = (await sender.one(event("m", **UNPRICED)))["dead_letter_id"]
     params = {"ids": [letter, "no-such-letter"], "reason": "a typing error"}

@@ -6,7 +6,7 @@ import pytest
 
 from methods.errors import Forbidden, InvalidParams, Unauthenticated
 from monetization.errors import Overloaded, PriceUnknown
-from tests.methods.ingestion.conftest import Sender, event, iso
+from tests.methods.ingestion.conftest import BOTH, Sender, event, iso
 
 CREDITS = {"ingestion": {"unit_prices": {"dall-e-3/1024x1024/hd": "0.08", "pages": "0.01", "call": "0"}}}
 
@@ -72,6 +72,7 @@ async def test_every_policy_takes_what_it_takes_of_calls(sender: Sender, user: s
         assert status["quotaUsed"] == 1500
 
 
+@BOTH
 async def test_what_happened_is_booked_also_where_nobody_can_pay_for_all_of_it(sending: Any) -> None:
     tiers = {
         "poor": {"policy": "allowance", "monthly_token_quota": 2000},
@@ -93,6 +94,7 @@ async def test_what_happened_is_booked_also_where_nobody_can_pay_for_all_of_it(s
         assert sorted(row.get("charged", "0") for row in rows) == ["0", "0.1", "0.2"]
 
 
+@BOTH
 async def test_one_identity_bills_once_whatever_its_time_key_or_neighbours(sender: Sender) -> None:
     first = event("same", idempotency_key="k1")
     assert (await sender.one(first))["status"] == "accepted"
@@ -125,6 +127,7 @@ async def test_what_is_said_twice_far_apart_in_one_batch_counts_once(sender: Sen
     assert answer["results"][302]["reason"] == "event_conflict"
 
 
+@BOTH
 async def test_many_at_once_with_the_same_ids_are_billed_once_each(sender: Sender) -> None:
     batches = [[event(f"e{n}") for n in range(start, start + 40)] for start in (0, 20, 0, 40)]
     answers = await asyncio.gather(*[sender.tell(*batch) for batch in batches])
