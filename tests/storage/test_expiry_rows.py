@@ -140,6 +140,23 @@ async def test_units_that_expired_meanwhile_go_back_to_their_lot_and_lapse_with_
     assert (old.remaining, old.recognised_nano, old.breakage_nano, new.remaining) == (0, 200, 100, 100)
 
 
+async def test_units_that_go_back_to_an_expired_lot_stay_for_the_open_holds_that_may_draw_them(
+    store: Store, clock: Clock
+) -> None:
+    await done(store, grant(ADA, 30, "old", expires_us=clock.later(20), priority=1))
+    held = await held_for(store, clock)
+    other = await done(store, hold(clock, 20, ref="other"))
+    await done(store, noted(clock, held, 33))
+    clock.forward(10)
+    await store.sweep()
+    clock.forward(10)
+    real = replace(draft(clock, 20), outcome="done")
+    late = await done(store, settle(held, 20, usage=real, ref="req", quota={"tokens": 20}))
+    assert late.posted == 110
+    await done(store, settle(other, 4))
+    assert (await store.balance(ADA)).posted == 100, "it drew from the old lot, and the rest of that has lapsed"
+
+
 @pytest.mark.parametrize(
     ("real", "posted", "lost"), [(0, 100, 0), (60, 40, 0), (100, 0, 0), (120, 0, 20), (130, 0, 30)]
 )

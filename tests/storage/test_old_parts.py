@@ -11,7 +11,6 @@ from storage.records.commands import Charge, Checkpoint, Claim, Done
 from storage.sql.parts import PARTS_US
 from storage.sql.pruning import ROWS_MAX
 from storage.store import Store, open_store
-from tests.fakes.postgres import Server
 from tests.storage.conftest import Clock
 from tests.storage.ledger_cases import ADA, MONTH, done, grant, hold, settle
 
@@ -107,23 +106,3 @@ async def test_verify_still_misses_what_was_taken_from_a_window_whose_parts_have
             forger.execute(forgery)
         broken = [check.name for check in await store.verify() if not check.is_ok]
         assert broken == ["quota windows equal their holds and charges"]
-
-
-async def test_two_processes_that_prune_while_late_ends_come_in_keep_every_count(
-    postgres: Server, clock: Clock
-) -> None:
-    """Each process numbers its holds from a block of its own, so ids do not rise with time across them."""
-    url = await asyncio.to_thread(postgres.cleaned)
-    async with open_store(url, clock_us=clock) as one, open_store(url, clock_us=clock) as other:
-        await done(one, grant(ADA, 10_000))
-        held = [await expired(store, clock) for _ in range(15) for store in (one, other)]
-        clock.forward(LONG)
-        await asyncio.gather(call(one, clock, 1), call(other, clock, 1))
-        ends = (store.submit(settle(hold_, 2, quota={"tokens": 2})) for hold_ in held for store in (one, other))
-        pruned = asyncio.gather(one.prune(usage_before_us=0), other.prune(usage_before_us=0))
-        outcomes = await asyncio.gather(*ends)
-        assert sum(await pruned) >= 2 * len(held), "what both looked at, both count"
-        assert sum(isinstance(outcome, Done) for outcome in outcomes) == len(held)
-        assert (await one.balance(ADA)).posted == 10_000 - 2 * len(held) - 2
-        assert await one.prune(usage_before_us=0) == 0
-        assert [check for check in await one.verify() if not check.is_ok] == []
