@@ -7,7 +7,7 @@ tenant without persons (hours and days), of its user with all dimensions (hours)
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from operator import add, itemgetter, neg
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, TypeVar
 
 from storage.records.reports import FAILED
 from storage.sql.usage_rows import BUCKETS, COLUMNS
@@ -51,7 +51,8 @@ Dimensions: TypeAlias = tuple[str | None, ...]
 Ids: TypeAlias = tuple[int, int, int]
 """The ids of a row's series: of its tenant, its user, and the user alone."""
 Slot: TypeAlias = tuple[int, ...]
-"""A key and what is added there."""
+"""What is added somewhere, with its key before it or without."""
+Key = TypeVar("Key")
 
 dimensions_of: Final = itemgetter(*(COLUMNS.index(name) for name in DIMENSIONS))
 """The values of `DIMENSIONS` of a row's columns."""
@@ -84,18 +85,25 @@ def digest_of(level: int, dimensions: Dimensions) -> str:
 
 def slots(rows: Iterable[tuple[Columns, bool]], ids: Mapping[Dimensions, Ids]) -> list[Slot]:
     """What rows add to their slots, one entry for each slot in the order of their keys. True: the row goes away again."""
-    found: dict[tuple[int, int, int], tuple[int, ...]] = {}
+    # Rows of the same slots are added up first: a batch holds many, and each is so added once instead of four times.
+    alike: dict[tuple[Dimensions, int], Slot] = {}
     for columns, is_gone in rows:
         occurred_us, measures = _measures(columns)
         if is_gone:
             measures = tuple(map(neg, measures))
-        tenant, user, who = ids[dimensions_of(columns)]
-        hour_us = occurred_us - occurred_us % HOUR_US
-        day_us = occurred_us - occurred_us % DAY_US
+        _raise(alike, (dimensions_of(columns), occurred_us - occurred_us % HOUR_US), measures)
+    found: dict[tuple[int, int, int], Slot] = {}
+    for (dimensions, hour_us), measures in alike.items():
+        tenant, user, who = ids[dimensions]
+        day_us = hour_us - hour_us % DAY_US
         for key in ((tenant, HOUR, hour_us), (tenant, DAY, day_us), (user, HOUR, hour_us), (who, DAY, day_us)):
-            before = found.get(key)
-            found[key] = measures if before is None else tuple(map(add, before, measures))
+            _raise(found, key, measures)
     return [(*key, *found[key]) for key in sorted(found)]
+
+
+def _raise(sums: dict[Key, Slot], key: Key, measures: Slot) -> None:
+    before = sums.get(key)
+    sums[key] = measures if before is None else tuple(map(add, before, measures))
 
 
 def _measures(columns: Columns) -> tuple[int, tuple[int, ...]]:
