@@ -1,7 +1,7 @@
 """Gateway keys: `createApiKey`, `listApiKeys`, `rotateApiKey`, `revokeApiKey`.
 
 A secret is shown once, in the answer that made it. Whoever shows a gateway key can end or rotate that key and no other, and can
-make none: a narrowed key must not make itself a wider one.
+make none: a narrowed key must not make itself a wider one. A secret that a rotation has replaced rotates nothing.
 """
 
 from typing import Annotated, Any, Final, Literal  # Any: members of a result, which checks them
@@ -71,7 +71,7 @@ class CreateKeyParams(Params):
     scopes: (
         Annotated[list[Annotated[str, Field(pattern=r"^[a-z][a-z0-9:._-]{0,63}$")]], Field(max_length=64)] | None
     ) = None
-    """Absent: whatever the role of its user allows. It never adds any."""
+    """Absent: whatever the role of its user allows. Empty: only what is public. It never adds any."""
     models: Annotated[
         list[Annotated[str, Field(min_length=1, max_length=200)]], Field(max_length=100, default_factory=list)
     ]
@@ -212,8 +212,13 @@ async def list_api_keys(context: Context, params: ListKeysParams) -> KeysShown:
 
 
 async def rotate_api_key(context: Context, params: RotateKeyParams) -> IssuedKey:
-    """Give a key another secret; the one of now is accepted for a while longer."""
+    """Give a key another secret; the one of now is accepted for a while longer. A secret that was replaced gives none."""
     record = await _own(context, params.key_id)
+    if context.caller.is_replaced:  # else whoever found the old secret could keep the key for ever
+        raise Forbidden(
+            "the secret that was shown is replaced already; rotate with the newer one or your own credential",
+            reason="secret_replaced",
+        )
     author = _author(context, params.reason)
     issued = await context.services.keys.issued.rotate(author, record, overlap_us=params.overlap_seconds * 1_000_000)
     return _issued(issued, _now(context))

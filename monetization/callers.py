@@ -74,6 +74,8 @@ class Caller:
     """True where the issuer may also raise what the tier says."""
     key_id: str | None = None
     """The key of ours that was shown. None: another credential."""
+    is_replaced: bool = False
+    """True: of that key the secret before its last rotation was shown, which ends soon."""
     scopes: frozenset[str] | None = None
     """What the credential was narrowed to. None: to nothing, so that all counts that the roles allow."""
     models: frozenset[str] = frozenset()

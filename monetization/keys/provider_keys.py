@@ -197,7 +197,9 @@ class ProviderKeys:
         )
 
     async def _found(self, user_id: str, provider: str) -> Document | None:
-        return await self._directory.entry(PROVIDER_KEY, f"{user_id}/{provider}")
+        # The owner is compared: a slash in a name could make it another user's row.
+        found = await self._directory.entry(PROVIDER_KEY, f"{user_id}/{provider}")
+        return found if found is not None and found.owner == f"user:{user_id}" else None
 
     async def _get(self, user_id: str, provider: str) -> Document:
         document = await self._found(user_id, provider)

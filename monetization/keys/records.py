@@ -27,7 +27,7 @@ class KeyTerms:
 
     label: str = ""
     scopes: tuple[str, ...] | None = None
-    """None: whatever its owner's role allows."""
+    """None: whatever its owner's role allows. Empty: nothing but what is public."""
     models: tuple[str, ...] = ()
     """Patterns as in tiers. Empty: every model of the tier."""
     limits: Mapping[str, int] = field(default_factory=dict)
@@ -108,7 +108,8 @@ def body_of(record: KeyRecord) -> dict[str, object]:
         "rotatedUs": record.rotated_us,
         "revokedUs": record.revoked_us,
     }
-    return {name: value for name, value in body.items() if value is not None and value != []}
+    # Scopes that are none at all stay: left out, they would mean all that the owner's role allows.
+    return {name: value for name, value in body.items() if value is not None and (value != [] or name == "scopes")}
 
 
 def record_of(document: Document) -> KeyRecord:

@@ -80,8 +80,9 @@ class GatewayKeys:
         if document is None:
             raise _unknown()
         record = record_of(document)
-        until = self._accepted_until(record, self._mint.hash_of(shown))
-        caller = self._caller(record)
+        shown_hash = self._mint.hash_of(shown)
+        until = self._accepted_until(record, shown_hash)
+        caller = self._caller(record, is_replaced=not is_same_hash(shown_hash, record.hash))
         while len(self._held) >= _ENTRIES_MAX:
             del self._held[next(iter(self._held))]  # the oldest: dictionaries keep their order
         self._held[digest] = _Held(caller, owner, profile.stamp, until)
@@ -104,7 +105,7 @@ class GatewayKeys:
             raise Unauthenticated("this key was rotated; use its new secret", reason="key_rotated")
         return min(record.terms.expires_us, record.previous_until_us)
 
-    def _caller(self, record: KeyRecord) -> Caller:
+    def _caller(self, record: KeyRecord, *, is_replaced: bool) -> Caller:
         holder, terms = record.holder, record.terms
         tier = self._tier_of(holder.tier) if holder.tier is not None else None
         return Caller(
@@ -116,6 +117,7 @@ class GatewayKeys:
             roles=TELLERS if TELLING in (terms.scopes or ()) else frozenset(),
             features=frozenset(holder.features),
             key_id=record.id,
+            is_replaced=is_replaced,
             scopes=None if terms.scopes is None else frozenset(terms.scopes),
             models=frozenset(terms.models),
             budgets=terms.budgets,

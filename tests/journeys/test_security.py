@@ -121,6 +121,25 @@ async def test_a_key_with_the_scopes_of_an_admin_is_still_a_members(mallory: Cli
     assert unknown["code"] == -32602
 
 
+async def test_a_key_without_scopes_opens_nothing(mallory: Client) -> None:
+    issued = await mallory.result("createApiKey", {"scopes": []})
+    assert [
+        key["scopes"] for key in (await mallory.result("listApiKeys"))["keys"] if key["keyId"] == issued["keyId"]
+    ] == [[]]
+    for method, params in (("executeAIRequest", HELLO), ("getUserStatus", {}), ("listApiKeys", {})):
+        error = await mallory.error(method, params, token=issued["apiKey"])
+        assert (error["code"], error["data"]["reason"]) == (-32005, "scope_required")
+
+
+async def test_whoever_found_a_replaced_secret_cannot_keep_the_key_by_rotating_it(mallory: Client) -> None:
+    issued = await mallory.result("createApiKey")
+    key = {"keyId": issued["keyId"]}
+    newer = (await mallory.result("rotateApiKey", {**key, "overlapSeconds": 60}))["apiKey"]
+    error = await mallory.error("rotateApiKey", key, token=issued["apiKey"])
+    assert (error["code"], error["data"]["reason"]) == (-32005, "secret_replaced")
+    assert (await mallory.result("rotateApiKey", key, token=newer))["apiKey"]
+
+
 async def test_a_guess_at_a_key_learns_nothing_of_whether_the_key_is_there(mallory: Client) -> None:
     issued = await mallory.result("createApiKey", {})
     key, key_id = issued["apiKey"], issued["keyId"]

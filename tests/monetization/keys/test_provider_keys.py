@@ -115,6 +115,16 @@ async def test_a_key_sealed_for_another_user_or_provider_does_not_open(world: Wo
     assert len(world.broken) == 2
 
 
+async def test_no_slash_in_a_name_reaches_the_key_of_another_user(world: World) -> None:
+    keys = world.keys(NEW)
+    await keys.store(ADA, "ada/x", "openai", KEY, is_default=True)
+    assert (await keys.get("ada", "x/openai"), await keys.delete(ADA, "ada", "x/openai")) == (None, False)
+    for reached in (keys.reveal("ada", "x/openai"), keys.rotate(ADA, "ada", "x/openai", OTHER)):
+        with pytest.raises(NotFound):
+            await reached
+    assert (await keys.reveal("ada/x", "openai")).reveal() == KEY.reveal()
+
+
 async def test_a_kept_key_is_brought_where_its_owner_chose_so_or_the_tier_asks_for_own_keys(world: World) -> None:
     keys = world.keys(NEW)
     assert await brought(keys) is None

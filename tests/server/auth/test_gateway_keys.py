@@ -232,6 +232,20 @@ async def test_a_rotated_key_opens_with_both_secrets_until_the_overlap_ends(work
     assert (await worker.keys.identify(last.key)).user_id == "ada"
 
 
+async def test_a_key_narrowed_to_no_scope_at_all_may_nothing(worker: Worker) -> None:
+    issued = await created(worker, KeyTerms(scopes=()))
+    assert (await worker.desk.get(issued.record.id)).terms.scopes == ()
+    caller = await worker.keys.identify(issued.key)
+    assert (caller.scopes, caller.may("ai:call"), caller.may("account:read")) == (frozenset(), False, False)
+
+
+async def test_a_holder_of_a_replaced_secret_is_told_from_one_of_the_newest(worker: Worker) -> None:
+    issued = await created(worker)
+    assert not (await worker.keys.identify(issued.key)).is_replaced
+    again = await worker.desk.rotate(ROOT, issued.record, overlap_us=10_000_000)
+    assert [(await worker.keys.identify(key)).is_replaced for key in (issued.key, again.key)] == [True, False]
+
+
 async def test_an_expired_key_opens_until_its_instant_and_says_so_for_a_while(worker: Worker, clock: Clock) -> None:
     issued = await created(worker, KeyTerms(expires_us=clock.later(60)))
     await worker.keys.identify(issued.key)
