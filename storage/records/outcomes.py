@@ -43,7 +43,7 @@ class Done:
     windows: tuple[WindowView, ...] = ()
     """The windows it touched, after it."""
     is_late: bool = False
-    """Settle: the hold had expired, so this is a charge beside it."""
+    """Settle: the hold had expired, so this is a charge beside it; `amount` is below zero where the expiry had taken more."""
     is_replay: bool = False
     """The command had been applied before; this is its first answer."""
 
