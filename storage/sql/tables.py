@@ -3,7 +3,19 @@
 Amounts are int64 in the scale of their asset; times are int64 microseconds since 1970 UTC, from the server's own clock.
 """
 
-from sqlalchemy import BigInteger, CheckConstraint, Column, Index, Integer, MetaData, Table, Text, text
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    Index,
+    Integer,
+    MetaData,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
 
 from storage.sql.ledger_rows import MOVED
 from storage.sql.rollups import DIMENSIONS, MEASURES, SLOT_KEY
@@ -17,8 +29,8 @@ I8 = BigInteger().with_variant(Integer(), "sqlite")
 usage = Table(
     "usage",
     metadata,
-    Column("seq", I8, primary_key=True, autoincrement=True),
-    Column("id", Text, nullable=False, unique=True),
+    Column("seq", I8, autoincrement=True, nullable=False),
+    Column("id", Text, nullable=False),
     Column("request_id", Text, nullable=False),
     Column("occurred_us", I8, nullable=False),
     Column("tenant", Text, nullable=False),
@@ -51,8 +63,14 @@ usage = Table(
     Column("source", Text, nullable=False, server_default="gateway"),
     Index("usage_by_user", "tenant", "user_id", "occurred_us", "seq"),
     Index("usage_by_time", "tenant", "occurred_us", "seq"),
+    PrimaryKeyConstraint("seq").ddl_if(dialect="sqlite"),
+    UniqueConstraint("id").ddl_if(dialect="sqlite"),
+    UniqueConstraint("id", "occurred_us").ddl_if(dialect="postgresql"),
     sqlite_strict=True,
+    postgresql_partition_by="RANGE (occurred_us)",
 )
+"""PostgreSQL keeps each month in a partition of its own (see `storage.sql.postgres.months`), where every unique key must hold the
+time; that an id is there once, whatever its time, its writer sees to."""
 Index("usage_by_organization", usage.c.tenant, usage.c.organization_id, usage.c.occurred_us, usage.c.seq,
       sqlite_where=text("organization_id IS NOT NULL"), postgresql_where=text("organization_id IS NOT NULL"))  # fmt: skip
 
@@ -187,7 +205,9 @@ hold_window = Table(
     sqlite_strict=True,
     sqlite_with_rowid=False,
 )
-"""A hold's part in a window. `settled` is NULL while the hold is open; direct charges are settled from the start."""
+"""A hold's part in a window. `settled` is NULL while the hold is open; direct charges are settled from the start.
+
+Once a part is old it goes, and the window's row with transfer 0 keeps the sum of what went."""
 
 lot = Table(
     "lot",

@@ -8,8 +8,10 @@ from pathlib import Path
 
 from storage.records.commands import Claim, Event, Idempotency
 from storage.records.money import NEVER_US
+from storage.records.reports import UsageScope
 from storage.sql.pruning import EVENTS_US, ROWS_MAX, SLACK_US
 from storage.store import Store, open_store
+from tests.fakes.postgres import Server
 from tests.storage.conftest import Clock
 from tests.storage.ledger_cases import ADA, HOUR_US, MONTH, done, grant, hold, refused, settle, usage_row
 
@@ -27,13 +29,49 @@ async def ids(store: Store) -> list[str]:
 async def test_usage_rows_go_by_their_age_and_the_books_stay(store: Store, clock: Clock) -> None:
     await done(store, grant(ADA, 100))
     await a_call(store, clock, 1)
-    clock.forward(50 * 3600)
+    clock.forward(30 * 24 * 3600)
     await a_call(store, clock, 2)
-    assert await store.prune(usage_before_us=clock() - 40 * HOUR_US) == 1
+    assert await store.prune(usage_before_us=clock() - 10 * 24 * HOUR_US) == 1
     assert await ids(store) == ["2"]
     assert (await store.balance(ADA)).posted == 94
     assert len((await store.transfers(ADA)).rows) == 3
-    assert await store.prune(usage_before_us=clock() - 40 * HOUR_US) == 0
+    assert await store.prune(usage_before_us=clock() - 10 * 24 * HOUR_US) == 0
+    assert [one.requests for one in await store.usage_sums(UsageScope("t"), (0, clock() + 1))] == [2]
+
+
+async def test_on_postgres_a_month_goes_as_a_whole_and_a_late_row_of_it_makes_it_anew(
+    postgres: Server, clock: Clock
+) -> None:
+    url = await asyncio.to_thread(postgres.cleaned)
+    async with open_store(url, clock_us=clock) as store:
+        first = usage_row("first", "ada", clock())
+        await store.record_usage(first)
+        await store.record_usage(usage_row("late", "ada", clock() - 31 * 24 * HOUR_US))
+        assert await store.prune(usage_before_us=clock()) == 1
+        assert await ids(store) == ["first"], "the month that is not over stays whole"
+        clock.forward(62 * 24 * 3600)
+        assert await store.prune(usage_before_us=clock() - 31 * 24 * HOUR_US) == 1
+        months = postgres.query("SELECT inhrelid::regclass::text FROM pg_inherits ORDER BY 1", postgres.database(url))
+        assert ("usage_y2023m11",) not in [tuple(row) for row in months]
+        await store.record_usage(replace(first, id="later"))
+        assert await ids(store) == ["later"]
+        assert [check for check in await store.verify() if not check.is_ok] == []
+
+
+async def test_two_processes_may_make_a_month_at_once_and_one_drop_what_the_other_knows(
+    postgres: Server, clock: Clock
+) -> None:
+    url = await asyncio.to_thread(postgres.cleaned)
+    far = clock() + 400 * 24 * HOUR_US
+    async with open_store(url, clock_us=clock) as one, open_store(url, clock_us=clock) as other:
+        await asyncio.gather(
+            *(store.record_usage(usage_row(f"{n}", "ada", far)) for n, store in enumerate((one, other)))
+        )
+        assert len(await ids(one)) == 2
+        clock.now = far + 40 * 24 * HOUR_US
+        assert await one.prune(usage_before_us=clock()) == 2
+        await other.record_usage(usage_row("again", "ada", far))
+        assert await ids(one) == ["again"]
 
 
 async def test_a_row_that_was_not_old_enough_to_go_is_still_missed_by_verify(store: Store, clock: Clock) -> None:
@@ -49,14 +87,15 @@ async def test_a_row_that_was_not_old_enough_to_go_is_still_missed_by_verify(sto
     await store.record_usage(replace(usage_row("2", "ada", clock()), request_id="req_2", charge_amount=5))
 
 
-async def test_many_rows_go_in_small_commits_while_others_write(store: Store, clock: Clock) -> None:
-    await asyncio.gather(*(store.record_usage(usage_row(str(n), "ada", clock())) for n in range(2 * ROWS_MAX + 7)))
-    clock.forward(3600)
-    pruning = asyncio.ensure_future(store.prune(usage_before_us=clock()))
-    await done(store, grant(ADA, 100))
-    assert not pruning.done(), "a command passes between two of its commits"
-    assert await pruning == 2 * ROWS_MAX + 7
-    assert await ids(store) == []
+async def test_many_rows_go_in_small_commits_while_others_write(tmp_path: Path, clock: Clock) -> None:
+    async with open_store(f"sqlite:///{tmp_path / 'ledger.db'}", clock_us=clock) as store:
+        await asyncio.gather(*(store.record_usage(usage_row(str(n), "ada", clock())) for n in range(2 * ROWS_MAX + 7)))
+        clock.forward(3600)
+        pruning = asyncio.ensure_future(store.prune(usage_before_us=clock()))
+        await done(store, grant(ADA, 100))
+        assert not pruning.done(), "a command passes between two of its commits"
+        assert await pruning == 2 * ROWS_MAX + 7
+        assert await ids(store) == []
 
 
 async def test_a_key_that_may_be_forgotten_is_and_those_of_grants_are_kept_for_ever(store: Store, clock: Clock) -> None:

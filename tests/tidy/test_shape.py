@@ -20,7 +20,7 @@ CALLS_AT_IMPORT = {
     "nano", "namedtuple", "field", "parse", "fullmatch", "timedelta", "int", "str", "join", "encode", "items", "values", "keys",
     "code_of", "fromkeys", "prefix", "union", "fields", "attrgetter", "itemgetter", "split", "with_variant", "rates_from",
     "nano_per_million", "object", "nullcontext", "datetime", "format", "replace", "getLogger",
-    "type", "float", "get_args", "index",
+    "type", "float", "get_args", "index", "ddl_if",
 }  # fmt: skip
 
 

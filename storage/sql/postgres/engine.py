@@ -16,9 +16,11 @@ from storage.records.commands import Command
 from storage.sql.postgres.connections import Connection, sqlstate
 from storage.sql.postgres.known import Known
 from storage.sql.postgres.loader import Loader
+from storage.sql.postgres.months import Months
 from storage.sql.postgres.series import Series, told_of
 from storage.sql.postgres.session import Failure, Session, failure_of
 from storage.sql.postgres.writer import Writer, is_in_chain
+from storage.sql.usage_rows import COLUMNS
 from storage.sql.waiting import unavailable, unknown
 
 # Any: an error's causes are of every kind.
@@ -35,6 +37,7 @@ BEGIN = (
 )
 """Settings of this transaction alone, so that they pass a transaction pooler: every statement is answered by an index, whatever
 the planner last learned of a young table; a stopped process cannot keep its locks; and a commit is durable."""
+_OCCURRED = COLUMNS.index("occurred_us")
 _READ_ONLY = "25006"
 """Source: PostgreSQL, appendix A."""
 _UNSTORABLE = ("22021", "22P05")
@@ -49,6 +52,7 @@ class Engine:
         self._clock_us = clock_us
         self._known = Known()
         self._series = Series()
+        self._months = Months()
 
     async def run(self, commands: Sequence[Command | Group]) -> list[object]:
         """Apply all commands in one durable commit; one outcome for each, exceptions among them. Never raises."""
@@ -86,6 +90,7 @@ class Engine:
     async def _undo(self, failure: Failure, failed: Exception, *, is_last: bool) -> None:
         """Bring the session back to its beginning. Returns when the batch may be repeated."""
         self._series.forget()
+        self._months.forget()
         if failure is Failure.LOST:
             self._session.drop()
             if is_last or isinstance(failed, TimeoutError):
@@ -105,8 +110,10 @@ class Engine:
         state, known = State(), self._known
         needs = missing(commands, state)
         await known.learn(connection, needs.accounts, needs.windows)
+        told = told_of(commands)
         if not is_cleaned:
-            await self._series.learn(connection, told_of(commands))
+            await self._series.learn(connection, told)
+        await self._months.ensure(connection, [columns[_OCCURRED] for columns in told], self._clock_us())
         await connection.execute(BEGIN)
         loader = Loader(connection, state, needs, known)
         await loader.lock()

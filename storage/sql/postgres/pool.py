@@ -10,6 +10,8 @@ from storage.sql.postgres.connections import (
     CLOSE_SECONDS,
     Address,
     Connection,
+    close,
+    connect,
     connect_options,
     driver,
     is_driver_error,
@@ -42,6 +44,21 @@ class Pool:
     async def snapshot(self, read: Callable[[Connection], Awaitable[T]]) -> T:
         """What `read` returns over one connection on which all statements see the same commit. Raises: StorageUnavailable."""
         return await self._read(read, in_transaction=True)
+
+    async def write(self, work: Callable[[Connection], Awaitable[T]]) -> T:
+        """What `work` returns over a connection of its own, outside of a transaction. Raises: StorageUnavailable."""
+        try:
+            connection = await connect(self._address)
+            try:
+                return await work(connection)
+            finally:
+                await close(connection)
+        except (OSError, TimeoutError) as failed:
+            raise unavailable(failed) from failed
+        except Exception as failed:
+            if is_driver_error(failed):
+                raise unavailable(failed) from failed
+            raise
 
     async def _read(self, read: Callable[[Connection], Awaitable[T]], *, in_transaction: bool) -> T:
         for is_last in (False, True):

@@ -75,9 +75,6 @@ _TOTALS = (
     f"(SELECT 1 AS s, code, amount FROM transfer WHERE credit_account={_ID} AND {rows.MOVED} "
     f"UNION ALL SELECT -1, code, amount FROM transfer WHERE debit_account={_ID} AND {rows.MOVED}) t GROUP BY code"
 )
-_USAGE_OLDEST = (
-    "SELECT seq FROM (SELECT seq, occurred_us FROM usage WHERE seq>0 ORDER BY seq LIMIT $1) u WHERE occurred_us<$2"
-)
 _OUTBOX_OLDEST = (
     "SELECT id FROM (SELECT id, state, next_us FROM outbox WHERE id>0 ORDER BY id LIMIT $1) o "
     "WHERE state='delivered' AND next_us<$2"
@@ -238,18 +235,18 @@ class PostgresReader(DirectoryReads):
         """Prove the ledger's invariants on one snapshot while traffic goes on."""
         return await self._pool.snapshot(verify_over)
 
-    async def outlived(self, usage_before_us: int) -> Forget:
-        """Rows that have outlived their time: the first few of each kind."""
+    async def outlived(self) -> Forget:
+        """Rows that have outlived their time, usage apart: the first few of each kind."""
         now = self._clock_us()
-        usage = await self._pool.fetch(_USAGE_OLDEST, ROWS_MAX, usage_before_us)
         events = await self._pool.fetch(_OUTBOX_OLDEST, ROWS_MAX, now - EVENTS_US)
         keys = await self._pool.fetch(_IDEM_OLDEST, now, ROWS_MAX)
+        parts = await outlived(self._pool.fetch, now - PARTS_US)
         return forgetting(
-            [seq for (seq,) in usage],
+            [],
             [(tenant, scope, key) for tenant, scope, key in keys],
             [event for (event,) in events],
-            await outlived(self._pool.fetch, now - PARTS_US),
-            usage_before_us=usage_before_us,
+            parts,
+            usage_before_us=0,
         )
 
     async def due(self, limit: int) -> tuple[list[tuple[str, int]], list[AccountKey]]:

@@ -31,7 +31,14 @@ from storage.sql.usage_rows import COLUMNS, to_columns
 
 KNOWN_MAX = 50_000
 """Combinations of dimensions whose series are remembered between batches."""
-_ADD = insert("usage", COLUMNS, "ON CONFLICT DO NOTHING RETURNING id")
+_ADD = insert(
+    "usage",
+    COLUMNS,
+    f"AS v({', '.join(COLUMNS)}) WHERE NOT EXISTS (SELECT 1 FROM usage u WHERE u.id=v.id) "
+    "ON CONFLICT DO NOTHING RETURNING id",
+)
+"""An id is there once in all partitions: two rows of one id come from one call, whose account's lock puts them in order, or from
+one event, whose time is in its id."""
 _TAKE = f"DELETE FROM usage WHERE id=ANY($1::text[]) RETURNING {', '.join(COLUMNS)}"
 _SERIES = "SELECT digest, id FROM usage_series WHERE digest=ANY($1::text[])"
 _SERIES_NEW = insert("usage_series", SERIES[1:], "ON CONFLICT (digest) DO NOTHING")
@@ -89,7 +96,8 @@ class UsageWriter:
             gone = await self._connection.fetch(_TAKE, list(replaced))
             self._changed += [(tuple(columns), True) for columns in gone]
         if rows:
-            ordered = sorted(rows, key=lambda columns: str(columns[0]))
+            firsts = {columns[0]: columns for columns in reversed(rows)}  # of one id the first, whatever their times
+            ordered = [firsts[row_id] for row_id in sorted(firsts)]
             added = [row_id for (row_id,) in await self._connection.fetch(_ADD, *arrays(ordered))]
             found = ordered if len(added) == len(ordered) else stored(ordered, added)
             self._changed += [(columns, False) for columns in found]

@@ -12,8 +12,8 @@ PAUSE_SECONDS = 0.25
 """After a refused connection every command is refused at once for this long, instead of waiting for the next refusal."""
 _VERSION = "SELECT version_num FROM alembic_version"
 _TABLES = "SELECT count(*) FROM pg_tables WHERE schemaname=current_schema()"
-_AGAIN = ("23505", "40001", "40P01")
-"""Another process was first; what it wrote is visible now."""
+_AGAIN = ("23505", "23514", "40001", "40P01")
+"""Another process was first; what it wrote is visible now. 23514: it dropped the month that a row belongs to."""
 _AWAY = ("08", "25006", "26000", "42501", "42P01", "42P05", "53", "55", "57", "58", "XX")
 """Connection, read-only, rights, tables gone, resources (disk full), locks, shutdown, input and output, corruption; and a
 statement that is not prepared, or is already, behind a pooler."""

@@ -8,14 +8,15 @@ from storage.errors import StorageUnavailable, StoreRefused
 from storage.ledger.evaluate import Group
 from storage.records.commands import Command, Done, Expire, ExpireLots, Forget, Outcome, RecordUsage, Refusal
 from storage.records.usage import UsageRow
-from storage.sql.postgres.connections import address_of, close, connect_first
+from storage.sql.postgres.connections import Connection, address_of, close, connect_first
 from storage.sql.postgres.engine import Engine
 from storage.sql.postgres.lane import Lane
+from storage.sql.postgres.months import before, drop
 from storage.sql.postgres.pool import Pool, open_pool
 from storage.sql.postgres.pooler import check_pooler
 from storage.sql.postgres.readers import PostgresReader
 from storage.sql.postgres.session import Session, check_schema
-from storage.sql.pruning import prune
+from storage.sql.pruning import SLACK_US, prune
 
 SWEEP_ROWS = 500
 
@@ -43,12 +44,15 @@ class PostgresStore(PostgresReader):
         assert isinstance(outcome, Done), outcome
 
     async def prune(self, *, usage_before_us: int) -> int:
-        """Delete what has outlived its time, a few rows in each commit. Returns how many rows went."""
+        """Delete what has outlived its time; usage by whole months. Returns how many rows went."""
+        gone = await self._pool.write(lambda connection: self._drop_months(connection, usage_before_us))
+        return gone + await prune(self.outlived, self._lane.submit)
 
-        async def outlived() -> Forget:
-            return await self.outlived(usage_before_us)
-
-        return await prune(outlived, self._lane.submit)
+    async def _drop_months(self, connection: Connection, usage_before_us: int) -> int:
+        months = await before(connection, usage_before_us)
+        if months:  # told before it is done, so that no proof misses what is gone
+            await self._lane.submit(Forget(usage_before_us=months[-1].until_us + SLACK_US))
+        return await drop(connection, months)
 
     async def sweep(self) -> int:
         """Expire every hold and lot whose time has come; several processes may sweep at once."""

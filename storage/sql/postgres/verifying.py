@@ -19,6 +19,7 @@ PIECE = 5_000
 async def verify_over(connection: Connection) -> list[Check]:
     """Every check, in a thread of its own; the queries run on this loop. The connection is inside a read-only snapshot."""
     loop = asyncio.get_running_loop()
+    await connection.execute("LOCK TABLE usage IN ACCESS SHARE MODE")  # from the first moment on no month goes
 
     def select(statement: str) -> Iterator[tuple[Any, ...]]:
         cursor = asyncio.run_coroutine_threadsafe(_open(connection, statement), loop).result()

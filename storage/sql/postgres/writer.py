@@ -43,10 +43,6 @@ _DEBT = insert(
 _DEBT_GONE = "DELETE FROM debt WHERE transfer_id=ANY($1::bigint[])"
 _IDEM = insert("idem", rows.IDEM)
 _OUTBOX = insert("outbox", rows.OUTBOX)
-_USAGE_PRUNED = (
-    "DELETE FROM usage WHERE seq IN "
-    "(SELECT seq FROM usage WHERE seq=ANY($1::bigint[]) ORDER BY seq FOR UPDATE SKIP LOCKED)"
-)
 _IDEM_PRUNED = (
     "DELETE FROM idem WHERE (tenant, scope, key) IN "
     "(SELECT t.tenant, t.scope, t.key FROM unnest($1::text[], $2::text[], $3::text[]) AS v(tenant, scope, key) JOIN idem t "
@@ -154,8 +150,6 @@ class Writer:
 
     async def _forget(self, forget: Forget) -> None:
         execute = self._connection.execute
-        if forget.usage:
-            await execute(_USAGE_PRUNED, forget.usage)
         if forget.usage_before_us:
             await execute(_PRUNED, "usage", forget.usage_before_us)
         if forget.keys:

@@ -6,17 +6,21 @@ from typing import Any
 
 import pytest
 
-from storage.sql.postgres import directory, known, loader, readers, writer
+from storage.sql.postgres import directory, known, loader, months, readers, series, writer
+from storage.sql.usage_questions import POSTGRES
 from tests.fakes.postgres import Server
+from tests.storage.ledger_cases import HOUR_US
+from tests.storage.report_questions import questions_of_reports
 
 WHOLE_TABLE = {
     "writer._LAST": "the last batch is the end of the primary key",
+    "directory._OUTBOX_LAST": "the last event is the end of the primary key",
 }
 """Statements that walk an index without a condition, and why that is no walk."""
 
 
 def statements() -> Iterator[tuple[str, str]]:
-    for module in (directory, known, loader, readers, writer):
+    for module in (directory, known, loader, readers, series, writer):
         name = module.__name__.rpartition(".")[2]
         for constant, text in vars(module).items():
             if (
@@ -35,14 +39,17 @@ def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def database(postgres: Server) -> str:
-    return postgres.database(postgres.fresh())
+    found = postgres.database(postgres.fresh())
+    for month in (0, 40):
+        postgres.query(months.creation(months.month_of(month * 24 * HOUR_US)), found)
+    return found
 
 
 def test_there_are_statements_to_look_at() -> None:
     assert len(list(statements())) > 50
 
 
-@pytest.mark.parametrize(("name", "statement"), list(statements()))
+@pytest.mark.parametrize(("name", "statement"), [*statements(), *questions_of_reports(POSTGRES)])
 def test_no_statement_walks_a_table(name: str, statement: str, postgres: Server, database: str) -> None:
     explain = "SET enable_seqscan=off; SET enable_bitmapscan=off; EXPLAIN (GENERIC_PLAN, FORMAT JSON) "
     found = postgres.query(explain + statement, database)

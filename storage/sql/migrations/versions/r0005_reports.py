@@ -51,13 +51,9 @@ def upgrade() -> None:
     op.add_column("usage", sa.Column("unit", sa.Text()))
     op.add_column("usage", sa.Column("quantity_nano", I8))
     op.add_column("usage", sa.Column("source", sa.Text(), nullable=False, server_default="gateway"))
-    op.create_index(
-        "usage_by_organization",
-        "usage",
-        ["tenant", "organization_id", "occurred_us", "seq"],
-        sqlite_where=sa.text(OF_ORGANIZATIONS),
-        postgresql_where=sa.text(OF_ORGANIZATIONS),
-    )
+    _index_organizations()
+    if op.get_bind().dialect.name == "postgresql":
+        _divide()
     _create_series()
     _create_slots()
     _fill()
@@ -67,6 +63,8 @@ def downgrade() -> None:
     """Take it away again."""
     op.drop_table("usage_slot")
     op.drop_table("usage_series")
+    if op.get_bind().dialect.name == "postgresql":
+        _unite()
     op.drop_index("usage_by_organization", "usage")
     for name in ("source", "quantity_nano", "unit", "kind", "key_id"):
         op.drop_column("usage", name)
@@ -139,3 +137,58 @@ def _digest_of(level: int) -> str:
 
 def _digest(said: str) -> str:
     return hashlib.sha256(said.encode()).hexdigest()[:32]
+
+
+MONTHS = (
+    'SELECT to_char(m, \'"usage_y"YYYY"m"MM\'), (extract(epoch FROM m)*1000000)::bigint, '
+    "(extract(epoch FROM m + interval '1 month')*1000000)::bigint FROM (SELECT DISTINCT "
+    "date_trunc('month', to_timestamp(occurred_us/1000000) AT TIME ZONE 'UTC') AS m FROM usage) d"
+)
+
+
+def _divide() -> None:
+    """Move the rows into a table with a partition for every month that has some."""
+    bind = op.get_bind()
+    months = [tuple(row) for row in bind.exec_driver_sql(MONTHS)]
+    op.execute("ALTER TABLE usage RENAME TO usage_whole")
+    for name in ("usage_by_organization", "usage_by_time", "usage_by_user"):
+        op.execute(f"DROP INDEX {name}")
+    op.execute("ALTER TABLE usage_whole DROP CONSTRAINT usage_pkey, DROP CONSTRAINT usage_id_key")
+    op.execute("CREATE TABLE usage (LIKE usage_whole INCLUDING DEFAULTS) PARTITION BY RANGE (occurred_us)")
+    for name, since_us, until_us in months:
+        op.execute(f"CREATE TABLE {name} PARTITION OF usage FOR VALUES FROM ({since_us}) TO ({until_us})")
+    op.execute("INSERT INTO usage SELECT * FROM usage_whole")
+    op.execute("ALTER SEQUENCE usage_seq_seq OWNED BY usage.seq")
+    op.execute("DROP TABLE usage_whole")
+    op.execute("ALTER TABLE usage ADD CONSTRAINT usage_id_occurred_us_key UNIQUE (id, occurred_us)")
+    _index()
+
+
+def _unite() -> None:
+    """One table for all months again."""
+    op.execute("ALTER TABLE usage RENAME TO usage_divided")
+    for name in ("usage_by_organization", "usage_by_time", "usage_by_user"):
+        op.execute(f"DROP INDEX {name}")
+    op.execute("CREATE TABLE usage (LIKE usage_divided INCLUDING DEFAULTS)")
+    op.execute("INSERT INTO usage SELECT * FROM usage_divided")
+    op.execute("ALTER SEQUENCE usage_seq_seq OWNED BY usage.seq")
+    op.execute("DROP TABLE usage_divided")
+    op.execute("ALTER TABLE usage ADD CONSTRAINT usage_pkey PRIMARY KEY (seq)")
+    op.execute("ALTER TABLE usage ADD CONSTRAINT usage_id_key UNIQUE (id)")
+    _index()
+
+
+def _index() -> None:
+    op.create_index("usage_by_time", "usage", ["tenant", "occurred_us", "seq"])
+    op.create_index("usage_by_user", "usage", ["tenant", "user_id", "occurred_us", "seq"])
+    _index_organizations()
+
+
+def _index_organizations() -> None:
+    op.create_index(
+        "usage_by_organization",
+        "usage",
+        ["tenant", "organization_id", "occurred_us", "seq"],
+        sqlite_where=sa.text(OF_ORGANIZATIONS),
+        postgresql_where=sa.text(OF_ORGANIZATIONS),
+    )
