@@ -117,9 +117,11 @@ class Intake:
         return batch.all()
 
     async def _payers(self, events: Iterable[Event]) -> Mapping[Who, Caller | None]:
-        """Everybody who is named, each looked for once."""
+        """Everybody who is named, each looked for once; those who are new together, because each is some readings."""
         named = {(event.user_id, event.organization_id) for event in events}
-        return {who: await self.payers.of(*who) for who in named}
+        new = [who for who in named if not self.payers.has_met(who[0])]
+        found = dict(zip(new, await asyncio.gather(*[self.payers.of(*who) for who in new]), strict=True))
+        return {who: found[who] if who in found else await self.payers.of(*who) for who in named}
 
     def _order(self, event: Event, payers: Mapping[Who, Caller | None], door: str, now_us: int) -> Order:
         """Who pays what. Raises: Unrated, Rejected."""

@@ -47,7 +47,7 @@ class Payers:
 
         Raises: StorageUnavailable.
         """
-        if self.unknown_users == "dead_letter" and user_id not in self._met and not await self._meet(user_id):
+        if user_id not in self._met and not await self._meet(user_id):
             return None
         who = (user_id, organization_id)
         said = self._said.get(who)
@@ -63,10 +63,15 @@ class Payers:
         self._said.clear()
         self.people.forget()
 
+    def has_met(self, user_id: str) -> bool:
+        """Whether the user was found before, so that hardly anything is read for them now."""
+        return user_id in self._met
+
     async def _meet(self, user_id: str) -> bool:
         """Whether the user has a document (a subscription, a membership, limits, a key), was counted, or was given something."""
         profile = await self.directory.of(f"user:{user_id}")
-        is_known = bool(profile.documents) or bool(await self.shelf.windows(TENANT, f"user:{user_id}"))
+        is_known = self.unknown_users == "accept" or bool(profile.documents)
+        is_known = is_known or bool(await self.shelf.windows(TENANT, f"user:{user_id}"))
         for asset in (TOKEN, CREDIT, USD):
             is_known = is_known or bool(await self.shelf.lots(credits_of(user_id, asset), with_empty=True))
         if is_known:
