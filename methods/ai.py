@@ -38,7 +38,9 @@ async def execute(context: Context, params: ExecuteParams) -> ExecuteResult:
     most = context.most
     assert most is not None, "metered methods are always told their most"
     call, meter = context.call, context.meter
-    request = _draft(context.services, params).request
+    draft = most.plan
+    assert isinstance(draft, Draft), "it is the plan that `most_of` made"
+    request = draft.request
     if request.max_tokens != most.tokens_output:  # the tier has lowered a default
         request = replace(request, max_tokens=most.tokens_output)
     if params.metadata:
@@ -59,7 +61,7 @@ async def execute(context: Context, params: ExecuteParams) -> ExecuteResult:
 
 def most_of(services: Services, params: ExecuteParams) -> Most:
     """The most that these parameters can cause. Raises: UnknownModel, UnknownProvider, NotFound, InvalidParams."""
-    draft = _draft(services, params)
+    draft = draft_of(params, services.prompts, services.router.resolve)
     request = draft.request
     images = images_in(request)
     tokens_input = tokens_input_max(request, images=images)
@@ -70,11 +72,8 @@ def most_of(services: Services, params: ExecuteParams) -> Most:
         tokens_input_likely=request_tokens_rough(tokens_input, tools=len(request.tools), images=images),
         has_media=images > 0,
         is_output_asked=draft.is_output_asked,
+        plan=draft,
     )
-
-
-def _draft(services: Services, params: ExecuteParams) -> Draft:
-    return draft_of(params, services.prompts, services.router.resolve)
 
 
 async def _whole(context: Context, most: Most, ask: Ask, answer: Answer) -> None:

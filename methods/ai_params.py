@@ -1,13 +1,11 @@
 """The parameters of `executeAIRequest`, exactly as the documents show them, and what they mean together. No provider here."""
 
-from collections.abc import Callable
-from typing import Annotated, Any, Final, Literal, TypeVar
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import (
     ConfigDict,
     Discriminator,
     Field,
-    PrivateAttr,
     SecretStr,
     Tag,
     field_validator,
@@ -37,7 +35,6 @@ KEY_CHARACTERS_MAX: Final = 4096
 PARTS_MAX: Final = 16_384
 """Parts of all messages together: four times as many as messages, and still milliseconds to translate."""
 
-Built = TypeVar("Built")
 Name = Annotated[str, Field(min_length=1, max_length=128)]
 Label = Annotated[str, Field(max_length=256)] | bool | int | float | None
 
@@ -129,22 +126,11 @@ class ExecuteParams(Params):
     provider: Name | None = Field(None, description="Same as `options.provider`, which wins.")
     user_id: Any = Field(None, description="Ignored: who pays comes from the credential alone.")  # so any JSON will do
 
-    _drafts: list[Any] = PrivateAttr(default_factory=list)  # holds what `once` built, of its caller's type
-
     @property
     def own_key(self) -> Secret | None:
         """The caller's own provider key, from either place; `params.apiKey` wins."""
         key = self.api_key or self.options.api_key
         return None if key is None else Secret(key.get_secret_value())
-
-    def once(self, build: Callable[[], Built]) -> Built:
-        """What `build` made the first time: what was quoted is what is sent, even if a prompt's file changes in between."""
-        private = self.__pydantic_private__  # read directly: the attribute itself costs 1.5 us each time
-        assert private is not None
-        drafts: list[Built] = private["_drafts"]
-        if not drafts:
-            drafts.append(build())
-        return drafts[0]
 
     @field_validator("api_key", mode="after")
     @classmethod

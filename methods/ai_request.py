@@ -58,28 +58,7 @@ class Draft:
 
 
 def draft_of(params: ExecuteParams, prompts: PromptRegistry, resolve: Resolve) -> Draft:
-    """What these parameters mean; the same draft every time. Raises: NotFound, InvalidParams, UnknownModel, UnknownProvider."""
-    return params.once(lambda: _draft(params, prompts, resolve))
-
-
-def images_in(request: ChatRequest) -> int:
-    """How many images go in."""
-    return sum([1 for part in _parts(request) if type(part) is Image])
-
-
-def tokens_input_max(request: ChatRequest, *, images: int) -> int:
-    """The most tokens that the request can be; see `monetization.estimate` for the rule."""
-    return request_tokens_max(
-        _texts(request), messages=len(request.messages) + 1, tools=len(request.tools), images=images
-    )
-
-
-def tokens_input_likely(request: ChatRequest) -> int:
-    """The tokens that the request most likely was, for a vendor who never said. Slow: call it in a thread."""
-    return sum(map(tokens_likely, _texts(request))) + images_in(request) * IMAGE_TOKENS_LIKELY
-
-
-def _draft(params: ExecuteParams, prompts: PromptRegistry, resolve: Resolve) -> Draft:
+    """What these parameters mean now. Raises: NotFound, InvalidParams, UnknownModel, UnknownProvider."""
     options = params.options
     prompt = _NO_PROMPT if params.prompt_id is None else prompts.fill(params.prompt_id, params.prompt_context or {})
     targets = resolve(options.provider or params.provider or prompt.provider, options.model or prompt.model)
@@ -103,6 +82,23 @@ def _draft(params: ExecuteParams, prompts: PromptRegistry, resolve: Resolve) -> 
         is_stream=params.stream or options.stream,
     )
     return Draft(request, targets, is_output_asked=options.max_tokens is not None)
+
+
+def images_in(request: ChatRequest) -> int:
+    """How many images go in."""
+    return sum([1 for part in _parts(request) if type(part) is Image])
+
+
+def tokens_input_max(request: ChatRequest, *, images: int) -> int:
+    """The most tokens that the request can be; see `monetization.estimate` for the rule."""
+    return request_tokens_max(
+        _texts(request), messages=len(request.messages) + 1, tools=len(request.tools), images=images
+    )
+
+
+def tokens_input_likely(request: ChatRequest) -> int:
+    """The tokens that the request most likely was, for a vendor who never said. Slow: call it in a thread."""
+    return sum(map(tokens_likely, _texts(request))) + images_in(request) * IMAGE_TOKENS_LIKELY
 
 
 def _conversation(params: ExecuteParams, prompt: FilledPrompt) -> tuple[tuple[Text, ...], tuple[Message, ...]]:

@@ -1,6 +1,6 @@
 """All that commerce may know of a method: its terms, and the most that one call of it can cause."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from storage.records.fact import fact
 
@@ -47,3 +47,5 @@ class Most:
     """True: the request asks the provider to write its prompt cache, which some providers price above fresh input."""
     is_output_asked: bool = False
     """True: the caller named `tokens_output` itself. False: it is a default, and a tier may lower it silently."""
+    plan: object = field(default=None, compare=False, repr=False)
+    """What the method made of its parameters to know all this; its handler goes by it, so what was quoted is what is sent."""

@@ -12,6 +12,7 @@ from methods.ai import METHODS
 from methods.ai_collect import Answer
 from methods.ai_receipt import present
 from methods.ai_result import ExecuteResult
+from methods.context import Context
 from methods.dialects.canonical import (
     Finished,
     Reasoning,
@@ -27,6 +28,8 @@ from methods.dialects.canonical import (
 from methods.errors import InvalidParams, ProviderFailed, UnknownModel, UnknownProvider
 from methods.method import to_wire
 from methods.progress import Notice, RunStarted
+from monetization.callers import Caller
+from monetization.calls import Call, Credential
 from monetization.tab import Meter, Receipt
 from monetization.terms import Target
 from storage.records.usage import Usage
@@ -274,3 +277,17 @@ def test_concatenated_deltas_equal_the_final_result(events: list[Any], size: int
     assert sum(len(part["text"]) for part in result.get("reasoning", [])) == len("".join(thoughts))
     assert sum(len(call["function"]["arguments"]) for call in result.get("toolCalls", [])) == len("".join(arguments))
     assert meter.bytes_delivered == len("".join(texts + thoughts + arguments).encode())
+
+
+async def test_what_was_quoted_is_what_is_sent_even_if_the_prompt_changes_in_between(bench: Bench) -> None:
+    execute, prompt = METHODS[0], bench.prompts / "p.md"
+    assert execute.most is not None
+    params = execute.parse({"content": "hi", "promptId": "p"})
+    prompt.write_text("short")
+    quoted = execute.most(bench.services, params)
+    prompt.write_text("a much longer prompt")
+    services = bench.services  # reads the prompts anew
+    assert execute.most(services, params).tokens_input > quoted.tokens_input
+    call = Call("executeAIRequest", None, Credential("none"), "req_1")
+    await execute.handler(Context(Caller("subscription", user_id="u1"), call, services, Meter(), None, quoted), params)
+    assert [ask.request.system for ask in bench.a.asked] == [(Text("short"),)]

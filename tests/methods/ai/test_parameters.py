@@ -255,20 +255,6 @@ def test_a_prompt_alone_is_the_whole_request(tmp_path: Path) -> None:
     assert request.messages == (Message("user", (Text("Tell a joke."),)),)
 
 
-def test_what_was_quoted_is_what_is_sent_even_if_the_prompt_changes_in_between(tmp_path: Path) -> None:
-    (tmp_path / "p.md").write_text("short")
-    now = [0.0]
-    prompts = PromptRegistry(tmp_path, clock=lambda: now[0], on_problem=print)
-    params = parsed({"content": "hi", "promptId": "p"})
-    quoted = draft_of(params, prompts, resolve)
-    (tmp_path / "p.md").write_text("a much longer prompt")
-    now[0] = 5.0
-    assert draft_of(params, prompts, resolve) is quoted
-    assert draft_of(parsed({"content": "hi", "promptId": "p"}), prompts, resolve).request.system == (
-        Text("a much longer prompt"),
-    )
-
-
 def test_the_estimate_sees_everything_that_is_written() -> None:
     def estimated(**more: object) -> int:
         request = drafted({"content": "hi", **more}).request
