@@ -166,6 +166,33 @@ async def test_a_call_that_outlives_its_hold_is_charged_late_and_once(world: Wor
     assert codes[:2] == ["late_usage", "expire"]
 
 
+async def test_a_call_that_outlived_its_hold_and_used_less_than_was_noted_gets_the_difference_back(
+    world: World,
+) -> None:
+    await world.fund("tokens")
+
+    async def play(tab: Tab) -> None:
+        sink = tab.watch(_nowhere)
+        assert sink is not None
+        world.clock.advance(2)
+        tab.meter.bytes_delivered = 4
+        await sink([1])
+        world.clock.advance(HOLD_SECONDS + 1)
+        await world.store.sweep()
+        assert await world.expiries("TOKEN") == [-102]
+        done(usage=Usage(input=10, output=5))(tab)
+
+    receipt = await world.run("tokens", play)
+    assert receipt is not None
+    assert (receipt.amount, receipt.balance) == (19, 1_000 - 19)
+    [row] = await world.rows()
+    assert (row.outcome, row.charge_amount, row.is_estimated, row.usage) == ("done", 19, False, Usage(10, output=5))
+    assert await world.available("TOKEN") == 1_000 - 19
+    assert (await world.window("tokens"))[1:3] == (15, 0)
+    codes = [transfer.code for transfer in (await world.store.transfers(_key("TOKEN"))).rows]
+    assert codes[:2] == ["late_refund", "expire"]
+
+
 async def test_a_release_after_its_hold_has_expired_still_tells_of_the_call(world: World) -> None:
     await world.fund("tokens")
 
