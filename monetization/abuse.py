@@ -118,7 +118,16 @@ class Watch:
     def check_address(self, address: str | None) -> None:
         """Refuse a credential that is not known yet, or none, from a blocked address. Raises: RateLimited."""
         if self._blocked and address is not None and not self.is_exempt(address):
-            self._refuse(f"ip:{network_of(address)}")
+            network = network_of(address)
+            block = self._blocked.get(f"ip:{network}")
+            # Also a block of another process, which has seen none of those who sign in here.
+            if block is not None and not (block.rule == "failed_credentials" and self._is_good(network)):
+                self._refuse(block.owner)
+
+    def _is_good(self, network: str) -> bool:
+        """Whether somebody has signed in from there lately."""
+        at = self._good.get(network)
+        return at is not None and self._clock_us() - at < self._rules.window_us
 
     def _refuse(self, owner: str) -> None:
         block = self._blocked.get(owner)
@@ -152,7 +161,7 @@ class Watch:
         if len(count.seen) < rules.failures_max:
             return
         del self._failures[network]
-        if now - self._good.get(network, -rules.window_us) >= rules.window_us:
+        if not self._is_good(network):
             self._begin(f"ip:{network}", "failed_credentials", len(count.seen), now)
 
     def succeeded(self, address: str | None) -> None:

@@ -1,11 +1,15 @@
 """Who is blocked, for what and how long; and above all who is not."""
 
+import asyncio
+
 import pytest
 
 from monetization.abuse import SUBJECTS_MAX, AbuseRules, Block, Watch
 from monetization.callers import Caller
+from monetization.directory import Directory
 from monetization.errors import RateLimited
 from storage.records.directory import DirectoryEntry
+from storage.store import open_store
 
 SECOND = 1_000_000
 RULES = AbuseRules(
@@ -89,6 +93,17 @@ def test_an_address_from_which_somebody_signed_in_lately_is_not_blocked_for_othe
     assert is_blocked(watch)
 
 
+def test_a_block_of_another_process_does_not_hold_where_somebody_signed_in_lately(watch: Watch, clock: Clock) -> None:
+    watch.succeeded(HERE)
+    watch.heard(entry(f"ip:{HERE}", body='{"rule":"failed_credentials","count":3}'))
+    assert not is_blocked(watch)
+    clock.now += 10 * SECOND
+    assert is_blocked(watch), "nobody has signed in for the whole window"
+    watch.succeeded(HERE)
+    watch.heard(entry(f"ip:{HERE}"))
+    assert is_blocked(watch), "who was too fast is blocked all the same"
+
+
 def test_failures_that_lie_further_apart_than_the_window_do_not_add_up(watch: Watch, clock: Clock) -> None:
     for number in range(20):
         watch.failed(HERE, f"guess {number}", "bad_signature")
@@ -151,6 +166,34 @@ def test_blocks_of_other_processes_hold_here_until_they_are_lifted_or_end(watch:
         watch.check(ADA)
     watch.heard(entry("user:ada", until_us=1))
     watch.check(ADA)
+
+
+async def test_what_one_process_has_blocked_another_refuses_from_its_start(watch: Watch, clock: Clock) -> None:
+    async with open_store("sqlite://", clock_us=clock) as store:
+        directory = await Directory.opened(store, clock_us=clock, monotonic=lambda: 1.0)
+        guess(watch, 3)
+        await watch.write(directory)
+        later = Watch(RULES, clock_us=clock)
+        await later.load(directory)
+        assert is_blocked(later)
+        clock.now += 60 * SECOND
+        assert not is_blocked(later)
+
+
+async def test_a_block_that_begins_anew_while_it_is_written_is_written_again(watch: Watch, clock: Clock) -> None:
+    async with open_store("sqlite://", clock_us=clock) as store:
+        directory = await Directory.opened(store, clock_us=clock, monotonic=lambda: 1.0)
+        guess(watch, 3)
+        writing = asyncio.create_task(watch.write(directory))
+        await asyncio.sleep(0)  # it is under way
+        clock.now += 5 * SECOND
+        guess(watch, 3)
+        await writing
+        await watch.write(directory)
+        later = Watch(RULES, clock_us=clock)
+        await later.load(directory)
+        clock.now += 59 * SECOND
+        assert is_blocked(later), "until the end of the second block"
 
 
 def test_what_is_counted_stays_bounded_however_many_addresses_there_are(clock: Clock) -> None:

@@ -1,5 +1,6 @@
 """Kept provider keys: sealed to their row, opened only for their owner, and never served in an older version."""
 
+import asyncio
 import os
 from collections.abc import AsyncIterator
 
@@ -12,7 +13,7 @@ from monetization.keys.provider_keys import PROVIDER_KEY, ProviderKeys
 from monetization.keys.sealing import Seal, SealBroken
 from monetization.price_setting import Author
 from monetization.terms import Most, Target
-from storage.errors import NotFound
+from storage.errors import NotFound, VersionChanged
 from storage.store import Store, open_store
 from tests.storage.conftest import Clock
 
@@ -154,6 +155,16 @@ async def test_no_older_version_of_a_key_is_ever_brought(world: World, store: St
             None, [putting("limits", "x", "x", {})]
         )  # the tombstone goes, and versions begin again
         assert (await store.entries_changed(0, 10))[0][0].key == "x"
+
+
+async def test_of_two_changes_of_one_kept_key_at_once_the_second_is_told(world: World) -> None:
+    keys = world.keys(NEW)
+    await keys.store(ADA, "ada", "openai", KEY, is_default=True)
+    changes = (keys.rotate(ADA, "ada", "openai", OTHER), keys.delete(ADA, "ada", "openai"))
+    rotated, deleted = await asyncio.gather(*changes, return_exceptions=True)
+    assert not isinstance(rotated, BaseException)
+    assert isinstance(deleted, VersionChanged), "what was rotated meanwhile is not what was to be deleted"
+    assert (await keys.reveal("ada", "openai")).reveal() == OTHER.reveal()
 
 
 async def test_a_key_changed_by_another_process_is_used_from_the_next_poll_on(

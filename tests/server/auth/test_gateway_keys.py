@@ -138,6 +138,9 @@ async def test_the_secret_is_neither_stored_nor_shown_and_its_hash_opens_nothing
     assert issued.key not in row.body
     assert (row.key, row.actor, row.reason) == ("user:ada", "root", "asked")
     digest = worker.mint.hash_of(issued.key)
+    assert Mint(b"o" * 32, os.urandom).hash_of(issued.key) != digest, (
+        "no guess can be tested without the server's secret"
+    )
     for shown in (digest, PREFIX + digest, f"{PREFIX}{issued.record.id}_{digest}"):
         assert await worker.refusal(shown) == "unknown_key"
 
