@@ -1,6 +1,7 @@
 """Questions about usage as statements of either database, and their answers as sums. No connection, no statement that writes."""
 # ruff: noqa: S608  # statements are built from our own names, never from values
 
+import heapq
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -30,6 +31,10 @@ from storage.sql.usage_rows import COLUMNS
 
 Piece: TypeAlias = tuple[int, int, int]
 """From (included), to (not), and the start of the bucket that it belongs to."""
+Key: TypeAlias = tuple[str | None, ...]
+"""Values of the dimensions that are asked for."""
+Only: TypeAlias = Order | frozenset[Key] | None
+"""An order: nothing but what each combination weighs in it, all buckets together. Combinations: only theirs. None: everything."""
 Question: TypeAlias = tuple[str, list[Any]]
 """A statement and its values."""
 
@@ -42,6 +47,17 @@ RAW: Final = (
     *(f"sum(u.{name}{part}{NANO})" for name in SPLIT for part in ("/", "%")),
 )  # fmt: skip
 """What rows add to `MEASURES`."""
+_WEIGHED: Final[Mapping[Order, str]] = {
+    "tokens": f"sum({_USED}), 0",
+    "requests": "count(*), 0",
+    "cost": f"sum(u.cost_nano/{NANO}), sum(u.cost_nano%{NANO})",
+}
+"""What rows weigh in an order: two sums, the first of which counts 10^9 times the second."""
+_SLOTS_WEIGHED: Final[Mapping[Order, str]] = {
+    "tokens": f"sum({'+'.join(f't.{name}' for name in TOKENS)}), 0",
+    "requests": "sum(t.requests), 0",
+    "cost": "sum(t.cost_nano_whole), sum(t.cost_nano_rest)",
+}
 _SLOTS: Final = ", ".join(f"sum(t.{name})" for name in MEASURES)
 
 
@@ -130,29 +146,51 @@ def rows_question(
     return statement, bind.values
 
 
-def raw_sums(dialect: Dialect, scope: UsageScope, by: Sequence[Dim], pieces: Sequence[Piece]) -> Question:
+def raw_sums(
+    dialect: Dialect, scope: UsageScope, by: Sequence[Dim], pieces: Sequence[Piece], only: Only = None
+) -> Question:
     """Sums over rows: the bucket's start, the dimensions, the asset, the measures."""
     bind = Binds(dialect)
     table = dialect.pieces(pieces, bind)
     hint = dialect.row_hint(_index_of(scope.user_id, scope.organization_id))
-    groups = ", ".join(["p.start", *(f"u.{dim}" for dim in by), "u.charge_asset"])
+    groups = _groups(by, "u", only)
+    sums = _WEIGHED[only] if isinstance(only, str) else ", ".join(RAW)
     statement = (
-        f"SELECT {groups}, {', '.join(RAW)} FROM {table} CROSS JOIN usage u {hint} "
-        f"WHERE {conditions(scope, bind, 'u')} AND u.occurred_us>=p.lo AND u.occurred_us<p.hi GROUP BY {groups}"
+        f"SELECT {groups}, {sums} FROM {table} CROSS JOIN usage u {hint} "
+        f"WHERE {conditions(scope, bind, 'u')} AND u.occurred_us>=p.lo AND u.occurred_us<p.hi"
+        f"{_keyed(only, by, bind, 'u')} GROUP BY {groups}"
     )
     return statement, bind.values
 
 
-def slot_sums(dialect: Dialect, scope: UsageScope, by: Sequence[Dim], grain: int, pieces: Sequence[Piece]) -> Question:
+def _groups(by: Sequence[Dim], alias: str, only: Only) -> str:
+    dims = [f"{alias}.{dim}" for dim in by]
+    return ", ".join(dims if isinstance(only, str) else ["p.start", *dims, f"{alias}.charge_asset"])
+
+
+def _keyed(only: Only, by: Sequence[Dim], bind: Binds, alias: str) -> str:
+    if only is None or isinstance(only, str):
+        return ""
+    keys = (
+        " AND ".join(_is(f"{alias}.{dim}", value, bind) for dim, value in zip(by, key, strict=True)) for key in only
+    )
+    return f" AND ({' OR '.join(f'({key})' for key in keys)})"
+
+
+def slot_sums(
+    dialect: Dialect, scope: UsageScope, by: Sequence[Dim], grain: int, pieces: Sequence[Piece], only: Only = None
+) -> Question:
     """The same sums over whole hours or days of roll-ups."""
     bind = Binds(dialect)
     table = dialect.pieces(pieces, bind)
-    groups = ", ".join(["p.start", *(f"s.{dim}" for dim in by), "s.charge_asset"])
+    groups = _groups(by, "s", only)
+    sums = _SLOTS_WEIGHED[only] if isinstance(only, str) else _SLOTS
     statement = (
-        f"SELECT {groups}, {_SLOTS} FROM usage_series s {dialect.row_hint(_series_index(scope))} "
+        f"SELECT {groups}, {sums} FROM usage_series s {dialect.row_hint(_series_index(scope))} "
         f"CROSS JOIN {table} CROSS JOIN usage_slot t "
         f"WHERE {conditions(scope, bind, 's')} AND s.level={bind(_level(scope, by, grain))} AND t.series=s.id "
-        f"AND t.grain={bind(grain)} AND t.start_us>=p.lo AND t.start_us<p.hi GROUP BY {groups}"
+        f"AND t.grain={bind(grain)} AND t.start_us>=p.lo AND t.start_us<p.hi"
+        f"{_keyed(only, by, bind, 's')} GROUP BY {groups}"
     )
     return statement, bind.values
 
@@ -233,6 +271,23 @@ def users_questions(dialect: Dialect, tenant: str, since_us: int, until_us: int)
 # Answers --------------------------------------------------------------------------------------------------------------
 
 
+class Weights:
+    """Adds up what combinations weigh."""
+
+    def __init__(self) -> None:
+        self._weights: dict[Key, int] = {}
+
+    def add(self, found: Iterable[Sequence[Any]]) -> None:
+        """Take in rows of: the dimensions, and a weight in two parts."""
+        for *key, whole, rest in found:
+            place = tuple(key)
+            self._weights[place] = self._weights.get(place, 0) + int(whole or 0) * NANO + int(rest or 0)
+
+    def first(self, limit: int) -> frozenset[Key]:
+        """The heaviest."""
+        return frozenset(heapq.nsmallest(limit, self._weights, key=lambda key: (-self._weights[key], _sortable(key))))
+
+
 class Sums:
     """Adds up what several statements found."""
 
@@ -254,19 +309,10 @@ class Sums:
             if asset is not None and charge:
                 charged[asset] = charged.get(asset, 0) + charge
 
-    def sums(self, *, limit: int | None, order: Order) -> tuple[UsageSum, ...]:
+    def sums(self, order: Order) -> tuple[UsageSum, ...]:
         """What it came to."""
         made = [_sum(start, key, *found) for (start, key), found in self._totals.items() if found[0][0]]
-        if limit is not None:
-            first = self._first(made, limit, order)
-            made = [one for one in made if one.key in first]
         return tuple(sorted(made, key=lambda one: (one.start_us, -_weight(one, order), _sortable(one.key))))
-
-    def _first(self, made: Iterable[UsageSum], limit: int, order: Order) -> set[tuple[str | None, ...]]:
-        weights: dict[tuple[str | None, ...], int] = {}
-        for one in made:
-            weights[one.key] = weights.get(one.key, 0) + _weight(one, order)
-        return set(sorted(weights, key=lambda key: (-weights[key], _sortable(key)))[:limit])
 
 
 def _sum(start: int, key: tuple[str | None, ...], totals: Sequence[int], charged: Mapping[str, int]) -> UsageSum:
@@ -289,13 +335,15 @@ def _sortable(key: tuple[str | None, ...]) -> tuple[tuple[bool, str], ...]:
     return tuple((value is not None, value or "") for value in key)
 
 
-def questions(dialect: Dialect, scope: UsageScope, edges_us: Sequence[int], by: Sequence[Dim]) -> Iterator[Question]:
+def questions(
+    dialect: Dialect, scope: UsageScope, edges_us: Sequence[int], by: Sequence[Dim], only: Only = None
+) -> Iterator[Question]:
     """The statements that together answer for every bucket between two edges: of one snapshot."""
     check_edges(edges_us)
     rows, hours, days = pieces_of(edges_us, has_days=_level(scope, by, DAY) != OF_USER)
     if rows:
-        yield raw_sums(dialect, scope, by, rows)
+        yield raw_sums(dialect, scope, by, rows, only)
     if hours:
-        yield slot_sums(dialect, scope, by, HOUR, hours)
+        yield slot_sums(dialect, scope, by, HOUR, hours, only)
     if days:
-        yield slot_sums(dialect, scope, by, DAY, days)
+        yield slot_sums(dialect, scope, by, DAY, days, only)

@@ -26,5 +26,10 @@ def questions_of_reports(dialect: Dialect) -> Iterator[tuple[str, str]]:
         for by in BYS:
             for number, (statement, _) in enumerate(questions(dialect, scope, EDGES, by)):
                 yield f"sums of {name} by {','.join(by) or 'nothing'} {number}", statement
+    for number, (statement, _) in enumerate(questions(dialect, SCOPES["tenant"], EDGES, ("user_id",), "tokens")):
+        yield f"first users {number}", statement
+    firsts = frozenset({("ada",), (None,)})
+    for number, (statement, _) in enumerate(questions(dialect, SCOPES["tenant"], EDGES, ("user_id",), firsts)):
+        yield f"sums of first users {number}", statement
     for number, (statement, _) in enumerate(users_questions(dialect, "t", *EDGES[::2])):
         yield f"users {number}", statement

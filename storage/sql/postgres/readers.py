@@ -28,7 +28,7 @@ from storage.sql.postgres.directory import DirectoryReads
 from storage.sql.postgres.parts import outlived
 from storage.sql.postgres.verifying import verify_over
 from storage.sql.pruning import EVENTS_US, ROWS_MAX, forgetting
-from storage.sql.usage_questions import POSTGRES, Sums, questions, rows_question, users_questions
+from storage.sql.usage_questions import POSTGRES, Key, Sums, Weights, questions, rows_question, users_questions
 from storage.sql.usage_rows import COLUMNS, from_columns
 
 # Any: rows are the driver's; the tables give their types.
@@ -200,12 +200,19 @@ class PostgresReader(DirectoryReads):
         """Sums of usage rows, of one snapshot."""
 
         async def read(connection: Connection) -> Sums:
+            only: frozenset[Key] | None = None
+            if limit is not None and by:  # first which, then what they come to
+                weights = Weights()
+                for statement, values in questions(POSTGRES, scope, edges_us, by, order):
+                    weights.add(await connection.fetch(statement, *values))
+                only = weights.first(limit)
             sums = Sums(len(by))
-            for statement, values in questions(POSTGRES, scope, edges_us, by):
-                sums.add(await connection.fetch(statement, *values))
+            if only is None or only:
+                for statement, values in questions(POSTGRES, scope, edges_us, by, only):
+                    sums.add(await connection.fetch(statement, *values))
             return sums
 
-        return (await self._pool.snapshot(read)).sums(limit=limit, order=order)
+        return (await self._pool.snapshot(read)).sums(order)
 
     async def usage_users(self, tenant: str, since_us: int, until_us: int) -> int:
         """How many users have a usage row."""

@@ -26,7 +26,7 @@ from storage.sql.paging import LAST, numbers
 from storage.sql.parts import PARTS_US, leading
 from storage.sql.pruning import EVENTS_US, ROWS_MAX, forgetting
 from storage.sql.sqlite.parts import OLDEST as OLDEST_PARTS
-from storage.sql.usage_questions import SQLITE, Sums, questions, rows_question, users_questions
+from storage.sql.usage_questions import SQLITE, Key, Sums, Weights, questions, rows_question, users_questions
 from storage.sql.usage_rows import COLUMNS, from_columns
 from storage.sql.waiting import unavailable
 
@@ -183,10 +183,17 @@ class Readers:
         self, scope: UsageScope, edges_us: Sequence[int], by: Sequence[Dim], limit: int | None, order: Order
     ) -> tuple[UsageSum, ...]:
         """Sums of usage rows. The connection is in a snapshot."""
+        only: frozenset[Key] | None = None
+        if limit is not None and by:  # first which, then what they come to
+            weights = Weights()
+            for question in questions(SQLITE, scope, edges_us, by, order):
+                weights.add(self._all(*question))
+            only = weights.first(limit)
         sums = Sums(len(by))
-        for question in questions(SQLITE, scope, edges_us, by):
-            sums.add(self._all(*question))
-        return sums.sums(limit=limit, order=order)
+        if only is None or only:
+            for question in questions(SQLITE, scope, edges_us, by, only):
+                sums.add(self._all(*question))
+        return sums.sums(order)
 
     def usage_users(self, tenant: str, since_us: int, until_us: int) -> int:
         """How many users have a usage row."""
