@@ -80,9 +80,10 @@ class Replays:
             return None
         body = orjson.loads(rows[-1].body)
         receipt = _receipt(body["receipt"])
-        # Settling nothing under the key of the first settling gives that one's answer, and changes nothing whatever it finds.
+        # Anything under the key of the first settling gives that one's answer, and a note on a closed hold changes nothing
+        # where that key has been forgotten.
         settled = await self.memory.submit(
-            Settle(tenant=self.tenant, hold_id=hold_id, amount=0, idempotency=self._settling(hold_id))
+            Checkpoint(tenant=self.tenant, hold_id=hold_id, used=0, idempotency=self._settling(hold_id))
         )
         if isinstance(settled, Done) and settled.is_replay:
             receipt = as_settled(receipt, settled, body.get("bounds", ()))

@@ -333,4 +333,5 @@ def _open(state: State, tenant: str, hold_id: int) -> Hold | c.Refusal:
     resolution = state.resolutions.get(hold_id)
     if resolution is None or resolution.account.key.tenant != tenant:
         return c.Refusal("hold_not_open", {"state": "unknown"})
-    return c.Refusal("hold_not_open", {"state": _CLOSED_AS[resolution.kind]})
+    closed_as = "settled" if resolution.is_late_charged else _CLOSED_AS[resolution.kind]
+    return c.Refusal("hold_not_open", {"state": closed_as})

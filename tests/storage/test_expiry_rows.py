@@ -105,7 +105,7 @@ async def test_a_late_end_that_used_less_gets_the_difference_back_in_lots_window
     assert (back.code, back.amount, back.ref) == ("late_refund", 13, "req")
     assert back.note == "less was used than the expiry charged"
     assert (await done(store, command)).is_replay
-    assert (await refused(store, settle(held, 5))).data == {"state": "expired"}
+    assert (await refused(store, settle(held, 5))).data == {"state": "settled"}
     assert (await refused(store, RefundCharge(tenant="t", transfer_id=held.id + 1, amount=21))).data == {
         "refundable": 20
     }

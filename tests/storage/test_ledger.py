@@ -164,7 +164,7 @@ async def test_a_late_settle_is_charged_beside_the_expiry_and_the_rest_is_writte
     assert (await store.window(MONTH))[1:3] == (60, 0)
     assert await store.system_balance(AccountKey("t", "system", "", WRITE_OFF, TOKEN)) == -10
     assert await store.system_balance(AccountKey("t", "system", "", REVENUE_USAGE, TOKEN)) == 60
-    assert (await refused(store, settle(held, 60))).data == {"state": "expired"}
+    assert (await refused(store, settle(held, 60))).data == {"state": "settled"}
 
 
 async def test_a_settle_above_its_hold_takes_what_is_free_and_writes_off_the_rest(store: Store, clock: Clock) -> None:

@@ -1,23 +1,28 @@
 """A repeated key: one run, one answer, one charge; also across a restart."""
 
 import asyncio
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from monetization.replays import ATTEMPTS_MAX
+from monetization.replays import ATTEMPTS_MAX, Replays
 from monetization.tab import Tab
 from storage.errors import IdempotencyConflict
-from storage.records.commands import Settle
+from storage.records.commands import Keep, Settle
+from storage.records.kept import ANSWER, KeptRow
+from storage.records.money import NEVER_US
 from storage.records.usage import Usage
 from tests.monetization.tab.world import (
     HOLD_SECONDS,
     MOST,
+    TARGET,
     Clock,
     Cut,
     Failing,
     World,
+    account,
     cut,
     done,
     through,
@@ -230,3 +235,56 @@ async def test_a_settling_with_a_key_whose_answer_was_lost_shows_what_it_came_to
     assert (first.amount, first.balance) == (63, 1_500 - 63)
     assert await world.run("tokens", play, call=world.call(key="k")) == first
     assert len(await world.rows()) == 1
+
+
+async def outlive(world: World, tab: Tab, noted: int) -> None:
+    """Note what was delivered, and let the hold expire."""
+    sink = tab.watch(_nowhere)
+    assert sink is not None
+    world.clock.advance(2)
+    tab.meter.target, tab.meter.bytes_delivered = TARGET, noted
+    await sink([1])
+    world.clock.advance(HOLD_SECONDS + 1)
+    await world.store.sweep()
+
+
+async def _nowhere(items: Any) -> None:
+    """A client that reads everything at once."""
+
+
+@pytest.mark.parametrize("key", [None, "k"])
+@pytest.mark.parametrize("used", [Usage(input=10, output=5), Usage(input=100, output=50)], ids=["less", "more"])
+async def test_a_late_end_whose_answer_was_lost_is_an_answer_and_charged_once(
+    world: World, key: str | None, used: Usage
+) -> None:
+    await world.fund("tokens")
+    losses = [True]
+
+    def loses_once(commands: Any) -> bool:
+        return isinstance(commands, list) and isinstance(commands[0], Settle) and bool(losses) and losses.pop()
+
+    async def play(tab: Tab) -> None:
+        await outlive(world, tab, 40)
+        done(usage=used)(tab)
+
+    losing = through(world, Failing(world.store, loses_once, is_lost=True))
+    receipt = await losing.run("tokens", play, call=world.call(key=key))
+    assert receipt is not None
+    charged = -(-used.tokens_total * 5 // 4)
+    assert (losses, receipt.amount) == ([], charged)
+    assert await world.available("TOKEN") == 1_000 - charged
+    assert [row.charge_amount for row in await world.rows()] == [charged]
+    if key:
+        assert await world.run("tokens", play, call=world.call(key=key)) == receipt
+
+
+async def test_looking_for_a_first_answer_changes_nothing_where_its_settling_is_forgotten(world: World) -> None:
+    await world.fund("tokens")
+    tab = await world.doomed("tokens")
+    await outlive(world, tab, 40)
+    before = await world.store.balance(account("TOKEN"))
+    assert before.posted < 1_000
+    body = json.dumps({"answer": "a", "receipt": {"usage": {}, "charge": None}})
+    await world.store.submit(Keep(KeptRow("default", ANSWER, str(tab._held.id), body, expires_us=NEVER_US)))
+    assert await Replays(world.store, world.clock).find(tab._held.id) is not None
+    assert await world.store.balance(account("TOKEN")) == before
