@@ -3,6 +3,7 @@
 Every process may look: a notice is written once, whoever finds it first.
 """
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import Final
@@ -23,6 +24,8 @@ LOOK_MINUTES: Final = 5
 """How far back errors are looked for."""
 USERS_MAX: Final = 500
 """Users that one look goes through, those who used most first."""
+PAUSE_SECONDS: Final = 0.01
+"""Between two users, so that calls are served in between."""
 EVENTS_MAX: Final = 500
 BEHIND: Final = 200
 """Ids that are read again, because another process may commit a smaller one later."""
@@ -85,6 +88,7 @@ class LookOut:
             user_id = part.key[0]
             if user_id is not None:
                 told += await self._look_at_user(user_id, span.until_us)
+                await asyncio.sleep(PAUSE_SECONDS)
         return told
 
     async def _look_at_user(self, user_id: str, now_us: int) -> int:
