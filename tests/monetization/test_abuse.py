@@ -180,6 +180,21 @@ async def test_what_one_process_has_blocked_another_refuses_from_its_start(watch
         assert not is_blocked(later)
 
 
+async def test_who_is_let_go_is_counted_anew_and_not_blocked_by_what_was_still_to_be_written(
+    watch: Watch, clock: Clock
+) -> None:
+    async with open_store("sqlite://", clock_us=clock) as store:
+        directory = await Directory.opened(store, clock_us=clock, monotonic=lambda: 1.0)
+        guess(watch, 3)
+        watch.heard(entry(f"ip:{HERE}", body=""))
+        await watch.write(directory)
+        assert (await directory.page("block")).rows == ()
+        guess(watch, 2)
+        watch.heard(entry(f"ip:{HERE}", body=""))
+        watch.failed(HERE, "another guess", "bad_signature")
+        assert not is_blocked(watch)
+
+
 async def test_a_block_that_begins_anew_while_it_is_written_is_written_again(watch: Watch, clock: Clock) -> None:
     async with open_store("sqlite://", clock_us=clock) as store:
         directory = await Directory.opened(store, clock_us=clock, monotonic=lambda: 1.0)

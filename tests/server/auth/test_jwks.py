@@ -1,12 +1,14 @@
 """Keys from a URL: rotation, floods of unknown keys, and an issuer that is down."""
 
 import asyncio
+from base64 import urlsafe_b64encode
 from collections.abc import AsyncIterator
 from typing import Any
 
 import aiohttp
 import pytest
 from aiohttp import web
+from cryptography.hazmat.primitives.asymmetric import rsa
 from joserfc.jwk import ECKey, Key, OctKey, OKPKey, RSAKey
 
 from monetization.calls import Credential
@@ -243,7 +245,10 @@ def test_only_keys_that_may_check_signatures_are_taken() -> None:
         public(ECKey.generate_key("P-256"), "ec"),
         public(RSAKey.generate_key(2048), "rsa"),
     ]
+    numbers = rsa.generate_private_key(65537, 1024).public_key().public_numbers()  # noqa: S505  # short on purpose
+    short = urlsafe_b64encode(numbers.n.to_bytes(128, "big")).decode().rstrip("=")
     bad = [
+        public(RSAKey.generate_key(2048), "short", n=short),
         {**OctKey.generate_key(256).as_dict(), "kid": "secret"},
         {**RSAKey.generate_key(2048).as_dict(private=True), "kid": "private"},
         public(RSAKey.generate_key(2048), "enc", use="enc"),
