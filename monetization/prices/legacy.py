@@ -35,6 +35,7 @@ _S4: Final = (
     ("bedrock/claude-3-opus", "15", "75"),
     ("bedrock/claude-3-sonnet", "3", "15"),
 )
+_IMAGE: Final = "huggingface/text-to-image"
 
 
 def legacy_book() -> Table:
@@ -46,6 +47,11 @@ def legacy_book() -> Table:
                 name, {"input": dollars_in, "output": dollars_out}, version=version, valid_from_us=valid_from_us
             )
             rows[name] = (*rows.get(name, ()), price)
+    # S4-06 prices an image, whatever was asked for it: one a request.
+    image = price_from(
+        _IMAGE, {"input": "0", "output": "0", "request": "0.01"}, version="legacy-2026-01", valid_from_us=_us(2026, 1)
+    )
+    rows[_IMAGE] = (image,)
     return Table(rows)
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from decimal import Decimal
 
 import genai_prices
 import pytest
@@ -18,6 +19,7 @@ from storage.records.usage import Usage
 
 SONNET = Target("anthropic", "claude-sonnet-4-5", "anthropic")
 HAIKU = Target("anthropic", "claude-3-haiku", "anthropic")
+JANUARY_2026 = 1_767_225_600_000_000
 MARCH_2026 = 1_773_360_000_000_000
 NOW = 1_795_000_000_000_000
 
@@ -108,11 +110,59 @@ def test_the_built_in_book_agrees_with_its_source_for_every_vendor_of_ours() -> 
     assert checked > 400
 
 
+@pytest.mark.parametrize(
+    ("at_us", "model", "tokens", "dollars_in", "dollars_out"),
+    [
+        *(  # S0-13, dollars per thousand
+            (JANUARY_2026 - 1, model, 1_000, went_in, came_out)
+            for model, went_in, came_out in (
+                ("anthropic/claude-3-sonnet", ".003", ".015"),
+                ("anthropic/claude-3-haiku", ".00025", ".00125"),
+                ("anthropic/claude-3-opus", ".015", ".075"),
+                ("openai/gpt-4", ".03", ".06"),
+                ("openai/gpt-4-turbo", ".01", ".03"),
+                ("openai/gpt-3.5-turbo", ".0015", ".002"),
+                ("google/gemini-pro", ".0005", ".0015"),
+            )
+        ),
+        *(  # S4-03, dollars per thousand
+            (JANUARY_2026, model, 1_000, went_in, came_out)
+            for model, went_in, came_out in (
+                ("openai/gpt-4o", ".005", ".015"),
+                ("openai/gpt-4-turbo", ".01", ".03"),
+                ("openai/gpt-3.5-turbo", ".0005", ".0015"),
+            )
+        ),
+        *(  # S4-04, S4-05, S4-07, dollars per million
+            (JANUARY_2026, model, 1_000_000, went_in, came_out)
+            for model, went_in, came_out in (
+                ("anthropic/claude-3-opus", "15", "75"),
+                ("anthropic/claude-3-sonnet", "3", "15"),
+                ("anthropic/claude-3-haiku", ".8", "4"),
+                ("google/gemini-2.0-flash", ".075", ".3"),
+                ("google/gemini-1.5-pro", "1.25", "5"),
+                ("google/gemini-1.5-flash", ".075", ".3"),
+                ("bedrock/claude-3-opus", "15", "75"),
+                ("bedrock/claude-3-sonnet", "3", "15"),
+            )
+        ),
+        (JANUARY_2026, "huggingface/text-generation", 1, ".0002", ".0002"),  # S4-06, dollars per token
+        (JANUARY_2026, "huggingface/text-to-image", 0, ".01", ".01"),  # S4-06, dollars per image
+    ],
+)
+def test_s0_13_s4_03_to_s4_07_every_price_of_the_documents_is_in_the_legacy_book(
+    at_us: int, model: str, tokens: int, dollars_in: str, dollars_out: str
+) -> None:
+    provider, _, name = model.partition("/")
+    price = PriceBook([legacy_book()]).find(Target(provider, name, provider), at_us)
+    costs = price.cost(Usage(input=tokens)), price.cost(Usage(output=tokens))
+    assert costs == (int(Decimal(dollars_in) * 10**9), int(Decimal(dollars_out) * 10**9))
+
+
 def test_r8_r12_the_legacy_books_newest_date_wins_and_its_samples_are_shapes_not_figures() -> None:
     book = PriceBook([legacy_book()])
-    january_2026 = 1_767_225_600_000_000
-    assert book.find(HAIKU, january_2026 - 1).base.input == 250_000_000
-    assert book.find(HAIKU, january_2026).base.input == 800_000_000
+    assert book.find(HAIKU, JANUARY_2026 - 1).base.input == 250_000_000
+    assert book.find(HAIKU, JANUARY_2026).base.input == 800_000_000
     # R12: 45 in and 256 out of claude-3-sonnet cost $0.003975 by the document's own table.
     sonnet = book.find(Target("anthropic", "claude-3-sonnet", "anthropic"), NOW)
     assert sonnet.cost(Usage(input=45, output=256)) == 3_975_000
