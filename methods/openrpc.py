@@ -30,12 +30,12 @@ _REF: Final = "#/components/schemas/{model}"
 
 def describe(catalog: Catalog, *, title: str, version: str, url: str) -> JsonObject:
     """The document for all methods of a catalog; the same catalog gives the same document, member for member."""
-    by_type, schemas = _schemas(catalog.methods)
+    by_type, schemas = schemas_of(catalog.methods)
     names_of_params = {
         by_type[(method.params_type, "validation")]["$ref"].rpartition("/")[2] for method in catalog.methods
     }
     faults = sorted(
-        {fault for method in catalog.methods for fault in _faults(method)}, key=lambda fault: fault.__name__
+        {fault for method in catalog.methods for fault in faults_of(method)}, key=lambda fault: fault.__name__
     )
     return {
         "openrpc": OPENRPC_VERSION,
@@ -76,7 +76,7 @@ def _entries(
         "paramStructure": "either",
         "params": _params(by_type[(method.params_type, "validation")], schemas),
         "result": {"name": "result", "schema": by_type[(method.result_type, "serialization")]},
-        "errors": [{"$ref": f"#/components/errors/{fault.__name__}"} for fault in _faults(method)]
+        "errors": [{"$ref": f"#/components/errors/{fault.__name__}"} for fault in faults_of(method)]
         + [{"$ref": "#/components/errors/Internal"}],
         "examples": [_example(example) for example in method.examples],
         "x-access": access.value,
@@ -101,7 +101,8 @@ def _params(reference: JsonObject, schemas: Mapping[str, JsonObject]) -> list[Js
     ]
 
 
-def _faults(method: Method) -> tuple[type[Fault], ...]:
+def faults_of(method: Method) -> tuple[type[Fault], ...]:
+    """What a call of a method may be refused by: the ladder's faults and its own."""
     of_role = (Forbidden,) if method.scope != "public" else ()
     of_money = _METERED if method.terms.is_metered else ()
     return tuple(dict.fromkeys((*_EVERYWHERE, *of_role, *of_money, *method.faults)))
@@ -121,7 +122,7 @@ def _example(example: Example) -> JsonObject:
     }
 
 
-def _schemas(methods: Iterable[Method]) -> tuple[References, dict[str, JsonObject]]:
+def schemas_of(methods: Iterable[Method]) -> tuple[References, dict[str, JsonObject]]:
     """Where each parameter and result type is described, and all descriptions by name."""
     wanted: dict[tuple[Any, JsonSchemaMode], TypeAdapter[Any]] = {}
     for method in methods:

@@ -11,6 +11,8 @@ from storage.errors import NotFound
 from storage.records.money import USD, to_text
 
 _NANO = 1_000_000_000
+_MARGIN_PERCENT = 80
+"""Of a plan's price, what the operator means to keep (S4-14); `grantCredits` takes it where nothing else is said."""
 
 
 class TierParams(Params):
@@ -35,6 +37,15 @@ class TierLimits(Result):
     """Empty: all."""
 
 
+class TierMargin(Result):
+    """What a plan's price is meant to leave, in dollars a month."""
+
+    api_cost_to_you: float
+    """What the providers may cost."""
+    your_price: float
+    profit_margin: str
+
+
 class TierResult(Result):
     """One tier as a buyer may see it."""
 
@@ -55,12 +66,15 @@ class TierResult(Result):
     rollover_max_tokens: int
     """Of a month's unused tokens, how many the next one may use besides its own."""
     thresholds_percent: list[int]
+    margin: TierMargin
+    """At the margin by which `grantCredits` turns a price into credits."""
 
 
 class TiersResult(Result):
     """Every tier, cheapest first."""
 
     success: bool = True
+    profit_margin: str = f"{_MARGIN_PERCENT}%"
     tiers: list[TierResult]
     data: dict[str, TierResult]
     """The same by key."""
@@ -108,6 +122,11 @@ def shown_tier(tier: Tier) -> TierResult:
         ),
         rollover_max_tokens=tier.rollover_max_tokens,
         thresholds_percent=list(tier.thresholds_percent),
+        margin=TierMargin(
+            api_cost_to_you=tier.price_nano * (100 - _MARGIN_PERCENT) // 100 / _NANO,
+            your_price=tier.price_nano / _NANO,
+            profit_margin=f"{_MARGIN_PERCENT}%",
+        ),
     )
 
 

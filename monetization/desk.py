@@ -158,6 +158,15 @@ class Desk:
         done = await self._together(commands, account.asset, self._once("adjust", account.asset, key, body))
         return done[0]
 
+    async def consume(self, author: Author, charge: Charge, body: object, key: str | None) -> Done:
+        """Take what a service has sold by itself, all of it or nothing; `body` is what a repeated key must say again.
+
+        Raises: PaymentRequired beyond what is free; InvalidAmount; IdempotencyConflict.
+        """
+        account = charge.account
+        commands: list[Command] = [charge, self._audit("consume", author, _owner(account), body)]
+        return (await self._together(commands, account.asset, self._once("consume", account.asset, key, body)))[0]
+
     async def transfer(
         self, author: Author, *, source: AccountKey, target: AccountKey, amount: int, key: str | None
     ) -> Done:

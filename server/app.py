@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -16,6 +17,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from server.compose import Instruments, Parts, compose
 from server.config import Settings
+from server.describe import openapi_document
 from server.drain import Drain
 from server.from_settings import secrets_of
 from server.health import Health, health_routes
@@ -25,6 +27,8 @@ from server.logs import Logs
 from server.metrics import Metrics, metrics_route, shared_directory
 from server.middleware import transport
 from server.redaction import Redactor
+from server.rest.door import PREFIXES, RestDoor
+from server.rest.tables import ROUTES
 from server.rest_export import PATH as EXPORT_PATH
 from server.rest_export import ExportDoor
 from server.rest_ingestion import PATH as EVENTS_PATH
@@ -34,7 +38,7 @@ from server.rpc_calls import RpcLimits
 from server.serving import worker_app
 
 STDOUT = 1
-Door = TypeVar("Door", EventsDoor, ExportDoor)
+Door = TypeVar("Door", EventsDoor, ExportDoor, RestDoor)
 
 
 class Late:
@@ -60,7 +64,7 @@ def create_app(settings: Settings, drain: Drain, *, shared_metrics: Path | None 
         redactor=Redactor(secrets_of(settings)),
     )
     instruments = Instruments(logs, metrics, drain)
-    rpc, document, events, export = Late(), Late(), Late(), Late()
+    rpc, document, events, export, rest, described = Late(), Late(), Late(), Late(), Late(), Late()
     problems = logs.logger("health")
 
     def check_failed(name: str, problem: Exception) -> None:
@@ -78,7 +82,10 @@ def create_app(settings: Settings, drain: Drain, *, shared_metrics: Path | None 
             rpc.app = _rpc_door(settings, parts, drain, logs)
             events.app = _rest_door(EventsDoor, "events", settings, parts, drain, logs)
             export.app = _rest_door(ExportDoor, "export", settings, parts, drain, logs)
-            document.app = _openrpc(parts.openrpc)
+            facade = partial(RestDoor, routes=ROUTES, catalog=parts.gateway.catalog)
+            rest.app = _rest_door(facade, "rest", settings, parts, drain, logs)
+            document.app = _document(parts.openrpc)
+            described.app = _document(lambda: openapi_document(settings))
             health.checks.update(parts.checks)
             _settle_memory()
             health.started()
@@ -90,8 +97,10 @@ def create_app(settings: Settings, drain: Drain, *, shared_metrics: Path | None 
         Route(EVENTS_PATH, events),  # the same
         Route(EXPORT_PATH, export, methods=["GET"]),
         Route("/openrpc.json", document, methods=["GET"]),
+        Route("/openapi.json", described, methods=["GET"]),
         *health_routes(health),
         metrics_route(instruments.metrics),
+        *(Route(prefix, rest) for prefix in PREFIXES),  # after every path of its own
     ]
     return transport(
         Starlette(routes=routes, lifespan=lifespan),
@@ -162,7 +171,7 @@ def _limits(settings: Settings) -> RpcLimits:
     )
 
 
-def _openrpc(document: Callable[[], Mapping[str, object]]) -> ASGIApp:
+def _document(document: Callable[[], Mapping[str, object]]) -> ASGIApp:
     body = orjson.dumps(document())
 
     async def show(scope: Scope, receive: Receive, send: Send) -> None:

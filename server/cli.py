@@ -257,6 +257,18 @@ def openrpc(config: Config = None) -> None:
     typer.echo(json.dumps(openrpc_document(settings), indent=2))
 
 
+@app.command()
+def openapi(config: Config = None) -> None:
+    """Print the OpenAPI document of this server's REST facades."""
+    import json  # noqa: PLC0415  # each command imports only what it needs
+
+    from server.config import Settings  # noqa: PLC0415  # same
+    from server.describe import openapi_document  # noqa: PLC0415  # same
+
+    settings = Settings() if config is None else _settings(config)
+    typer.echo(json.dumps(openapi_document(settings), indent=2))
+
+
 def _either(config: Path | None, state: Path | None, *, demo: bool) -> "Settings":
     if not demo:
         return _settings(config)

@@ -7,6 +7,8 @@ from methods.all_methods import METHODS
 from methods.catalog import Catalog
 from methods.openrpc import describe
 from server.config import ConfigError, Settings
+from server.rest.openapi import openapi
+from server.rest.tables import ROUTES
 
 TITLE = "Tollgate"
 
@@ -23,3 +25,9 @@ def catalog_of(settings: Settings) -> Catalog:
 def openrpc_document(settings: Settings) -> dict[str, Any]:  # OpenRPC is JSON of every shape
     """What `rpc.discover`, `GET /openrpc.json` and `tollgate openrpc` show."""
     return describe(catalog_of(settings), title=TITLE, version=version("tollgate"), url=settings.server.public_url)
+
+
+def openapi_document(settings: Settings) -> dict[str, Any]:  # OpenAPI is JSON of every shape
+    """What `GET /openapi.json` and `tollgate openapi` show."""
+    catalog, url = catalog_of(settings), settings.server.public_url
+    return openapi(ROUTES, catalog, title=TITLE, version=version("tollgate"), url=url)

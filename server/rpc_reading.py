@@ -152,12 +152,17 @@ class Departure:
 
 def check_headers(scope: Scope, limits: RpcLimits) -> dict[bytes, bytes]:
     """The headers by name. Raises: Refused with 405, 406, 413 or 415."""
+    if scope["method"] != "POST":
+        raise Refused(405, "method_not_allowed", "Send JSON-RPC with POST.", (b"allow", b"POST, OPTIONS"))
+    return check_media(scope, limits)
+
+
+def check_media(scope: Scope, limits: RpcLimits) -> dict[bytes, bytes]:
+    """The headers by name, of whatever verb. Raises: Refused with 406, 413 or 415."""
     lines: list[tuple[bytes, bytes]] = scope["headers"]
     headers = dict(lines)
     if len(headers) != len(lines) and b"accept" in headers:  # several lines are one list (RFC 9110, section 5.3)
         headers[b"accept"] = b", ".join(value for name, value in lines if name == b"accept")
-    if scope["method"] != "POST":
-        raise Refused(405, "method_not_allowed", "Send JSON-RPC with POST.", (b"allow", b"POST, OPTIONS"))
     kind = headers.get(b"content-type", b"")
     if kind not in _JSON_TYPES and not _is_json(kind):
         raise Refused(415, "unsupported_media_type", "Send 'Content-Type: application/json' in UTF-8.")

@@ -42,6 +42,7 @@ ACTS: Final[list[tuple[str, Callable[[Made], dict[str, Any]]]]] = [
         lambda _: {"userId": "u1", "tokens": 9, "kind": "purchase", "pricePaid": "1", "idempotencyKey": "o"},
     ),
     ("refundPurchase", lambda _: {"userId": "u1", "grantId": "o", "reason": "r"}),
+    ("consumeCredits", lambda _: {"userId": "u1", "amount": 1}),
     ("adjustBalance", lambda _: {"userId": "u1", "amount": 1, "reason": "r"}),
     ("createOrganization", lambda _: {**ORG, "name": "Acme"}),
     ("updateOrganization", lambda _: {**ORG, "pays": "pool_then_member"}),
@@ -55,6 +56,9 @@ ACTS: Final[list[tuple[str, Callable[[Made], dict[str, Any]]]]] = [
     ("setLimits", lambda _: {"userId": "u1", "rpm": 5}),
     ("setQuota", lambda _: {"userId": "u1", "resource": "message", "period": "daily", "limit": 5}),
     ("deleteQuota", lambda _: {"userId": "u1", "resource": "message", "period": "daily"}),
+    ("setEntitlement", lambda _: {"userId": "u1", "featureId": "f", "limitType": "HARD", "limitValue": 5}),
+    ("updateEntitlement", lambda made: {"id": made["setEntitlement"]["id"], "limitValue": 6}),
+    ("deleteEntitlement", lambda made: {"id": made["setEntitlement"]["id"]}),
     ("setPrice", lambda _: {"provider": "simulator", "model": "other", "prices": {"input": "1", "output": "2"}}),
     ("createBurnTable", lambda _: {"name": "t", "rules": {"default": {"flat_rate": 1}}}),
     ("updateBurnTable", lambda made: {"id": made["createBurnTable"]["id"], "name": "u"}),
@@ -125,11 +129,15 @@ class InPostgres:
             await connection.close()
 
     async def everything(self) -> object:
-        """Accounts that were never used are left out: they are made before the commit that uses them, and say nothing."""
+        """Left out is what is made before the commit that uses it and says nothing: unused accounts and series."""
         names = await self.run("SELECT array_agg(tablename::text) FROM pg_tables WHERE schemaname = 'public'")
         rows = [f"SELECT '{name} ' || t::text AS line FROM {name} AS t" for name in names]  # noqa: S608  # tables of ours
         found = await self.run(f"SELECT array_agg(line ORDER BY line) FROM ({' UNION ALL '.join(rows)}) AS t")  # noqa: S608  # same
-        return [line for line in found if not (line.startswith("account ") and line.endswith(",0,0,0,open,0)"))]
+        return [
+            line
+            for line in found
+            if not (line.startswith("account ") and line.endswith(",0,0,0,open,0)") or line.startswith("usage_series "))
+        ]
 
 
 Books = Sqlite | InPostgres

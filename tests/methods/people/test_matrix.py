@@ -56,12 +56,12 @@ IGNORED: Final = {("executeAIRequest", "userId"), ("checkEntitlement", "customer
 OPERATORS: Final = {
     ("updateBurnTable", "id"), ("activateBurnTable", "id"), ("deleteBurnTable", "id"),
     ("listAuditEvents", "subject"), ("unblock", "subject"), ("refundCharge", "transactionId"),
-    ("refundPurchase", "grantId"),
+    ("refundPurchase", "grantId"), ("updateEntitlement", "id"), ("deleteEntitlement", "id"),
 }  # fmt: skip
 """These name what belongs to the operator, behind a scope of the operator's."""
 NO_ROW: Final = {
     ("checkEntitlement", "featureId"), ("executeAIRequest", "promptId"), ("cancelRequest", "id"), ("listUsageEvents", "keyId"),
-    ("markNotificationRead", "id"),
+    ("markNotificationRead", "id"), ("consumeCredits", "featureId"), ("setEntitlement", "featureId"),
 }  # fmt: skip
 """These name no user's row, or only ever what is this caller's own: a call that it runs, a key among its own rows."""
 
