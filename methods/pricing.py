@@ -110,7 +110,8 @@ class ModelPricing(Result):
     provider: str
     model: str
     pricing: dict[str, UnitPrice]
-    """`input_token`, `output_token`, `cache_read_token`, `cache_write_token`, `reasoning_token`, as far as they differ."""
+    """`input_token` and `output_token`; `cache_read_token`, `cache_write_token`, `cache_write_1h_token`, `reasoning_token` and
+    those of audio and images as far as they differ; `request` where each request costs something by itself."""
     long_context: list[dict[str, object]] | None = None
     """Steps by tokens in: past `over`, every token of the call pays these prices."""
     price_version: str
@@ -254,13 +255,21 @@ def _shown(target: Target, price: Price) -> ModelPricing:
     def unit_prices(step: int | None) -> dict[str, UnitPrice]:
         rates = price.base if step is None else price.tiers[step][1]
         shown = {"input_token": rates.input, "output_token": rates.output}
-        if rates.cache_read != rates.input:
-            shown["cache_read_token"] = rates.cache_read
-        if rates.cache_write_5m != rates.input:
-            shown["cache_write_token"] = rates.cache_write_5m
-        if rates.reasoning != rates.output:
-            shown["reasoning_token"] = rates.reasoning
-        return {name: UnitPrice(cost_per_unit=dollars(nano)) for name, nano in shown.items()}
+        more = (
+            ("cache_read_token", rates.cache_read, rates.input),
+            ("cache_write_token", rates.cache_write_5m, rates.input),
+            ("cache_write_1h_token", rates.cache_write_1h, rates.cache_write_5m),
+            ("reasoning_token", rates.reasoning, rates.output),
+            ("audio_input_token", rates.audio_input, rates.input),
+            ("image_input_token", rates.image_input, rates.input),
+            ("audio_output_token", rates.audio_output, rates.output),
+            ("image_output_token", rates.image_output, rates.output),
+        )
+        shown |= {name: rate for name, rate, instead in more if rate != instead}
+        prices = {name: UnitPrice(cost_per_unit=dollars(nano)) for name, nano in shown.items()}
+        if price.request_nano:
+            prices["request"] = UnitPrice(cost_per_unit=dollars(price.request_nano), unit_size=1)
+        return prices
 
     return ModelPricing(
         provider=target.provider,
