@@ -11,8 +11,7 @@ from methods.money_shapes import Key, UserId, beyond, user_of
 from monetization.errors import QuotaExceeded
 from monetization.funding import BOOKED
 from monetization.periods import Period, iso
-from monetization.quota_desk import DAYS_LEFT_MAX, Origin, Standing, tightest
-from monetization.quotas import TOKENS
+from monetization.quota_desk import DAYS_LEFT_MAX, Origin, Standing, month_of_tokens, tightest
 from monetization.roles import Scope
 from storage.errors import IdempotencyConflict
 
@@ -134,11 +133,9 @@ async def check_quota_status(context: Context, params: NoParams) -> QuotaStatusR
     """Where the caller's monthly tokens stand."""
     del params
     user = user_of(context, None)
-    found = await context.services.quotas.of_user(context.caller)
-    months = (one for one in found if (one.quota.resource, one.quota.period) == (TOKENS, "monthly"))
-    own = min((one for one in months if _is_first(one, user)), key=lambda one: one.left, default=None)
+    own = month_of_tokens(await context.services.quotas.of_user(context.caller), user)
     if own is None:
-        month = await context.services.money.statements.month(user, context.services.money.clock_us())
+        month = await context.services.money.statements.month(f"user:{user}", context.services.money.clock_us())
         return QuotaStatusResult(quota_used=month.tokens)
     return QuotaStatusResult(
         quota_remaining=own.left,
@@ -248,11 +245,6 @@ def _standing(found: Standing) -> QuotaStanding:
         allowed=found.allows(1),
         reset_date=_date(found),
     )
-
-
-def _is_first(found: Standing, user: str) -> bool:
-    """Whether it is of the allowance that pays: the user's own, or of members the pool's and what they may draw of it."""
-    return found.origin in ("tier", "member") or found.quota.subject == f"user:{user}"
 
 
 def _threshold(found: Standing) -> int | None:

@@ -13,7 +13,7 @@ from methods.money_shapes import Asset, number, text
 from methods.reports_shapes import WhoseParams, percent, whose_of
 from methods.tiers import TierLimits, shown_tier
 from monetization.periods import end_of, iso
-from monetization.quotas import TOKENS
+from monetization.quota_desk import month_of_tokens
 from monetization.reports.asking import Whose
 from monetization.reports.forecasts import Pace, gone_us, in_days, pace_of
 from monetization.reports.ranges import DAY_US, last_days, named
@@ -229,11 +229,10 @@ async def _quota(context: Context, whose: Whose, days: tuple[UsageSum, ...], now
         return None
     caller, services = context.caller, context.services
     known = caller if whose.user_id == caller.user_id else await services.eligibility.caller(whose.user_id)
-    found = [one for one in await services.quotas.of_user(known)
-             if (one.quota.resource, one.quota.period) == (TOKENS, "monthly")]  # fmt: skip
-    if not found or found[0].resets_us is None:
+    own = month_of_tokens(await services.quotas.of_user(known), whose.user_id)
+    if own is None or own.resets_us is None:
         return None
-    own, resets_us = found[0], found[0].resets_us
+    resets_us = own.resets_us
     pace = pace_of([day.usage.tokens_total for day in days])
     gone, comes_to = gone_us(own.left, pace, now_us), own.used + _until(pace, resets_us - now_us)
     ends = gone is not None and gone < resets_us

@@ -26,7 +26,7 @@ from methods.reports_shapes import (
     whose_of,
 )
 from monetization.periods import iso
-from monetization.quotas import TOKENS
+from monetization.quota_desk import month_of_tokens
 from monetization.reports.asking import Whose, folded, together
 from monetization.reports.ranges import Range, named
 from storage.records.money import CREDIT, USD
@@ -236,13 +236,9 @@ async def _quota(context: Context, whose: Whose) -> tuple[int | None, int | None
         return None, None
     caller, services = context.caller, context.services
     known = caller if whose.user_id == caller.user_id else await services.eligibility.caller(whose.user_id)
-    own = [
-        one
-        for one in await services.quotas.of_user(known)
-        if (one.quota.resource, one.quota.period) == (TOKENS, "monthly")
-    ]
-    if own:
-        return own[0].used, own[0].limit
+    own = month_of_tokens(await services.quotas.of_user(known), whose.user_id)
+    if own is not None:
+        return own.used, own.limit
     month = await services.money.statements.month(f"user:{whose.user_id}", services.reports.clock_us())
     return month.tokens, None
 

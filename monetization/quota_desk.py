@@ -10,7 +10,7 @@ from monetization.charging.policies import Charge
 from monetization.directory import Directory
 from monetization.funding import sources
 from monetization.periods import end_of, kind_of, start_of
-from monetization.quotas import Quota
+from monetization.quotas import TOKENS, Quota
 from monetization.refusals import Links, fault_of
 from monetization.rollover import carried_into
 from monetization.stored_quotas import quotas_of
@@ -156,6 +156,16 @@ def _in_force(caller: Caller, tier: Tier, now_us: int) -> list[tuple[Claim, Quot
     return found + [
         (quota.claim(0, now_us), quota, "user" if quota.subject == own else "organization") for quota in said.values()
     ]
+
+
+def month_of_tokens(found: Iterable[Standing], user_id: str) -> Standing | None:
+    """The month's tokens that a user's calls draw on: the own ones, or of members the pool's and what they may draw of it.
+
+    The tightest of them; None where nothing limits them.
+    """
+    months = (one for one in found if (one.quota.resource, one.quota.period) == (TOKENS, "monthly"))
+    drawn = (one for one in months if one.origin in ("tier", "member") or one.quota.subject == f"user:{user_id}")
+    return min(drawn, key=lambda one: one.left, default=None)
 
 
 def tightest(found: Iterable[Standing], amount: int) -> Standing | None:

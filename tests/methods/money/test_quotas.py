@@ -235,3 +235,14 @@ async def test_nobody_reaches_the_quotas_of_others(product: Product, method: str
     more = {"resource": "file_upload"} if "Quota" in method and method.startswith(("check", "enforce")) else {}
     for whose in ({"userId": "u2"}, {"organizationId": "acme"}):
         assert isinstance(await product.refused(product.token("u1"), method, {**whose, **more}), Forbidden)
+
+
+async def test_where_nothing_limits_the_month_what_was_used_is_still_shown(start: Start) -> None:
+    tiers = {"open": {"policy": "allowance", "monthly_token_quota": "unlimited"}}
+    async with start(tiers=tiers) as product:
+        token = product.token("ann", "open")
+        await product.call(token, "executeAIRequest", {"content": "hello", "options": {"maxTokens": 20}})
+        status = await product.call(token, "checkQuotaStatus")
+        assert status["quotaUsed"] > 0
+        assert "quotaLimit" not in status
+        assert (await product.call(token, "getUsageStats"))["quotaUsed"] == status["quotaUsed"]
