@@ -12,6 +12,8 @@ from typing import Any, Final
 
 PARTS_US: Final = 35 * 24 * 3600 * 1_000_000
 """How long a late settle finds the windows of its hold, counted from the hold's beginning."""
+ROWS_MAX: Final = 300
+"""Parts in one commit: what a hundred calls leave."""
 SUM_ID: Final = 0
 """Stands in the place of a transfer in the row that keeps a window's sum."""
 

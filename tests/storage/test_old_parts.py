@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from storage.records.commands import Charge, Checkpoint, Claim, Done
-from storage.sql.parts import PARTS_US
-from storage.sql.pruning import ROWS_MAX
+from storage.sql.parts import PARTS_US, ROWS_MAX
 from storage.store import Store, open_store
 from tests.storage.conftest import Clock
 from tests.storage.ledger_cases import ADA, MONTH, done, grant, hold, settle

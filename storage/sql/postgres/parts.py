@@ -5,11 +5,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
 from storage.sql.ledger_rows import HOLD_WINDOW
-from storage.sql.parts import SUM_ID, leading, oldest, sums_of
+from storage.sql.parts import ROWS_MAX, SUM_ID, leading, oldest, sums_of
 from storage.sql.postgres.connections import Connection
 from storage.sql.postgres.known import BLOCK
 from storage.sql.postgres.statements import arrays, insert
-from storage.sql.pruning import ROWS_MAX
 
 # Any: rows are the driver's.
 
@@ -34,7 +33,9 @@ async def outlived(fetch: Callable[..., Awaitable[Sequence[Any]]], before_us: in
     found: list[tuple[int, int]] = []
     since = SUM_ID + 1
     for _ in range(BLOCKS_MAX):
-        rows = await fetch(_OLDEST, since, before_us, ROWS_MAX)
+        rows = await fetch(_OLDEST, since, before_us, 1)
+        if leading(rows):  # most blocks begin with a young one, and that is all there is to know of them
+            rows = await fetch(_OLDEST, since, before_us, ROWS_MAX)
         old = leading(rows)
         found += old
         if len(old) == len(rows) or len(found) >= ROWS_MAX:

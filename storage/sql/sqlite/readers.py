@@ -24,6 +24,7 @@ from storage.records.usage import UsageRow
 from storage.sql import ledger_rows as rows
 from storage.sql.paging import LAST, numbers
 from storage.sql.parts import PARTS_US, leading
+from storage.sql.parts import ROWS_MAX as PARTS_MAX
 from storage.sql.pruning import EVENTS_US, ROWS_MAX, forgetting
 from storage.sql.sqlite.parts import OLDEST as OLDEST_PARTS
 from storage.sql.usage_questions import SQLITE, Key, Sums, Weights, questions, rows_question, users_questions
@@ -218,7 +219,7 @@ class Readers:
         usage = self._all(_USAGE_OLDEST, (ROWS_MAX, usage_before_us))
         events = self._all(_OUTBOX_OLDEST, (ROWS_MAX, now - EVENTS_US))
         keys = self._all(_IDEM_OLDEST, (now, ROWS_MAX))
-        parts = self._all(OLDEST_PARTS, {"before": now - PARTS_US, "limit": ROWS_MAX})
+        parts = self._all(OLDEST_PARTS, {"before": now - PARTS_US, "limit": PARTS_MAX})
         return forgetting(
             [seq for (seq,) in usage],
             [(tenant, scope, key) for tenant, scope, key in keys],
