@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from storage.sql.sqlite import directory, engine, loader, readers, schema, series, writer
+from storage.sql.sqlite import directory, engine, loader, parts, readers, schema, series, writer
 from storage.sql.usage_questions import SQLITE
 from tests.storage.report_questions import questions_of_reports
 
@@ -19,7 +19,7 @@ TABLES = (
 
 
 def statements() -> Iterator[tuple[str, str]]:
-    for module in (directory, engine, loader, readers, series, writer):
+    for module in (directory, engine, loader, parts, readers, series, writer):
         name = module.__name__.rpartition(".")[2]
         for constant, text in vars(module).items():
             is_whole = isinstance(text, str) and "{" not in text

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from storage.sql.postgres import directory, known, loader, months, readers, series, writer
+from storage.sql.postgres import directory, known, loader, months, parts, readers, series, writer
 from storage.sql.usage_questions import POSTGRES
 from tests.fakes.postgres import Server
 from tests.storage.ledger_cases import HOUR_US
@@ -20,7 +20,7 @@ WHOLE_TABLE = {
 
 
 def statements() -> Iterator[tuple[str, str]]:
-    for module in (directory, known, loader, readers, series, writer):
+    for module in (directory, known, loader, parts, readers, series, writer):
         name = module.__name__.rpartition(".")[2]
         for constant, text in vars(module).items():
             if (
