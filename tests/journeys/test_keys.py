@@ -400,3 +400,13 @@ async def test_no_secret_of_this_file_is_in_the_log_the_metrics_or_the_database(
     for place, content in seen.items():
         for secret in (key.partition(f"{key_id}_")[2], KEPT, SECRET, SEALING, OLD_SEALING):
             assert secret.encode() not in content, place
+
+
+async def test_a_key_opens_the_rest_facades_in_either_header(alice: Client) -> None:
+    key = (await alice.result("createApiKey", {"name": "rest"}))["apiKey"]
+    url, answers = f"{alice.server.url}/v1/credits/balance", []
+    for headers in ({"x-api-key": key}, {"authorization": f"Bearer {key}"}, {"x-api-key": f"{PREFIX}wrong"}):
+        async with alice.http.get(url, headers=headers) as reply:
+            answers.append((reply.status, (await reply.json()).get("data")))
+    assert answers[0] == answers[1]
+    assert [status for status, _ in answers] == [200, 200, 401]
