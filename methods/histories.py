@@ -9,6 +9,7 @@ from methods.context import Context
 from methods.errors import Forbidden
 from methods.method import Access, Example, Method, Params, Result
 from methods.money_shapes import Asset, Cursor, Limit, UserId, iso_or_none, number, text, user_of
+from methods.usage_shapes import RowFigures, cost_text, figures_of
 from monetization.periods import iso
 from monetization.purchases import PurchaseType
 from monetization.statements import Bought, Movement
@@ -44,32 +45,12 @@ class TransactionParams(PageParams):
     asset: Asset = TOKEN
 
 
-class UsageEntry(Result):
-    """One call. Money in dollars; the strings are exact. What is not known is absent."""
+class UsageEntry(RowFigures):
+    """One call."""
 
     id: str
     request_id: str
-    timestamp: str
-    method: str
-    provider: str | None = None
-    model: str | None = None
-    outcome: str
-    input_tokens: int
-    output_tokens: int
-    total_tokens: int
-    cached_input_tokens: int
-    reasoning_tokens: int
-    cost: float | None = None
     cost_exact: str | None = None
-    platform_fee: float | None = None
-    charged: str | None = None
-    """What was taken from the balance, exact; absent where nothing was."""
-    charged_asset: str | None = None
-    price_version: str | None = None
-    """The price that it was charged by, for ever."""
-    is_estimated: bool
-    is_partial: bool
-    latency_ms: int
 
 
 class UsageHistoryResult(Result):
@@ -205,30 +186,7 @@ async def get_transactions(context: Context, params: TransactionParams) -> Trans
 
 
 def _usage(row: UsageRow) -> UsageEntry:
-    usage = row.usage
-    return UsageEntry(
-        id=row.id,
-        request_id=row.request_id,
-        timestamp=iso(row.occurred_us),
-        method=row.method,
-        provider=row.provider,
-        model=row.model,
-        outcome=row.outcome,
-        input_tokens=usage.tokens_input,
-        output_tokens=usage.tokens_output,
-        total_tokens=usage.tokens_total,
-        cached_input_tokens=usage.cache_read,
-        reasoning_tokens=usage.reasoning,
-        cost=None if row.cost_nano is None else number(row.cost_nano, USD),
-        cost_exact=None if row.cost_nano is None else text(row.cost_nano, USD),
-        platform_fee=None if row.fee_nano is None else number(row.fee_nano, USD),
-        charged=text(row.charge_amount, row.charge_asset) if row.charge_amount and row.charge_asset else None,
-        charged_asset=row.charge_asset if row.charge_amount else None,
-        price_version=row.price_version,
-        is_estimated=row.is_estimated,
-        is_partial=row.is_partial,
-        latency_ms=row.latency_us // 1_000,
-    )
+    return UsageEntry(**figures_of(row), id=row.id, request_id=row.request_id, cost_exact=cost_text(row))
 
 
 _KINDS: dict[str, Literal["purchase", "promotion", "allowance"]] = {

@@ -7,11 +7,11 @@ from pydantic import Field
 from methods.context import Context
 from methods.errors import Forbidden, InvalidParams
 from methods.method import Access, Example, Method, Result
-from methods.money_shapes import Cursor, Limit, Name, number, text
+from methods.money_shapes import Cursor, Limit, Name
 from methods.reports_shapes import RangeParams, range_of, whose_of
-from monetization.periods import iso
+from methods.usage_shapes import RowFigures, cost_text, figures_of
 from storage.errors import InvalidCursor
-from storage.records.money import CREDIT, USD
+from storage.records.money import CREDIT
 from storage.records.reports import Dim
 from storage.records.usage import UsageRow
 
@@ -29,41 +29,23 @@ class EventsParams(RangeParams):
     """`nextCursor` of the page before. Absent: the first page."""
 
 
-class EventEntry(Result):
-    """One usage row. Money in dollars; the strings are exact. What is not known is absent."""
+class EventEntry(RowFigures):
+    """One call or ingested event."""
 
     event_id: str
     """Of a call: its request id. Of an ingested event: the id that it came with."""
     event_type: str
-    timestamp: str
     user_id: str | None = None
     organization_id: str | None = None
     key_id: str | None = None
     source: str
-    method: str
     tier: str
-    provider: str | None = None
-    model: str | None = None
     feature_id: str | None = None
-    outcome: str
-    input_tokens: int
-    output_tokens: int
-    total_tokens: int
-    cached_input_tokens: int
-    reasoning_tokens: int
     unit_type: str | None = None
     quantity: float | None = None
-    cost: float | None = None
     cost_usd: str | None = None
-    platform_fee: float | None = None
     credits_burned: str | None = None
-    charged: str | None = None
-    charged_asset: str | None = None
-    price_version: str | None = None
-    is_estimated: bool
-    is_partial: bool
     is_stream: bool
-    latency_ms: int
     first_byte_ms: int | None = None
     metadata: dict[str, str]
 
@@ -93,40 +75,22 @@ async def list_usage_events(context: Context, params: EventsParams) -> EventsRes
 
 def entry_of(row: UsageRow) -> EventEntry:
     """A usage row as JSON."""
-    usage = row.usage
-    charged = text(row.charge_amount, row.charge_asset) if row.charge_amount and row.charge_asset else None
+    figures = figures_of(row)
     return EventEntry(
+        **figures,
         event_id=row.request_id,
         event_type=row.kind,
-        timestamp=iso(row.occurred_us),
         user_id=row.user_id,
         organization_id=row.organization_id,
         key_id=row.key_id,
         source=row.source,
-        method=row.method,
         tier=row.tier,
-        provider=row.provider,
-        model=row.model,
         feature_id=row.feature,
-        outcome=row.outcome,
-        input_tokens=usage.tokens_input,
-        output_tokens=usage.tokens_output,
-        total_tokens=usage.tokens_total,
-        cached_input_tokens=usage.cache_read,
-        reasoning_tokens=usage.reasoning,
         unit_type=row.unit,
         quantity=None if row.quantity_nano is None else row.quantity_nano / 10**_NANO_PLACES,
-        cost=None if row.cost_nano is None else number(row.cost_nano, USD),
-        cost_usd=None if row.cost_nano is None else text(row.cost_nano, USD),
-        platform_fee=None if row.fee_nano is None else number(row.fee_nano, USD),
-        credits_burned=charged if row.charge_asset == CREDIT else None,
-        charged=charged,
-        charged_asset=row.charge_asset if charged is not None else None,
-        price_version=row.price_version,
-        is_estimated=row.is_estimated,
-        is_partial=row.is_partial,
+        cost_usd=cost_text(row),
+        credits_burned=figures["charged"] if row.charge_asset == CREDIT else None,
         is_stream=row.is_stream,
-        latency_ms=row.latency_us // 1_000,
         first_byte_ms=None if row.first_byte_us is None else row.first_byte_us // 1_000,
         metadata=dict(row.metadata),
     )
