@@ -96,6 +96,13 @@ async def test_a_provider_that_sends_no_usage_is_estimated_and_flagged(world: Wo
     assert (receipt.usage, receipt.is_estimated, receipt.is_partial) == (Usage(input=80, output=11), True, False)
 
 
+async def test_a_whole_answer_without_a_word_and_without_usage_pays_for_what_was_asked(world: World) -> None:
+    await world.fund("tokens")
+    receipt = await world.run("tokens", done(usage=None, delivered=0))
+    assert receipt is not None
+    assert (receipt.usage, receipt.is_estimated, receipt.amount) == (Usage(input=80), True, 100)
+
+
 async def test_a_usage_of_zero_is_zero_and_no_estimate(world: World, tier: str) -> None:
     await world.fund(tier)
     receipt = await world.run(tier, done(usage=Usage()))
