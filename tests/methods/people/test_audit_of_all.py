@@ -136,7 +136,9 @@ class InPostgres:
         return [
             line
             for line in found
-            if not ((line.startswith("account ") and line.endswith(",0,0,0,open,0)")) or line.startswith("usage_series "))
+            if not (
+                (line.startswith("account ") and line.endswith(",0,0,0,open,0)")) or line.startswith("usage_series ")
+            )
         ]
 
 
