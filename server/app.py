@@ -5,9 +5,7 @@ import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
 import orjson
 from starlette.applications import Starlette
@@ -26,6 +24,7 @@ from server.log_writer import LineWriter
 from server.logs import Logs
 from server.metrics import Metrics, metrics_route, shared_directory
 from server.middleware import transport
+from server.plain_http import Means
 from server.redaction import Redactor
 from server.rest.door import PREFIXES, RestDoor
 from server.rest.tables import ROUTES
@@ -38,7 +37,6 @@ from server.rpc_calls import RpcLimits
 from server.serving import worker_app
 
 STDOUT = 1
-Door = TypeVar("Door", EventsDoor, ExportDoor, RestDoor)
 
 
 class Late:
@@ -80,10 +78,10 @@ def create_app(settings: Settings, drain: Drain, *, shared_metrics: Path | None 
             stack.enter_context(logs.capturing())
             parts = await stack.enter_async_context(compose(settings, instruments))
             rpc.app = _rpc_door(settings, parts, drain, logs)
-            events.app = _rest_door(EventsDoor, "events", settings, parts, drain, logs)
-            export.app = _rest_door(ExportDoor, "export", settings, parts, drain, logs)
-            facade = partial(RestDoor, routes=ROUTES, catalog=parts.gateway.catalog)
-            rest.app = _rest_door(facade, "rest", settings, parts, drain, logs)
+            events.app = EventsDoor(_means("events", settings, parts, drain, logs))
+            export.app = ExportDoor(_means("export", settings, parts, drain, logs))
+            facade = _means("rest", settings, parts, drain, logs)
+            rest.app = RestDoor(facade, routes=ROUTES, catalog=parts.gateway.catalog)
             document.app = _document(parts.openrpc)
             described.app = _document(lambda: openapi_document(settings))
             health.checks.update(parts.checks)
@@ -95,7 +93,7 @@ def create_app(settings: Settings, drain: Drain, *, shared_metrics: Path | None 
     routes: list[BaseRoute] = [
         Route("/rpc", rpc),  # for `/rpc/`, which is redirected; `/rpc` itself goes the direct way
         Route(EVENTS_PATH, events),  # the same
-        Route(EXPORT_PATH, export, methods=["GET"]),
+        Route(EXPORT_PATH, export),
         Route("/openrpc.json", document, methods=["GET"]),
         Route("/openapi.json", described, methods=["GET"]),
         *health_routes(health),
@@ -143,12 +141,10 @@ def _rpc_door(settings: Settings, parts: Parts, drain: Drain, logs: Logs) -> Rpc
     )
 
 
-def _rest_door(
-    make: Callable[..., Door], name: str, settings: Settings, parts: Parts, drain: Drain, logs: Logs
-) -> Door:
-    """A door of plain HTTP: all of them are made of the same."""
+def _means(name: str, settings: Settings, parts: Parts, drain: Drain, logs: Logs) -> Means:
+    """What a door of plain HTTP works with; its mistakes are logged under its name."""
     problems = logs.logger(name)
-    return make(
+    return Means(
         parts.gateway.serve,
         limits=_limits(settings),
         is_draining=lambda: drain.is_draining,

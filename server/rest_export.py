@@ -5,7 +5,7 @@ no half file looks whole.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final
 from urllib.parse import parse_qsl
@@ -18,8 +18,8 @@ from methods.method import Answer
 from methods.progress import Progress
 from monetization.calls import Call
 from server.errors import headers_of, status_of
+from server.plain_http import Means
 from server.rest_ingestion import error_body
-from server.rpc_calls import Crashed, RpcLimits, Serve
 from server.rpc_reading import Refused, Sender, credential_from
 from storage.errors import Fault
 
@@ -37,41 +37,35 @@ class _BrokenOff(Exception):  # not an error of ours: the file has begun, so onl
 class ExportDoor:
     """The door as an ASGI app."""
 
-    def __init__(
-        self,
-        serve: Serve,
-        *,
-        limits: RpcLimits,
-        is_draining: Callable[[], bool],
-        new_request_id: Callable[[], str],
-        crashed: Crashed,
-        monotonic: Callable[[], float],
-    ) -> None:
-        self._serve = serve
-        self._limits = limits
-        self._is_draining = is_draining
-        self._new_request_id = new_request_id
-        self._crashed = crashed
-        self._monotonic = monotonic
+    def __init__(self, means: Means) -> None:
+        self._means = means
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one exchange."""
-        state = scope.get("state")
-        request_id = (state.get("request_id") if state else None) or self._new_request_id()
+        means = self._means
+        request_id = means.request_id(scope)
+        refused = self._refusal(scope)
+        if refused is not None:
+            shown = error_body(refused.reason, refused.detail, request_id)
+            await Sender(send).refuse(refused, request_id, receive, shown)
+            return
         lines = dict(scope["headers"])
         if b"x-api-key" in lines:  # as OpenMonetize's clients show their key
             lines.setdefault(b"x-om-api-key", lines[b"x-api-key"])
         params = _params(scope)
-        call = Call(METHOD, params, credential_from(scope, lines), request_id, "rest", started=self._monotonic())
-        file = _File(send, str(params.get("format", "csv")), self._limits.write_timeout_seconds)
-        if self._is_draining():
-            await Sender(send).refuse(Refused.draining(self._limits.retry_after_seconds), request_id, receive)
-            return
+        call = Call(METHOD, params, credential_from(scope, lines), request_id, "rest", started=means.monotonic())
+        file = _File(send, str(params.get("format", "csv")), means.limits.write_timeout_seconds)
         with suppress(_BrokenOff):
             await self._stream(call, file, receive, send)
 
+    def _refusal(self, scope: Scope) -> Refused | None:
+        if scope["method"] != "GET":
+            return Refused(405, "method_not_allowed", "Use GET here.", (b"allow", b"GET"))
+        means = self._means
+        return Refused.draining(means.limits.retry_after_seconds) if means.is_draining() else None
+
     async def _stream(self, call: Call, file: "_File", receive: Receive, send: Send) -> None:
-        serving = asyncio.ensure_future(self._serve(call, file.sink))
+        serving = asyncio.ensure_future(self._means.serve(call, file.sink))
         leaving = asyncio.ensure_future(_departure(receive))
         try:
             await asyncio.wait((serving, leaving), return_when=asyncio.FIRST_COMPLETED)
@@ -98,7 +92,7 @@ class ExportDoor:
             raise _BrokenOff  # the client took nothing for too long
         else:
             assert isinstance(problem, Exception), "a cancelled call has no exception"
-            self._crashed(problem, call.request_id)
+            self._means.crashed(problem, call.request_id)
             status, body, headers = 500, error_body("internal_error", "Internal error", call.request_id), []
         if file.has_begun:
             raise _BrokenOff

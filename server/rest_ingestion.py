@@ -5,7 +5,7 @@ Bodies: `{"events": [...]}`, an array, or one event; CloudEvents in structured (
 duplicates, else the status of the refusal with `{error, message, details}`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Final
 
 import orjson
@@ -18,7 +18,8 @@ from monetization.calls import Call, Credential
 from monetization.ingestion.cloudevents import from_binary, is_binary
 from server.errors import headers_of, status_of
 from server.jsonrpc_parse import Malformed, parse
-from server.rpc_calls import Crashed, RpcLimits, Serve
+from server.plain_http import Means
+from server.rpc_calls import Serve
 from server.rpc_reading import Left, Refused, Sender, check_headers, credential_from, read_body
 from server.whole_replies import offered
 from storage.errors import Fault
@@ -78,32 +79,17 @@ def error_body(error: str, message: str, request_id: str, details: Mapping[str, 
 class EventsDoor:
     """The door as an ASGI app."""
 
-    def __init__(
-        self,
-        serve: Serve,
-        *,
-        limits: RpcLimits,
-        is_draining: Callable[[], bool],
-        new_request_id: Callable[[], str],
-        crashed: Crashed,
-        monotonic: Callable[[], float],
-    ) -> None:
-        self._serve = serve
-        self._limits = limits
-        self._reading = Deadlines(limits.read_timeout_seconds)
-        self._is_draining = is_draining
-        self._new_request_id = new_request_id
-        self._crashed = crashed
-        self._monotonic = monotonic
+    def __init__(self, means: Means) -> None:
+        self._means = means
+        self._reading = Deadlines(means.limits.read_timeout_seconds)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one exchange."""
-        state = scope.get("state")
-        request_id = (state.get("request_id") if state else None) or self._new_request_id()
-        out, limits = Sender(send, offered(scope)), self._limits
+        request_id, limits = self._means.request_id(scope), self._means.limits
+        out = Sender(send, offered(scope))
         try:
             lines = check_headers(scope, limits)
-            if self._is_draining():
+            if self._means.is_draining():
                 raise Refused.draining(limits.retry_after_seconds)
             body = await read_body(receive, limits, self._reading)
         except Refused as refused:
@@ -121,14 +107,14 @@ class EventsDoor:
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in lines.items()}
         try:
             return await ingest(
-                self._serve,
+                self._means.serve,
                 headers,
                 body,
                 credential=credential_from(scope, lines),
                 request_id=request_id,
-                started=self._monotonic(),
-                depth_max=self._limits.depth_max,
+                started=self._means.monotonic(),
+                depth_max=self._means.limits.depth_max,
             )
         except Exception as problem:  # noqa: BLE001  # the one broad net of this door
-            self._crashed(problem, request_id)
+            self._means.crashed(problem, request_id)
             return 500, error_body("internal_error", "Internal error", request_id), []

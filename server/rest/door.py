@@ -1,6 +1,6 @@
 """The one door of the REST facades: a request becomes the call that its row of the table names."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, TypeAlias
 
 import orjson
@@ -13,12 +13,13 @@ from methods.method import to_wire
 from monetization.calls import Call
 from server.errors import headers_of
 from server.jsonrpc_parse import Malformed, parse
+from server.plain_http import Means
 from server.rate_headers import rate_headers
 from server.rest.answers import INTERNAL, error_of, rest_status_of
 from server.rest.matching import Found, Matcher
 from server.rest.requests import params_from, segments_of, types_of
 from server.rest.route import BODIED, Family, Route
-from server.rpc_calls import Crashed, RpcLimits, Serve, idempotency_key_from_wire, traceparent_from_wire
+from server.rpc_calls import idempotency_key_from_wire, traceparent_from_wire
 from server.rpc_reading import Left, Refused, Sender, check_media, credential_from, read_body
 from server.whole_replies import offered
 from storage.errors import Fault
@@ -34,33 +35,16 @@ PREFIXES: Final = ("/v1/{rest:path}", "/api/credits/{rest:path}")
 class RestDoor:
     """The door as an ASGI app."""
 
-    def __init__(
-        self,
-        serve: Serve,
-        *,
-        routes: Sequence[Route],
-        catalog: Catalog,
-        limits: RpcLimits,
-        is_draining: Callable[[], bool],
-        new_request_id: Callable[[], str],
-        crashed: Crashed,
-        monotonic: Callable[[], float],
-    ) -> None:
-        self._serve = serve
-        self._limits = limits
-        self._reading = Deadlines(limits.read_timeout_seconds)
-        self._is_draining = is_draining
-        self._new_request_id = new_request_id
-        self._crashed = crashed
-        self._monotonic = monotonic
+    def __init__(self, means: Means, *, routes: Sequence[Route], catalog: Catalog) -> None:
+        self._means = means
+        self._reading = Deadlines(means.limits.read_timeout_seconds)
         served = [route for route in routes if not route.has_own_door]
         self._matcher = Matcher(served)
         self._types = {route.method: types_of(catalog.find(route.method)) for route in served}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one exchange."""
-        state = scope.get("state")
-        request_id = (state.get("request_id") if state else None) or self._new_request_id()
+        request_id = self._means.request_id(scope)
         out = Sender(send, offered(scope))
         family: Family = "credits" if scope["path"].startswith("/api/credits") else "openmonetize"
         try:
@@ -90,13 +74,13 @@ class RestDoor:
 
     async def _read(self, scope: Scope, receive: Receive, route: Route) -> tuple[dict[bytes, bytes], bytes]:
         """Headers and body; a request without a body needs none of its headers. Raises: Refused, Left."""
-        if self._is_draining():
-            raise Refused.draining(self._limits.retry_after_seconds)
+        if self._means.is_draining():
+            raise Refused.draining(self._means.limits.retry_after_seconds)
         headers = dict(scope["headers"])
         is_empty = headers.get(b"content-length", b"0") == b"0" and b"transfer-encoding" not in headers
         if route.verb not in BODIED or is_empty:
             return headers, b""
-        return check_media(scope, self._limits), await read_body(receive, self._limits, self._reading)
+        return check_media(scope, self._means.limits), await read_body(receive, self._means.limits, self._reading)
 
     async def _answer(
         self, scope: Scope, route: Route, found: Found, headers: dict[bytes, bytes], body: bytes, request_id: str
@@ -106,7 +90,7 @@ class RestDoor:
         family = route.family
         try:
             call = self._call(scope, route, found, headers, body, request_id)
-            result = to_wire(await self._serve(call, None))
+            result = to_wire(await self._means.serve(call, None))
             shown = b"" if route.status == _NO_CONTENT else orjson.dumps(route.shape.show(orjson.loads(result)))
         except Malformed as wrong:
             return _UNREADABLE, error_of(family, wrong.reason, wrong.detail, request_id), []
@@ -114,7 +98,7 @@ class RestDoor:
             more = headers_of(fault) + ([] if call is None else rate_headers(call.standings))
             return rest_status_of(fault), error_of(family, fault.slug, str(fault), request_id, fault.data), more
         except Exception as problem:  # noqa: BLE001  # as the docstring says
-            self._crashed(problem, request_id)
+            self._means.crashed(problem, request_id)
             return INTERNAL, error_of(family, "internal_error", "Internal error", request_id), []
         return route.status, shown, rate_headers(call.standings)
 
@@ -140,13 +124,13 @@ class RestDoor:
             request_id,
             "rest",
             traceparent=None if trace is None else traceparent_from_wire(trace.decode("latin-1")),
-            started=self._monotonic(),
+            started=self._means.monotonic(),
         )
 
     def _members(self, body: bytes) -> Mapping[str, object] | None:
         if not body:
             return None
-        said = parse(body, depth_max=self._limits.depth_max, batch_max=self._limits.batch_max)
+        said = parse(body, depth_max=self._means.limits.depth_max, batch_max=self._means.limits.batch_max)
         if not isinstance(said, dict):
             raise Malformed(-32600, "invalid_request", "The body must be a JSON object.")
         return said

@@ -10,6 +10,7 @@ from methods.dialects.canonical import TextDelta
 from methods.method import Answer
 from methods.progress import ProgressSink
 from monetization.calls import Call
+from server.plain_http import Means
 from server.rest_export import ExportDoor
 from server.rpc_calls import RpcLimits
 
@@ -46,7 +47,7 @@ class Wire:
 
 
 def door(serve: Serving, problems: list[Exception]) -> ExportDoor:
-    return ExportDoor(
+    means = Means(
         serve,
         limits=RpcLimits(write_timeout_seconds=0.05),
         is_draining=lambda: False,
@@ -54,6 +55,7 @@ def door(serve: Serving, problems: list[Exception]) -> ExportDoor:
         crashed=lambda problem, _: problems.append(problem) if isinstance(problem, Exception) else None,
         monotonic=lambda: 0.0,
     )
+    return ExportDoor(means)
 
 
 async def endless(call: Call, sink: ProgressSink | None) -> Answer:
