@@ -63,8 +63,9 @@ async def test_a_threshold_becomes_a_notice_and_is_marked_as_read(start: Start) 
 
 
 async def test_what_is_found_is_told_once_with_one_event_whoever_looks(tmp_path: Path) -> None:
-    rows = [row(charge_amount=100, charge_asset="TOKEN")]
-    rows += [row(f"user-{number}", outcome="failed", cost=0) for number in range(30)]
+    lately = now_us()
+    rows = [row(charge_amount=100, charge_asset="TOKEN", occurred_us=lately)]
+    rows += [row(f"user-{number}", outcome="failed", cost=0, occurred_us=lately) for number in range(30)]
     await seeded(tmp_path, rows, granted=600)
     async with open_store(f"sqlite:///{tmp_path / 'money.db'}", clock_us=now_us) as store:
         first, second = look_out(store), look_out(store)
