@@ -43,6 +43,7 @@ async def execute(context: Context, params: ExecuteParams) -> ExecuteResult:
     request = draft.request
     if request.max_tokens != most.tokens_output:  # the tier has lowered a default
         request = replace(request, max_tokens=most.tokens_output)
+    meter.feature = params.feature_id
     if params.metadata:
         meter.metadata = _labels(params.metadata)
     is_private = params.prompt_id is not None

@@ -125,6 +125,10 @@ class ExecuteParams(Params):
     )
     provider: Name | None = Field(None, description="Same as `options.provider`, which wins.")
     user_id: Any = Field(None, description="Ignored: who pays comes from the credential alone.")  # so any JSON will do
+    feature_id: Name | None = Field(
+        None,
+        description="Which of the application's features asks; reports can be split by it. It opens and costs nothing.",
+    )
 
     @property
     def own_key(self) -> Secret | None:

@@ -355,6 +355,7 @@ class HeldTab:
             latency_us=int((self._means.monotonic() - call.started) * 1_000_000),
             first_byte_us=None if meter.first_byte is None else int((meter.first_byte - call.started) * 1_000_000),
             is_stream=call.is_stream,
+            feature=meter.feature,
             metadata=meter.metadata,
             price_version=price.version if price else None,
             cost_nano=charge.cost_nano if charge and price else None,

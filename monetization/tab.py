@@ -38,6 +38,8 @@ class Meter:
     """Counts the tokens of what was asked, for a provider that never did. Slow: called in a thread, after the call's end."""
     count_output: Callable[[], int] | None = None
     """Counts the tokens of what was delivered, likewise."""
+    feature: str | None = None
+    """The application's feature that the caller says it asks for."""
     metadata: dict[str, str] = field(default_factory=dict)
     """The caller's own labels for reports (never prompt or answer text)."""
 

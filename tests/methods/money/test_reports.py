@@ -171,6 +171,19 @@ async def test_what_cannot_be_shown_is_refused_by_name(start: Start, params: dic
         assert said in str(fault)
 
 
+async def test_a_call_counts_for_the_feature_that_it_names(start: Start) -> None:
+    async with start(**CHARGING) as product:
+        token = product.token("ann", "allowance")
+        await product.call(token, "executeAIRequest", {**ASK, "featureId": "chat"})
+        await product.call(token, "executeAIRequest", ASK)
+        refused = await product.refused(token, "executeAIRequest", {**ASK, "featureId": ""})
+        assert "featureId" in str(refused.data)
+        rows = await events(product, token)
+        assert sorted(str(row.get("featureId")) for row in rows) == ["None", "chat"]
+        found = await product.call(token, "getCostBreakdown", {"by": "feature", "period": "current_month"})
+        assert {part.get("key"): part["requests"] for part in found["breakdown"]} == {"chat": 1, None: 1}
+
+
 async def test_costs_are_split_by_any_dimension_and_add_up(tmp_path: Path, start: Start) -> None:
     await seeded(tmp_path, [
         row(cost=5_000, feature="chat"), row(cost=2_000, feature="search"), row(cost=1_000), row("bob", cost=9_000),
