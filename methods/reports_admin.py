@@ -19,7 +19,7 @@ from methods.reports_shapes import (
     sum_report,
 )
 from monetization.reports.asking import Whose, folded, together
-from monetization.reports.business import Purchases, Subscribers
+from monetization.reports.business import Purchases, Subscribers, revenue_nano
 from monetization.reports.ranges import Range
 from storage.records.money import CREDIT, USD
 from storage.records.reports import UsageSum
@@ -135,7 +135,7 @@ async def get_admin_analytics(context: Context, params: AdminParams) -> AdminRes
     purchases = await business.purchases(span)
     subscribers = await business.subscribers(context.services.tiers(), span)
     active = await reports.active_users(span)
-    revenue = _revenue(total, purchases, subscribers, span)
+    revenue = revenue_nano(total, purchases, subscribers, span)
     return AdminResult(
         summary=sum_report(total),
         revenue=_shown_revenue(context, total, purchases, subscribers, span),
@@ -155,14 +155,10 @@ def _span(context: Context, params: AdminParams) -> Range:
     return range_of(context, params.period, params.start_date, params.end_date, default="current_month")
 
 
-def _revenue(total: UsageSum, purchases: Purchases, subscribers: Subscribers, span: Range) -> int:
-    return purchases.net_nano + total.charged.get(USD, 0) + subscribers.revenue_nano(span)
-
-
 def _shown_revenue(
     context: Context, total: UsageSum, purchases: Purchases, subscribers: Subscribers, span: Range
 ) -> Revenue:
-    revenue = _revenue(total, purchases, subscribers, span)
+    revenue = revenue_nano(total, purchases, subscribers, span)
     value = total.charged.get(CREDIT, 0) * context.services.quotes.rules.credit_value_nano // 10**9
     return Revenue(
         total=number(revenue, USD),

@@ -43,6 +43,7 @@ from monetization.terms import Target
 from monetization.tiers import Tiers
 from monetization.tiers_in_force import TiersInForce
 from server.auth.callers import Callers
+from server.business_gauges import READ_SECONDS, BusinessGauges
 from server.config import Settings
 from server.describe import catalog_of, openrpc_document
 from server.drain import Drain
@@ -138,7 +139,7 @@ async def compose(settings: Settings, instruments: Instruments) -> AsyncIterator
     """Build everything, in the order of the floors; leaving closes it in reverse. Raises: ConfigError, StoreRefused."""
     logs, metrics, rules = instruments.logs, instruments.metrics, rules_of(settings)
     async with AsyncExitStack() as stack:
-        store = await stack.enter_async_context(open_store(settings.storage.url.get_secret_value(), clock_us=now_us))
+        store = await stack.enter_async_context(_store(settings, metrics))
         registers = await _registers(store, settings, logs)
         costs = partial(model_costs_of, book=registers.book, clock_us=now_us)
         in_force = stack.enter_context(open_tiers(settings, costs, logs=logs, metrics=metrics))
@@ -147,7 +148,7 @@ async def compose(settings: Settings, instruments: Instruments) -> AsyncIterator
         session = await stack.enter_async_context(open_session())
         router = _router(settings, session, metrics, PricedModels(registers.book, now_us))
         keys = _keys(settings, directory, store, tiers, logs)
-        watch = await stack.enter_async_context(open_watch(settings.abuse, directory, logs=logs, clock_us=now_us))
+        watch = await stack.enter_async_context(_watch(settings, directory, instruments))
         callers = _callers(settings, session, tiers, metrics, keys, watch)
         stack.push_async_callback(callers.aclose)
         people = People(directory, lambda name: tiers().key_of(name))
@@ -192,8 +193,14 @@ async def compose(settings: Settings, instruments: Instruments) -> AsyncIterator
             services=services,
             journal=Journal(logs, metrics, instruments.drain, now=time.time, monotonic=time.monotonic),
         )
-        await stack.enter_async_context(running(_jobs(settings, store, registers, in_force), _job_failed(logs)))
+        await stack.enter_async_context(
+            running(_jobs(settings, store, registers, in_force, metrics), _job_failed(logs))
+        )
         yield Parts(gateway, lambda: document, {"storage": store.ping})
+
+
+def _store(settings: Settings, metrics: Metrics) -> AbstractAsyncContextManager[Store]:
+    return open_store(settings.storage.url.get_secret_value(), clock_us=now_us, committed=metrics.committed)
 
 
 async def _registers(store: Store, settings: Settings, logs: Logs) -> Registers:
@@ -276,6 +283,11 @@ def _admission(
     )
 
 
+def _watch(settings: Settings, directory: Directory, instruments: Instruments) -> AbstractAsyncContextManager[Watch]:
+    logs, blocked = instruments.logs, instruments.metrics.blocked
+    return open_watch(settings.abuse, directory, logs=logs, clock_us=now_us, blocked=blocked)
+
+
 def _directory(store: Store, instruments: Instruments) -> AbstractAsyncContextManager[Directory]:
     logs, metrics = instruments.logs, instruments.metrics
     return open_directory(store, logs=logs, metrics=metrics, clock_us=now_us, monotonic=time.monotonic)
@@ -317,9 +329,12 @@ def _new_id() -> str:
     return secrets.token_hex(16)
 
 
-def _jobs(settings: Settings, store: Store, registers: Registers, in_force: TiersInForce) -> list[Job]:
+def _jobs(
+    settings: Settings, store: Store, registers: Registers, in_force: TiersInForce, metrics: Metrics
+) -> list[Job]:
     """What happens without being asked for."""
     usage_days, signals = settings.storage.usage_retention_days, settings.signals
+    gauges = BusinessGauges(metrics.business, Reports(store, now_us), in_force.tiers, now_us)
     look_out = LookOut(store, Notices(store), signals.rules(), now_us)
     looks = [
         Job("tell of quotas", POLL_SECONDS, look_out.read_events),
@@ -331,6 +346,7 @@ def _jobs(settings: Settings, store: Store, registers: Registers, in_force: Tier
         Job("prune old rows", PRUNE_SECONDS, partial(_prune, store, days=usage_days)),
         Job("read prices and burn tables", POLL_SECONDS, registers.poll),
         Job("read tiers", POLL_SECONDS, in_force.poll),
+        Job("read the business", READ_SECONDS, gauges.read, is_first_at_once=True),
     ]
 
 

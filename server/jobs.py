@@ -13,6 +13,8 @@ class Job:
     name: str
     every_seconds: float
     run: Callable[[], Awaitable[object]]
+    is_first_at_once: bool = False
+    """Else its first run comes after `every_seconds` too."""
 
 
 @asynccontextmanager
@@ -30,9 +32,11 @@ async def running(jobs: Sequence[Job], on_failure: Callable[[str, Exception], No
 
 
 async def _repeat(job: Job, on_failure: Callable[[str, Exception], None]) -> None:
-    while True:
+    if not job.is_first_at_once:
         await asyncio.sleep(job.every_seconds)
+    while True:
         try:
             await job.run()
         except Exception as problem:  # noqa: BLE001  # the broad net of jobs: one failure must not end the schedule
             on_failure(job.name, problem)
+        await asyncio.sleep(job.every_seconds)

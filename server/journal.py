@@ -137,6 +137,9 @@ class Entry:
             line["tokens_input"] = tokens_input
             line["tokens_output"] = tokens_output
             metrics.tokens(target.provider, target.model, tokens_input, tokens_output)
+        receipt = self._call.receipts[-1] if self._call.receipts else None
+        if receipt is not None and receipt.charge is not None and receipt.charge.policy != "byok":
+            metrics.charged(target.provider, receipt.charge.cost_nano, receipt.asset, receipt.amount)
         if meter.first_byte is not None:
             seconds = meter.first_byte - self._started
             line["first_byte_ms"] = round(seconds * 1000, 3)

@@ -16,6 +16,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from server.tallies import Counts, Spread
+from storage.records.money import USD, scale_of
 
 SHARED_DIRECTORY_VARIABLE: Final = "PROMETHEUS_MULTIPROC_DIR"
 """Set by the parent of several workers before they start; prometheus_client reads it when it is imported."""
@@ -93,12 +94,8 @@ class Metrics:
         if shared is None:
             ProcessCollector(registry=registry)
             GCCollector(registry=registry)
-
-        def counter(name: str, says: str, labels: tuple[str, ...] = ()) -> Counter:
-            return Counter(f"tollgate_{name}", says, labels, registry=registry)
-
-        def seconds(name: str, says: str, labels: tuple[str, ...]) -> Histogram:
-            return Histogram(f"tollgate_{name}_seconds", says, labels, buckets=_CALL_SECONDS, registry=registry)
+        self._gauges: dict[str, Gauge] = {}
+        counter, seconds = self._counter, self._seconds
 
         self._calls = _counts(counter("calls", "Calls by outcome.", ("method", "door", "outcome", "reason")), free=3)
         self._call_seconds = _spread(
@@ -121,6 +118,7 @@ class Metrics:
         self._tokens = _counts(
             counter("tokens", "Tokens that providers counted.", ("provider", "model", "direction")), free=1
         )
+        self._blocks = counter("blocks", "Callers and addresses blocked for abuse, by the rule.", ("rule",))
         self._auth = Bound(counter("auth_failures", "Credentials that did not hold.", ("reason",)), free=0)
         self._reloads = counter("tier_reloads", "Readings of the tiers while running.", ("result",))
         self._unknown_tiers = counter("unknown_tiers", "Credentials that name a tier nobody configured.")
@@ -132,14 +130,34 @@ class Metrics:
             multiprocess_mode="livemax",
         )
         self._directory_polls_failed = counter("directory_polls_failed", "Looks for such changes that failed.")
+        self._count_money()
         self._http = _counts(counter("http_requests", "HTTP requests.", ("method", "route", "status")), free=1)
         self._http_seconds = _spread(seconds("http_request_duration", "HTTP requests.", ("route",)), free=0)
         self._events = counter("events", "Events of usage from elsewhere, by what became of them.", ("result",))
         self._log_lines_dropped = counter("log_lines_dropped", "Log lines that found no room.")
         self._tallies = (
             self._calls, self._call_seconds, self._first_byte, self._provider, self._provider_seconds, self._tokens,
-            self._http, self._http_seconds,
+            self._http, self._http_seconds, self._charged, self._cost, self._commit_seconds,
         )  # fmt: skip
+
+    def _counter(self, name: str, says: str, labels: tuple[str, ...] = ()) -> Counter:
+        return Counter(f"tollgate_{name}", says, labels, registry=self.registry)
+
+    def _seconds(self, name: str, says: str, labels: tuple[str, ...]) -> Histogram:
+        return Histogram(f"tollgate_{name}_seconds", says, labels, buckets=_CALL_SECONDS, registry=self.registry)
+
+    def _count_money(self) -> None:
+        self._charged = _counts(
+            self._counter("charged", "Tokens, credits and dollars taken for calls, by what they are.", ("asset",)),
+            free=0,
+        )
+        self._cost = _counts(
+            self._counter("provider_cost_usd", "What providers bill for calls, in dollars.", ("provider",)), free=0
+        )
+        self._commit_seconds = _spread(
+            self._seconds("store_duration", "Commits of the ledger, from first statement to durable.", ("operation",)),
+            free=0,
+        )
 
     def hand_over(self) -> None:
         """Let the library have what the tallies hold. Whoever reads the registry of this process sees it by then."""
@@ -168,6 +186,28 @@ class Metrics:
         """A provider counted tokens for a call."""
         self._tokens.add((provider, model, "input"), tokens_input)
         self._tokens.add((provider, model, "output"), tokens_output)
+
+    def charged(self, provider: str, cost_nano: int, asset: str | None, amount: int) -> None:
+        """A call came to so many nano dollars at its provider, and `amount` in the asset's scale was taken for it."""
+        self._cost.add((provider,), cost_nano / 10 ** scale_of(USD))
+        if asset is not None and amount:
+            self._charged.add((asset,), amount / 10 ** scale_of(asset))
+
+    def committed(self, microseconds: int) -> None:
+        """The ledger's database took so long for one commit."""
+        self._commit_seconds.add(("commit",), microseconds / 1_000_000)
+
+    def business(self, name: str, says: str, value: float) -> None:
+        """Show a figure of the business; of several workers the newest reading counts."""
+        gauge = self._gauges.get(name)
+        if gauge is None:
+            title = f"tollgate_business_{name}"
+            gauge = self._gauges[name] = Gauge(title, says, registry=self.registry, multiprocess_mode="mostrecent")
+        gauge.set(value)
+
+    def blocked(self, rule: str) -> None:
+        """Somebody was blocked by a rule of `[abuse]`."""
+        self._blocks.labels(rule).inc()
 
     def provider_request(self, provider: str, outcome: str, seconds: float) -> None:
         """A request to a provider ended: `ok`, a status such as `429`, `timeout`, `unreachable`, `cancelled`."""

@@ -24,9 +24,9 @@ class Counts:
     def __init__(self, child: Callable[..., Counter]) -> None:
         """`child` finds the library's counter of some labels."""
         self._child = child
-        self._pending: dict[Labels, int] = {}
+        self._pending: dict[Labels, float] = {}
 
-    def add(self, labels: Labels, amount: int = 1) -> None:
+    def add(self, labels: Labels, amount: float = 1) -> None:
         """Count."""
         pending = self._pending
         pending[labels] = pending.get(labels, 0) + amount

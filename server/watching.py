@@ -16,13 +16,24 @@ WRITE_SECONDS = 0.25
 
 @asynccontextmanager
 async def open_watch(
-    said: AbuseSettings, directory: Directory, *, logs: Logs, clock_us: Callable[[], int]
+    said: AbuseSettings,
+    directory: Directory,
+    *,
+    logs: Logs,
+    clock_us: Callable[[], int],
+    blocked: Callable[[str], None],
 ) -> AsyncIterator[Watch]:
-    """A watch that hears of the blocks of other processes while the block runs. Raises: StorageUnavailable."""
+    """A watch that hears of the blocks of other processes while the block runs.
+
+    `blocked` hears the rule of each block that is set here.
+
+    Raises: StorageUnavailable.
+    """
     lines = logs.logger("abuse")
 
     def told(block: Block) -> None:
         lines.warning("blocked", subject=block.owner, rule=block.rule, count=block.count, until_us=block.until_us)
+        blocked(block.rule)
 
     def failed(_: str, problem: Exception) -> None:
         lines.debug("blocks_not_written", problem=type(problem).__name__)

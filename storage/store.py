@@ -22,6 +22,7 @@ from storage.records.ledger import (
 from storage.records.money import AMOUNT_MAX
 from storage.records.reports import EVERYTHING, Dim, Order, UsageScope, UsageSum
 from storage.records.usage import UsageRow
+from storage.sql.waiting import Committed, unheard
 
 
 class Reader(Protocol):
@@ -197,11 +198,11 @@ class Store(Reader, Protocol):
 
 
 @asynccontextmanager
-async def open_store(url: str, *, clock_us: Callable[[], int]) -> AsyncIterator[Store]:
+async def open_store(url: str, *, clock_us: Callable[[], int], committed: Committed = unheard) -> AsyncIterator[Store]:
     """Open the store at `url`: `sqlite:///path`, `sqlite://` (private, gone at the end) or `postgresql://...`.
 
-    `clock_us` gives microseconds since 1970 UTC; the store knows no other clock. Holds whose time has come are
-    expired before this yields.
+    `clock_us` gives microseconds since 1970 UTC; the store knows no other clock. `committed` hears of every commit.
+    Holds whose time has come are expired before this yields.
 
     Raises: StoreRefused, one line naming `storage.url`, when it cannot be opened as configured.
     """
@@ -209,12 +210,12 @@ async def open_store(url: str, *, clock_us: Callable[[], int]) -> AsyncIterator[
     if separator and scheme == "sqlite":
         from storage.sql.sqlite.store import open_sqlite  # noqa: PLC0415  # only the backend that is named
 
-        async with open_sqlite(rest.removeprefix("/"), clock_us=clock_us) as store:
+        async with open_sqlite(rest.removeprefix("/"), clock_us=clock_us, committed=committed) as store:
             yield store
     elif separator and scheme in {"postgresql", "postgres"}:
         from storage.sql.postgres.store import open_postgres  # noqa: PLC0415  # only the backend that is named
 
-        async with open_postgres(url, clock_us=clock_us) as shared:
+        async with open_postgres(url, clock_us=clock_us, committed=committed) as shared:
             yield shared
     else:
         raise StoreRefused(f"storage.url: {scheme!r} is not a known database; use sqlite:///path or postgresql://...")

@@ -18,6 +18,8 @@ from monetization.subscriptions import SUBSCRIBED, SUBSCRIPTION
 from monetization.tiers import Tiers
 from storage.records.fact import fact
 from storage.records.kept import KeptRow
+from storage.records.money import USD
+from storage.records.reports import UsageSum
 from storage.store import Reader
 
 MONTH_DAYS: Final = 30
@@ -70,6 +72,11 @@ class Subscribers:
     def revenue_nano(self, span: Range) -> int:
         """What the subscriptions of today come to over so long a time."""
         return self.recurring_nano * (span.until_us - span.since_us) // (MONTH_DAYS * DAY_US)
+
+
+def revenue_nano(total: UsageSum, purchases: Purchases, subscribers: Subscribers, span: Range) -> int:
+    """What customers owe for a time, in nano dollars; `total`: what was used in it."""
+    return purchases.net_nano + total.charged.get(USD, 0) + subscribers.revenue_nano(span)
 
 
 @dataclass(frozen=True, slots=True)

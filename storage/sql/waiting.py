@@ -1,13 +1,22 @@
 """What a writer lane tells those who wait: outcomes, and the faults of a database that cannot write. Common to all lanes."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from storage.errors import StorageUnavailable
 
 BATCH_MAX = 512
 """Commands that share one commit at most."""
+
+
+Committed = Callable[[int], None]
+"""Hears how many microseconds a commit took, from its first statement until it was durable or had failed; on the lane's loop."""
+
+
+def unheard(microseconds: int) -> None:
+    """For lanes whose commits nobody counts."""
+    del microseconds
 
 
 def resolve(futures: Sequence["asyncio.Future[Any]"], outcomes: Sequence[object]) -> None:

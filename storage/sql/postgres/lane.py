@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from storage.errors import StorageUnavailable, StoreClosed
-from storage.sql.waiting import BATCH_MAX, resolve
+from storage.sql.waiting import BATCH_MAX, Committed, resolve, unheard
 
 # Any: the lane carries commands and outcomes of every kind and looks into none.
 
@@ -19,8 +19,9 @@ Run = Callable[[Sequence[Any]], Awaitable[Sequence[object]]]
 class Lane:
     """One task that commits batch after batch. It belongs to the loop that made it."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, committed: Committed = unheard) -> None:
         self._run = run
+        self._committed = committed
         self._waiting: list[tuple[Any, asyncio.Future[Any]]] = []
         self._wake = asyncio.Event()
         self._is_open = True
@@ -44,10 +45,13 @@ class Lane:
         await self._task
 
     async def _work(self) -> None:
+        clock = asyncio.get_running_loop().time
         while self._is_open or self._waiting:
             batch, self._waiting = self._waiting[:BATCH_MAX], self._waiting[BATCH_MAX:]
             if batch:
+                began = clock()
                 outcomes = await self._run([command for command, _ in batch])
+                self._committed(int((clock() - began) * 1_000_000))
                 resolve([future for _, future in batch], outcomes)
             else:
                 self._wake.clear()

@@ -17,6 +17,7 @@ from storage.sql.postgres.pooler import check_pooler
 from storage.sql.postgres.readers import PostgresReader
 from storage.sql.postgres.session import Session, check_schema
 from storage.sql.pruning import SLACK_US, prune
+from storage.sql.waiting import Committed, unheard
 
 SWEEP_ROWS = 500
 
@@ -69,7 +70,9 @@ class PostgresStore(PostgresReader):
 
 
 @asynccontextmanager
-async def open_postgres(url: str, *, clock_us: Callable[[], int]) -> AsyncIterator[PostgresStore]:
+async def open_postgres(
+    url: str, *, clock_us: Callable[[], int], committed: Committed = unheard
+) -> AsyncIterator[PostgresStore]:
     """Open the database at `url`; it has the schema of this program already (`tollgate migrate`).
 
     Raises: StoreRefused when it cannot be reached, has no or another schema, or asyncpg is not installed.
@@ -81,7 +84,7 @@ async def open_postgres(url: str, *, clock_us: Callable[[], int]) -> AsyncIterat
         await check_schema(connection)
         await check_pooler(address, connection)
         async with open_pool(address) as pool:
-            lane = Lane(Engine(session, clock_us).run)
+            lane = Lane(Engine(session, clock_us).run, committed)
             store = PostgresStore(lane, pool, clock_us)
             try:
                 await _sweep_first(store)

@@ -14,7 +14,7 @@ from queue import SimpleQueue
 from typing import Any, Protocol
 
 from storage.errors import StoreClosed
-from storage.sql.waiting import resolve, unavailable
+from storage.sql.waiting import Committed, resolve, unavailable, unheard
 
 # Any: the lane carries commands and outcomes of every kind and looks into none.
 
@@ -49,9 +49,14 @@ class Transaction(Protocol):
 class Lane:
     """Runs batches one after the other. `submit` is for the loop that made the lane."""
 
-    def __init__(self, transaction: Transaction, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, transaction: Transaction, loop: asyncio.AbstractEventLoop, committed: Committed = unheard
+    ) -> None:
         self._transaction = transaction
         self._loop = loop
+        self._committed = committed
+        self._began = 0.0
+        """The loop's time when the batch that is being committed began."""
         self._waiting: deque[Waiting] = deque()
         self._alone = 0
         """How many of the next commands are run one by one, since together they met an error that may be one's own."""
@@ -103,6 +108,7 @@ class Lane:
             size = 1 if self._alone else min(len(self._waiting), COMMANDS_MAX)
             self._alone = max(0, self._alone - 1)
             batch = [self._waiting.popleft() for _ in range(size)]
+            self._began = self._loop.time()
             try:
                 outcomes = self._transaction.prepare([command for command, _ in batch])
             except (sqlite3.OperationalError, MemoryError) as failed:
@@ -140,6 +146,7 @@ class Lane:
         else:
             self._transaction.undo()
             outcomes = [unavailable(failed)] * len(batch)
+        self._committed(int((self._loop.time() - self._began) * 1_000_000))
         _tell(batch, outcomes)
         self._collect_from(len(self._waiting))
 

@@ -19,6 +19,7 @@ from storage.sql.sqlite.lane import Lane
 from storage.sql.sqlite.lock import only_process
 from storage.sql.sqlite.readers import Readers
 from storage.sql.sqlite.reading import SqliteReader
+from storage.sql.waiting import Committed, unheard
 
 # Any: options go to the engine as they are; its signature types them.
 
@@ -68,30 +69,33 @@ class SqliteStore(SqliteReader):
 
 
 @asynccontextmanager
-async def open_sqlite(path: str, *, clock_us: Callable[[], int], **options: Any) -> AsyncIterator[SqliteStore]:
+async def open_sqlite(
+    path: str, *, clock_us: Callable[[], int], committed: Committed = unheard, **options: Any
+) -> AsyncIterator[SqliteStore]:
     """Open (and create) the file at `path`; an empty path is a private database that is gone when the store closes.
 
     Raises: StoreRefused when the file cannot be used: held by another process, not writable, not ours, or newer than we are.
     """
     if path:
-        async with _open_file(Path(path), is_durable=True, clock_us=clock_us, **options) as store:
+        async with _open_file(Path(path), is_durable=True, clock_us=clock_us, committed=committed, **options) as store:
             yield store
         return
     with tempfile.TemporaryDirectory(prefix="tollgate-") as folder:
-        async with _open_file(Path(folder) / "private.db", is_durable=False, clock_us=clock_us, **options) as store:
+        file = Path(folder) / "private.db"
+        async with _open_file(file, is_durable=False, clock_us=clock_us, committed=committed, **options) as store:
             yield store
 
 
 @asynccontextmanager
 async def _open_file(
-    path: Path, *, is_durable: bool, clock_us: Callable[[], int], **options: Any
+    path: Path, *, is_durable: bool, clock_us: Callable[[], int], committed: Committed, **options: Any
 ) -> AsyncIterator[SqliteStore]:
     with (
         only_process(path),
         closing(_writer(path, is_durable=is_durable)) as connection,
         closing(connections.reader(path)) as reader,
     ):
-        lane = Lane(Engine(connection, clock_us, **options), asyncio.get_running_loop())
+        lane = Lane(Engine(connection, clock_us, **options), asyncio.get_running_loop(), committed)
         store = SqliteStore(path, lane, Readers(reader, clock_us), clock_us)
         try:
             await store.sweep()  # what a dead process held is settled before anyone is served

@@ -13,9 +13,11 @@ import pytest
 from methods.errors import Cancelled, Internal
 from monetization.callers import Caller, Secret
 from monetization.calls import Call, Credential
+from monetization.charging.policies import Asset, Charge
 from monetization.errors import RateLimited
-from monetization.tab import Meter
+from monetization.tab import Meter, Receipt
 from monetization.terms import Target
+from monetization.tiers import Policy
 from server.drain import Drain
 from server.journal import Journal
 from server.log_writer import HELD_BYTES_MAX, LineWriter
@@ -104,6 +106,29 @@ def test_a_served_call_is_one_line_with_who_what_and_how_much(desk: Desk) -> Non
         }
     ]
     assert desk.count(method="unknown", outcome="ok", reason="") == 1
+
+
+@pytest.mark.parametrize(
+    ("policy", "asset", "amount", "cost", "charged"),
+    [
+        ("credits", "CREDIT", 2_500_000_000, 0.5, 2.5),
+        ("virtual_tokens", "TOKEN", 12, 0.5, 12.0),
+        ("allowance", None, 0, 0.5, None),
+        ("byok", None, 0, None, None),
+    ],
+)
+def test_what_a_call_came_to_is_counted_in_whole_units(
+    desk: Desk, policy: Policy, asset: Asset | None, amount: int, cost: float | None, charged: float | None
+) -> None:
+    call = a_call()
+    with desk.journal.entry(call) as entry:
+        entry.meter = Meter(Target("openai", "gpt-4o"), Usage(input=7, output=3))
+        charge = Charge(policy, 10, 500_000_000, 0, asset, amount, 0)
+        call.receipts.append(Receipt(Usage(input=7, output=3), charge=charge, asset=asset, amount=amount))
+    desk.metrics.hand_over()
+    told = desk.metrics.registry.get_sample_value
+    assert told("tollgate_provider_cost_usd_total", {"provider": "openai"}) == cost
+    assert told("tollgate_charged_total", {"asset": asset or "none"}) == charged
 
 
 @pytest.mark.parametrize(
