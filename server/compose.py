@@ -193,9 +193,7 @@ async def compose(settings: Settings, instruments: Instruments) -> AsyncIterator
             services=services,
             journal=Journal(logs, metrics, instruments.drain, now=time.time, monotonic=time.monotonic),
         )
-        await stack.enter_async_context(
-            running(_jobs(settings, store, registers, in_force, metrics), _job_failed(logs))
-        )
+        await stack.enter_async_context(_working(settings, store, registers, in_force, instruments))
         yield Parts(gateway, lambda: document, {"storage": store.ping})
 
 
@@ -329,10 +327,11 @@ def _new_id() -> str:
     return secrets.token_hex(16)
 
 
-def _jobs(
-    settings: Settings, store: Store, registers: Registers, in_force: TiersInForce, metrics: Metrics
-) -> list[Job]:
+def _working(
+    settings: Settings, store: Store, registers: Registers, in_force: TiersInForce, instruments: Instruments
+) -> AbstractAsyncContextManager[None]:
     """What happens without being asked for."""
+    problems, metrics = instruments.logs.logger("jobs"), instruments.metrics
     usage_days, signals = settings.storage.usage_retention_days, settings.signals
     gauges = BusinessGauges(metrics.business, Reports(store, now_us), in_force.tiers, now_us)
     look_out = LookOut(store, Notices(store), signals.rules(), now_us)
@@ -340,7 +339,7 @@ def _jobs(
         Job("tell of quotas", POLL_SECONDS, look_out.read_events),
         Job("look at balances and errors", signals.every_seconds, look_out.look),
     ]
-    return [
+    jobs = [
         *(looks if signals.enabled else ()),
         Job("expire holds and lots", SWEEP_SECONDS, store.sweep),
         Job("prune old rows", PRUNE_SECONDS, partial(_prune, store, days=usage_days)),
@@ -348,15 +347,11 @@ def _jobs(
         Job("read tiers", POLL_SECONDS, in_force.poll),
         Job("read the business", READ_SECONDS, gauges.read, is_first_at_once=True),
     ]
+    return running(jobs, lambda name, problem: problems.warning("job_failed", job=name, problem=type(problem).__name__))
 
 
 async def _prune(store: Store, *, days: int) -> None:
     await store.prune(usage_before_us=now_us() - days * DAY_US)
-
-
-def _job_failed(logs: Logs) -> Callable[[str, Exception], None]:
-    problems = logs.logger("jobs")
-    return lambda name, problem: problems.warning("job_failed", job=name, problem=type(problem).__name__)
 
 
 def _tabs(store: Store, settings: Settings, stack: AsyncExitStack) -> HoldingTabs:

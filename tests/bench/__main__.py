@@ -52,6 +52,9 @@ def main() -> int:
     parser.add_argument("--only", default="", metavar="WORD", help="only the benchmarks whose name holds this")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here too")
     given = parser.parse_args()
+    signal.signal(
+        signal.SIGINT, signal.default_int_handler
+    )  # which a shell takes from what it starts in the background
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that every `with` block ends its process
     chosen = tuple(scenario for scenario in SCENARIOS if given.only in scenario.name)
     if not chosen:  # a server that nobody called says nothing of speed or memory
