@@ -48,6 +48,8 @@ output = "2"
 rpm = 1000000000
 tpm = 1000000000000
 concurrent = 100000
+monthly_token_quota = 1000000000000
+monthly_request_quota = 1000000000
 """
 
 

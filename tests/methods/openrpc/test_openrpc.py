@@ -106,7 +106,7 @@ def test_the_documents_names_of_the_ai_call_are_all_there() -> None:
     assert params[:5] == ["content", "systemPrompt", "options", "metadata", "apiKey"], "positions are a promise"
     assert set(params) == {
         *("content", "systemPrompt", "options", "metadata", "apiKey", "messages", "promptId", "promptContext"),
-        *("stream", "provider", "userId"),
+        *("stream", "provider", "userId", "featureId"),
     }
 
 
