@@ -14,12 +14,14 @@ from billing.accounts import credits_of
 from monetization.notices.desk import Notices
 from monetization.notices.kinds import Notice
 from monetization.notices.rules import LOOK_BACK_DAYS, SignalRules, of_installation, of_threshold, of_user
+from monetization.periods import start_of
 from monetization.reports.asking import Reports, Whose, folded, together
 from monetization.reports.ranges import DAY_US, Range
 from storage.records.money import CREDIT, TOKEN
 from storage.store import Reader
 
 MINUTE_US: Final = 60_000_000
+HOUR_US: Final = 60 * MINUTE_US
 LOOK_MINUTES: Final = 5
 """How far back errors are looked for."""
 USERS_MAX: Final = 500
@@ -92,7 +94,8 @@ class LookOut:
         return told
 
     async def _look_at_user(self, user_id: str, now_us: int) -> int:
-        edges = tuple(now_us + 1 - back * DAY_US for back in range(LOOK_BACK_DAYS, -1, -1))
+        end_us = start_of("hourly", now_us) + HOUR_US  # whole hours, so that sums answer and no row is read
+        edges = tuple(end_us - back * DAY_US for back in range(LOOK_BACK_DAYS, -1, -1))
         days = await self._reports.series(Whose(user_id), edges)
         paid = {asset for day in days for asset, amount in day.charged.items() if amount and asset in (TOKEN, CREDIT)}
         balances = {asset: (await self._store.balance(credits_of(user_id, asset))).available for asset in sorted(paid)}

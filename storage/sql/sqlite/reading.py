@@ -3,6 +3,7 @@
 import asyncio
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TypeVar
@@ -32,13 +33,17 @@ from storage.sql.waiting import unavailable
 
 T = TypeVar("T")
 
+LONG_READS_MAX = 2
+"""Long reads at the same time. Each thread keeps the memory of its greatest read, so they have few threads of their own."""
+
 
 class SqliteReader(DirectoryReads):
     """Reads of one file. See `storage.store.Reader` for the promises."""
 
-    def __init__(self, path: Path, readers: Readers, clock_us: Callable[[], int]) -> None:
+    def __init__(self, path: Path, readers: Readers, threads: Executor, clock_us: Callable[[], int]) -> None:
         super().__init__(readers.fetch, clock_us)
         self._path = path
+        self._threads = threads
         self._readers = readers
         self._clock_us = clock_us
 
@@ -126,11 +131,17 @@ class SqliteReader(DirectoryReads):
 
     async def verify(self) -> list[Check]:
         """Prove the ledger's invariants on one snapshot, in a thread of its own, while traffic goes on."""
-        return await asyncio.to_thread(_verify, self._path)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, _verify, self._path)
 
     async def _beside(self, read: Callable[[Readers], T]) -> T:
         """What `read` finds on one snapshot, in a thread of its own over a connection of its own."""
-        return await asyncio.to_thread(_read, self._path, self._clock_us, read)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, _read, self._path, self._clock_us, read)
+
+
+def long_reads() -> ThreadPoolExecutor:
+    """The threads of one store's long reads; leaving the block waits for them."""
+    return ThreadPoolExecutor(LONG_READS_MAX, thread_name_prefix="ledger-read")
 
 
 def _read(path: Path, clock_us: Callable[[], int], read: Callable[[Readers], T]) -> T:
@@ -158,13 +169,13 @@ def open_sqlite_reader(path: str, *, clock_us: Callable[[], int]) -> Iterator[Sq
     if not file.is_file():
         raise StoreRefused(f"storage.url: there is no database {file.name!r} yet; start the server once")
     try:
-        with closing(connections.reader(file)) as connection:
+        with closing(connections.reader(file)) as connection, long_reads() as threads:
             found = schema.revision_of(connection)
             if found != HEAD:
                 raise StoreRefused(
                     f"storage.url: the file has schema {found}, this program reads {HEAD}; "
                     "start the server of this version once"
                 )
-            yield SqliteReader(file, Readers(connection, clock_us), clock_us)
+            yield SqliteReader(file, Readers(connection, clock_us), threads, clock_us)
     except sqlite3.Error as failed:
         raise StoreRefused(f"storage.url: {file.name!r} cannot be read ({failed})") from failed

@@ -4,6 +4,7 @@ import asyncio
 import sqlite3
 import tempfile
 from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import Executor
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from storage.sql.sqlite.engine import Engine
 from storage.sql.sqlite.lane import Lane
 from storage.sql.sqlite.lock import only_process
 from storage.sql.sqlite.readers import Readers
-from storage.sql.sqlite.reading import SqliteReader
+from storage.sql.sqlite.reading import SqliteReader, long_reads
 from storage.sql.waiting import Committed, unheard
 
 # Any: options go to the engine as they are; its signature types them.
@@ -29,8 +30,10 @@ SWEEP_ROWS = 500
 class SqliteStore(SqliteReader):
     """A store over one file. See `storage.store.Store` for the promises."""
 
-    def __init__(self, path: Path, lane: Lane, readers: Readers, clock_us: Callable[[], int]) -> None:
-        super().__init__(path, readers, clock_us)
+    def __init__(
+        self, path: Path, lane: Lane, readers: Readers, threads: Executor, clock_us: Callable[[], int]
+    ) -> None:
+        super().__init__(path, readers, threads, clock_us)
         self._lane = lane
 
     def submit(self, command: Command) -> asyncio.Future[Outcome]:
@@ -94,9 +97,10 @@ async def _open_file(
         only_process(path),
         closing(_writer(path, is_durable=is_durable)) as connection,
         closing(connections.reader(path)) as reader,
+        long_reads() as threads,
     ):
         lane = Lane(Engine(connection, clock_us, **options), asyncio.get_running_loop(), committed)
-        store = SqliteStore(path, lane, Readers(reader, clock_us), clock_us)
+        store = SqliteStore(path, lane, Readers(reader, clock_us), threads, clock_us)
         try:
             await store.sweep()  # what a dead process held is settled before anyone is served
             yield store
