@@ -1,0 +1,119 @@
+"""How long each report takes over a long history, for users and for admins, through the gateway that serves."""
+
+import os
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+from server.compose import Instruments, compose
+from server.config import Settings
+from server.demo import demo_settings
+from server.drain import Drain
+from server.log_writer import LineWriter
+from server.logs import Logs
+from server.metrics import Metrics
+from tests.bench.metering.history import History, name_of, tier_of
+from tests.methods.money.conftest import Product
+
+USER_MS_MAX = 50
+ADMIN_MS_MAX = 300
+STATS_MS_MAX = 100
+ADMIN_PAGE_MS_MAX = 500
+"""The last two are the documents' own (S3-54): thirty days of statistics, and an admin's page."""
+HEAVY_USERS = 5
+LIGHT_USERS = 35
+ADMIN_CALLS = 12
+USER_REPORTS: dict[str, tuple[str, dict[str, object]]] = {
+    "getUsageStats, this month": ("getUsageStats", {"period": "current_month"}),
+    "getUsageStats, 30 days": ("getUsageStats", {"period": "last_30_days"}),
+    "getUserUsage": ("getUserUsage", {"period": "last_30_days"}),
+    "getUsageAnalytics": ("getUsageAnalytics", {"days": 30, "includeHistory": True}),
+    "getUsageTimeSeries by hour": ("getUsageTimeSeries", {"period": "last_7_days", "interval": "hour"}),
+    "getUsageTimeSeries by day": (
+        "getUsageTimeSeries",
+        {"period": "last_30_days", "interval": "day", "timezone": "America/New_York", "groupBy": "model"},
+    ),
+    "getUsageTrends": ("getUsageTrends", {}),
+    "listUsageEvents": ("listUsageEvents", {"limit": 50}),
+    "getCreditUsage": ("getCreditUsage", {}),
+    "getCostBreakdown": ("getCostBreakdown", {"by": "model", "period": "last_30_days"}),
+    "getBurnForecast": ("getBurnForecast", {}),
+    "getRecommendations": ("getRecommendations", {}),
+    "getOverageCharges": ("getOverageCharges", {}),
+}
+ADMIN_REPORTS: dict[str, tuple[str, dict[str, object]]] = {
+    "getAdminAnalytics, this month": ("getAdminAnalytics", {"period": "current_month"}),
+    "getAdminAnalytics, 30 days": ("getAdminAnalytics", {"period": "last_30_days"}),
+    "getUserUsage of somebody": ("getUserUsage", {"userId": name_of(0), "period": "last_30_days"}),
+    "getCostBreakdown of an organization": (
+        "getCostBreakdown",
+        {"by": "user", "period": "last_30_days", "organizationId": "org-0"},
+    ),
+    "getUsageTimeSeries of an organization": (
+        "getUsageTimeSeries",
+        {"period": "last_30_days", "interval": "day", "organizationId": "org-0"},
+    ),
+}
+
+
+@asynccontextmanager
+async def serving(url: str, folder: Path) -> AsyncIterator[Product]:
+    """The composed server in this process, over the store at `url`."""
+    demo = demo_settings(folder)
+    assert demo.auth.private_key is not None, "the demo has one"
+    settings = Settings.of(
+        {
+            "auth": {
+                "issuer": "bench",
+                "audience": "tollgate",
+                "algorithms": ["ES256"],
+                "private_key": (folder / "demo-key.pem").read_text(encoding="ascii"),
+            },
+            "storage": {"url": url, "usage_retention_days": 800},
+            "signals": {"enabled": False},
+            "providers": {"simulator": {"kind": "simulator", "models": ["simulator"]}},
+            "routing": {"default_provider": "simulator", "default_model": "simulator"},
+        }
+    )
+    with _logs() as logs:
+        async with compose(settings, Instruments(logs, Metrics(), Drain())) as parts:
+            yield Product(settings, parts.gateway)
+
+
+@contextmanager
+def _logs() -> Iterator[Logs]:
+    descriptor = os.open(os.devnull, os.O_WRONLY)
+    logs = Logs(LineWriter(descriptor), now=time.time)
+    try:
+        yield logs
+    finally:
+        logs.close()
+        os.close(descriptor)
+
+
+async def measure(product: Product, history: History, show: Callable[[str], object]) -> None:
+    """Print a line for each report: the median and the 99th percentile, beside its aim."""
+    light = (history.users // 2 + number * history.users // 100 for number in range(LIGHT_USERS))
+    users = [*range(HEAVY_USERS), *light]
+    show(f"{'report':36}{'p50 ms':>9}{'p99 ms':>9}   aim")
+    for title, (method, params) in USER_REPORTS.items():
+        tokens = [product.token(name_of(user), tier_of(user)) for user in users]
+        seconds = [await _timed(product, token, method, params) for token in tokens for _ in range(3)]
+        _tell(show, title, seconds, USER_MS_MAX)
+    boss = product.token("boss", "enterprise", role="admin")
+    for title, (method, params) in ADMIN_REPORTS.items():
+        seconds = [await _timed(product, boss, method, params) for _ in range(ADMIN_CALLS)]
+        _tell(show, title, seconds, ADMIN_MS_MAX)
+
+
+async def _timed(product: Product, token: str, method: str, params: dict[str, object]) -> float:
+    began = time.perf_counter()
+    await product.call(token, method, params)
+    return time.perf_counter() - began
+
+
+def _tell(show: Callable[[str], object], title: str, seconds: list[float], aim_ms: int) -> None:
+    ordered = sorted(second * 1_000 for second in seconds)
+    middle, last = ordered[len(ordered) // 2], ordered[min(len(ordered) - 1, len(ordered) * 99 // 100)]
+    show(f"{title:36}{middle:9.1f}{last:9.1f}   < {aim_ms}: {'met' if last < aim_ms else 'NOT MET'}")
