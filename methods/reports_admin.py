@@ -21,12 +21,17 @@ from methods.reports_shapes import (
 from monetization.reports.asking import Whose, folded, together
 from monetization.reports.business import Purchases, Subscribers, revenue_nano
 from monetization.reports.ranges import Range
+from storage.records.fact import fact
 from storage.records.money import CREDIT, USD
 from storage.records.reports import UsageSum
 
 
 class AdminParams(RangeParams):
-    """Which usage, over which time, and how many of the greatest users are named."""
+    """Which usage, over which time, and how many of the greatest users are named.
+
+    Narrowed to somebody or something, the answer tells of usage and its cost alone: what customers pay and who they are is not
+    divided by providers, models or users.
+    """
 
     top: Annotated[int, Field(ge=1, le=100)] = 10
 
@@ -43,7 +48,7 @@ class Revenue(Result):
     refunds: float
     overage: float
     subscriptions: float
-    """Of the subscriptions live now, at their tiers' prices, a month's price counted for thirty days."""
+    """Of those live at the end of the time, at their tiers' prices, a month's price counted for 30 days; trials bring none."""
     monthly_recurring: float
     credits_used_value: float
     """What the credits that calls took are worth; a part of what was bought, so it is not in the total."""
@@ -57,9 +62,11 @@ class Margin(Result):
     own_key_cost: float
     """What the providers billed callers on their own keys: not the operator's, so it is not in the margin."""
     platform_fees: float
-    profit: float
-    profit_exact: str
-    margin_percent: float
+    profit: float | None = None
+    """Absent, as its two fellows: usage was narrowed."""
+    profit_exact: str | None = None
+    margin_percent: float | None = None
+    """Absent also without revenue, of which no share can be told."""
 
 
 class Customers(Result):
@@ -69,7 +76,9 @@ class Customers(Result):
     """Who used something in the time."""
     average_revenue_per_user: float
     average_cost_per_user: float
+    """Of the provider cost, callers' own keys left out."""
     subscribers: int
+    """At the end of the time."""
     subscribers_by_tier: dict[str, int]
     started: int
     churned: int
@@ -110,9 +119,11 @@ class AdminResult(Result):
     """The whole installation in one answer."""
 
     summary: SumReport
-    revenue: Revenue
+    revenue: Revenue | None = None
+    """Absent: usage was narrowed."""
     margin: Margin
-    users: Customers
+    users: Customers | None = None
+    """Absent: usage was narrowed."""
     quality: Quality
     by_tier: list[Top]
     top_users: list[Top]
@@ -122,25 +133,33 @@ class AdminResult(Result):
     period: PeriodReport
 
 
+@fact
+class _Money:
+    """What customers owe for the time."""
+
+    purchases: Purchases
+    subscribers: Subscribers
+    subscribed_nano: int
+    revenue_nano: int
+
+
 async def get_admin_analytics(context: Context, params: AdminParams) -> AdminResult:
     """Revenue, cost, margin, customers, errors and the greatest users, providers, models and tiers of a time."""
     span = _span(context, params)
-    reports, business = context.services.reports, context.services.reports.business
+    reports = context.services.reports
     whose = Whose(params.user_id, params.organization_id)
     parts = await reports.parts(
         whose, span, ("provider", "model", "tier", "caller_kind", "feature"), where=params.where
     )
     users = await reports.parts(whose, span, ("user_id",), where=params.where, limit=params.top)
-    total = together(parts)
-    purchases = await business.purchases(span)
-    subscribers = await business.subscribers(context.services.tiers(), span)
-    active = await reports.active_users(span)
-    revenue = revenue_nano(total, purchases, subscribers, span)
+    total, own = together(parts), together([part for part in parts if part.key[3] == "byok"])
+    money = None if whose != Whose() or params.where else await _money(context, total, span)
+    cost = total.cost_nano - own.cost_nano
     return AdminResult(
         summary=sum_report(total),
-        revenue=_shown_revenue(context, total, purchases, subscribers, span),
-        margin=_margin(parts, total, revenue),
-        users=_customers(total, revenue, active, purchases, subscribers),
+        revenue=None if money is None else _shown_revenue(context, total, money),
+        margin=_margin(total, own.cost_nano, money),
+        users=None if money is None else _customers(money, cost, await reports.active_users(span)),
         quality=_quality(total),
         by_tier=_tops(parts, 2, total, len(parts)),
         top_users=[_top(part, part.key[0] or "anonymous", total) for part in users],
@@ -151,47 +170,54 @@ async def get_admin_analytics(context: Context, params: AdminParams) -> AdminRes
     )
 
 
+async def _money(context: Context, total: UsageSum, span: Range) -> _Money:
+    business = context.services.reports.business
+    purchases, subscribers = await business.purchases(span), await business.subscribers(context.services.tiers(), span)
+    subscribed = subscribers.revenue_nano(span)
+    return _Money(purchases, subscribers, subscribed, revenue_nano(total, purchases, subscribers, span))
+
+
 def _span(context: Context, params: AdminParams) -> Range:
     return range_of(context, params.period, params.start_date, params.end_date, default="current_month")
 
 
-def _shown_revenue(
-    context: Context, total: UsageSum, purchases: Purchases, subscribers: Subscribers, span: Range
-) -> Revenue:
-    revenue = revenue_nano(total, purchases, subscribers, span)
+def _shown_revenue(context: Context, total: UsageSum, money: _Money) -> Revenue:
+    purchases, subscribers = money.purchases, money.subscribers
     value = total.charged.get(CREDIT, 0) * context.services.quotes.rules.credit_value_nano // 10**9
     return Revenue(
-        total=number(revenue, USD),
-        total_exact=text(revenue, USD),
+        total=number(money.revenue_nano, USD),
+        total_exact=text(money.revenue_nano, USD),
         purchases=number(purchases.net_nano, USD),
         subscription_payments=number(purchases.subscribed_nano, USD),
         refunds=number(purchases.refunded_nano, USD),
         overage=number(total.charged.get(USD, 0), USD),
-        subscriptions=number(subscribers.revenue_nano(span), USD),
+        subscriptions=number(money.subscribed_nano, USD),
         monthly_recurring=number(subscribers.recurring_nano, USD),
         credits_used_value=number(value, USD),
     )
 
 
-def _margin(parts: tuple[UsageSum, ...], total: UsageSum, revenue: int) -> Margin:
-    own = sum(part.cost_nano for part in parts if part.key[3] == "byok")
+def _margin(total: UsageSum, own: int, money: _Money | None) -> Margin:
     cost = total.cost_nano - own
+    revenue = None if money is None else money.revenue_nano
+    profit = None if revenue is None else revenue - cost
     return Margin(
         provider_cost=number(cost, USD),
         provider_cost_exact=text(cost, USD),
         own_key_cost=number(own, USD),
         platform_fees=number(total.fee_nano, USD),
-        profit=number(revenue - cost, USD),
-        profit_exact=text(revenue - cost, USD),
-        margin_percent=percent(revenue - cost, revenue),
+        profit=None if profit is None else number(profit, USD),
+        profit_exact=None if profit is None else text(profit, USD),
+        margin_percent=percent(profit, revenue) if profit is not None and revenue else None,
     )
 
 
-def _customers(total: UsageSum, revenue: int, active: int, purchases: Purchases, subscribers: Subscribers) -> Customers:
+def _customers(money: _Money, cost: int, active: int) -> Customers:
+    purchases, subscribers = money.purchases, money.subscribers
     return Customers(
         active_users=active,
-        average_revenue_per_user=number(revenue // active, USD) if active else 0.0,
-        average_cost_per_user=number(total.cost_nano // active, USD) if active else 0.0,
+        average_revenue_per_user=number(money.revenue_nano // active, USD) if active else 0.0,
+        average_cost_per_user=number(cost // active, USD) if active else 0.0,
         subscribers=subscribers.live,
         subscribers_by_tier=dict(sorted(subscribers.by_tier.items())),
         started=subscribers.started,

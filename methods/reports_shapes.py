@@ -31,6 +31,8 @@ Days = Annotated[int, Field(ge=1, le=400)]
 Zone = Annotated[str, Field(min_length=1, max_length=64, description="A time zone by its IANA name, as Europe/Berlin.")]
 UTC_ZONE: Final = ZoneInfo("UTC")
 _RANGE_DAYS_MAX: Final = 5 * 366
+_YEARS: Final = range(1900, 2200)
+"""Years that a report may reach into; far from them neither calendars nor clocks of zones go on."""
 
 
 class WhoseParams(Params):
@@ -133,7 +135,7 @@ def range_of(
     until_us = now_us + 1 if end is None else _instant(end, zone)
     since_us = until_us - 30 * DAY_US if start is None else _instant(start, zone)
     if since_us >= until_us:
-        raise InvalidParams("startDate must lie before endDate")
+        raise InvalidParams("startDate must lie before endDate; endDate itself is not included")
     if until_us - since_us > _RANGE_DAYS_MAX * DAY_US:
         raise InvalidParams("startDate and endDate lie more than five years apart; ask for less at once")
     return Range(since_us, until_us)
@@ -196,4 +198,6 @@ def percent(part: int, whole: int) -> float:
 
 
 def _instant(at: datetime, zone: ZoneInfo) -> int:
+    if at.year not in _YEARS:
+        raise InvalidParams(f"startDate and endDate must lie in the years {_YEARS.start} to {_YEARS.stop - 1}")
     return us_of(at if at.tzinfo is not None else at.replace(tzinfo=zone))

@@ -1,12 +1,14 @@
 """What an operator's business comes to: money that came in, subscribers, and what is left after the providers. Reads only.
 
-Revenue is what customers owe for a time: single purchases less refunds, overage, and subscriptions at their tier's price, where
-a month's price counts for thirty days (so payments for them are told of and not added again). Processors' fees are unknown here.
+Revenue is what customers owe for a time: single purchases less refunds, overage, and the subscriptions that were live at its end
+at their tier's price, where a month's price counts for thirty days (so payments for them are told of and not added again).
+Processors' fees are unknown here.
 """
 
-from collections.abc import AsyncIterator
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import orjson
 
@@ -26,6 +28,10 @@ MONTH_DAYS: Final = 30
 PAGE: Final = 500
 PAYING: Final = ("active", "trialing", "past_due")
 """States of a subscription that is still one; a cancelled or expired one is not."""
+TRIAL: Final = "trialing"
+"""The state of one that nobody pays for yet."""
+
+# Any: a kept subscription is JSON of our own writing.
 
 
 @fact
@@ -48,12 +54,12 @@ class Purchases:
 
 @fact
 class Subscribers:
-    """Who subscribes now, and who came, rose, sank and went in a time."""
+    """Who subscribed at the end of a time, and who came, rose, sank and went in it."""
 
     by_tier: dict[str, int]
-    """Live subscriptions by tier key."""
+    """Live subscriptions by tier key, those on trial among them."""
     recurring_nano: int
-    """Dollars a month, at the tiers' prices."""
+    """Dollars a month, at the tiers' prices; trials bring nothing."""
     started: int = 0
     upgraded: int = 0
     downgraded: int = 0
@@ -70,7 +76,7 @@ class Subscribers:
         return max(0, self.live - self.started + self.churned)
 
     def revenue_nano(self, span: Range) -> int:
-        """What the subscriptions of today come to over so long a time."""
+        """What these subscriptions come to over so long a time."""
         return self.recurring_nano * (span.until_us - span.since_us) // (MONTH_DAYS * DAY_US)
 
 
@@ -90,7 +96,9 @@ class Business:
         count = refunded = 0
         paid = {"one_time": 0, "subscription": 0}
         buyers: set[str] = set()
-        async for row in self._kept(PURCHASE, span):
+        async for row in self._kept(PURCHASE, span.since_us):
+            if row.created_us >= span.until_us:
+                continue
             found = read_of(row)
             if not isinstance(found, Purchase):
                 refunded += found.value_nano
@@ -101,53 +109,75 @@ class Business:
         return Purchases(count, len(buyers), paid["one_time"], paid["subscription"], refunded)
 
     async def subscribers(self, tiers: Tiers, span: Range) -> Subscribers:
-        """Who subscribes now, and what became of subscriptions in a time."""
-        by_tier: dict[str, int] = {}
-        async for tier in self._live():
-            key = tiers.of(tier).key
-            by_tier[key] = by_tier.get(key, 0) + 1
-        recurring = sum(tiers.by_key[key].price_nano * count for key, count in by_tier.items())
-        moves = {"started": 0, "upgraded": 0, "downgraded": 0, "churned": 0}
-        async for row in self._kept(AUDIT, span):
-            move = _move(row, tiers)
-            if move is not None:
-                moves[move] += 1
-        return Subscribers(by_tier, recurring, **moves)
+        """Who subscribed at the end of a time (where it has not ended: now), and what became of subscriptions in it.
 
-    async def _kept(self, kind: str, span: Range) -> AsyncIterator[KeptRow]:
-        """Kept rows of a time, the newest first."""
+        What changed after it is taken back, change by change, from what is kept now.
+        """
+        live: Counter[tuple[str, bool]] = Counter()
+        async for body in self._subscriptions():
+            _count(live, tiers, body, 1)
+        moves = {"started": 0, "upgraded": 0, "downgraded": 0, "churned": 0}
+        async for row in self._kept(AUDIT, span.since_us):
+            change = _change(row)
+            if change is None:
+                continue
+            now, before = change
+            if row.created_us >= span.until_us:
+                _count(live, tiers, now, -1)
+                _count(live, tiers, before, 1)
+            elif (move := _move(now, before, tiers)) is not None:
+                moves[move] += 1
+        return _subscribers(live, moves, tiers)
+
+    async def _kept(self, kind: str, since_us: int) -> AsyncIterator[KeptRow]:
+        """Kept rows from a time on, the newest first."""
         cursor: str | None = None
         while True:
             page = await self.store.kept_page(TENANT, kind, limit=PAGE, cursor=cursor)
             for row in page.rows:
-                if row.created_us < span.since_us:
+                if row.created_us < since_us:
                     return
-                if row.created_us < span.until_us:
-                    yield row
+                yield row
             cursor = page.next_cursor
             if cursor is None:
                 return
 
-    async def _live(self) -> AsyncIterator[str]:
-        """The tier of every live subscription."""
+    async def _subscriptions(self) -> AsyncIterator[dict[str, Any]]:
+        """Every subscription that is kept."""
         cursor: str | None = None
         while True:
             page = await self.store.entries(TENANT, SUBSCRIPTION, limit=PAGE, cursor=cursor)
             for entry in page.rows:
-                body = orjson.loads(entry.body)
-                if body.get("status") in PAYING:
-                    yield str(body.get("tier", ""))
+                yield orjson.loads(entry.body)
             cursor = page.next_cursor
             if cursor is None:
                 return
 
 
-def _move(row: KeptRow, tiers: Tiers) -> str | None:
-    """What a change of a subscription was; None for other acts, and for changes of neither state nor tier."""
+def _count(live: Counter[tuple[str, bool]], tiers: Tiers, body: Mapping[str, Any], by: int) -> None:
+    """Count a subscription that is live under its tier and whether it is on trial."""
+    if body.get("status") in PAYING:
+        live[tiers.of(str(body.get("tier", ""))).key, body["status"] == TRIAL] += by
+
+
+def _subscribers(live: Mapping[tuple[str, bool], int], moves: Mapping[str, int], tiers: Tiers) -> Subscribers:
+    by_tier: dict[str, int] = {}
+    recurring = 0
+    for (key, is_trial), count in live.items():
+        if count:
+            by_tier[key] = by_tier.get(key, 0) + count
+            recurring += 0 if is_trial else tiers.by_key[key].price_nano * count
+    return Subscribers(by_tier, recurring, **moves)
+
+
+def _change(row: KeptRow) -> tuple[Mapping[str, Any], Mapping[str, Any]] | None:
+    """A subscription after and before a change; None for other acts. Before the first there was none."""
     body = orjson.loads(row.body)
-    if body.get("action") != SUBSCRIBED:
-        return None
-    now, before = body.get("subscription") or {}, body.get("before") or {}
+    return (body.get("subscription") or {}, body.get("before") or {}) if body.get("action") == SUBSCRIBED else None
+
+
+def _move(now: Mapping[str, Any], before: Mapping[str, Any], tiers: Tiers) -> str | None:
+    """What a change of a subscription was; None for changes of neither state nor tier."""
     is_live, was_live = now.get("status") in PAYING, before.get("status") in PAYING
     if is_live != was_live:
         return "started" if is_live else "churned"

@@ -5,6 +5,7 @@ import io
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -162,6 +163,10 @@ async def test_a_series_has_no_gaps_and_sums_to_its_totals(tmp_path: Path, start
         ({"period": "last_7_days", "startDate": "2026-01-01"}, "not both"),
         ({"startDate": "2026-02-01", "endDate": "2026-01-01"}, "startDate must lie before"),
         ({"startDate": "1970-01-02"}, "five years"),
+        ({"startDate": "2026-01-01", "endDate": "2026-01-01"}, "startDate must lie before"),
+        ({"endDate": "0001-01-02T00:00:00Z"}, "1900"),
+        ({"startDate": "0001-01-01T00:00:00+14:00", "endDate": "0001-06-01"}, "1900"),
+        ({"startDate": "9999-12-01", "endDate": "9999-12-31T23:59:59-14:00", "interval": "month"}, "2199"),
         ({"interval": "fortnight"}, "interval"),
     ],
 )
@@ -288,6 +293,41 @@ async def test_an_operator_sees_revenue_margin_customers_and_who_came_and_went(t
         assert (users["averageRevenuePerUser"], users["averageCostPerUser"]) == (111.5, 1.5)
         refused = await product.refused(product.token("ann"), "getAdminAnalytics")
         assert refused.slug == "scope_required"
+
+
+async def test_a_time_that_has_ended_is_told_of_with_the_subscribers_of_its_end(tmp_path: Path, start: Start) -> None:
+    """Who subscribed since then brings nothing to it, and who is on trial brings nothing yet."""
+    await seeded(tmp_path, [row(days_ago=40, cost=1_000_000_000)])
+    ended = {"startDate": "2026-01-01", "endDate": datetime.fromtimestamp(NOW_US / 10**6 - 60, UTC).isoformat()}
+    async with start(**CHARGING) as product:
+        await product.admin("updateUserSubscription", {"userId": "ann", "tier": "professional"})
+        await product.admin("updateUserSubscription", {"userId": "bob", "tier": "professional", "status": "trialing"})
+        before = await product.admin("getAdminAnalytics", ended)
+        assert (before["revenue"]["total"], before["revenue"]["monthlyRecurring"]) == (0.0, 0.0)
+        assert (before["users"]["subscribers"], before["users"]["started"]) == (0, 0)
+        assert (before["margin"]["profit"], "marginPercent" in before["margin"]) == (-1.0, False)
+        now = await product.admin("getAdminAnalytics", {"period": "last_7_days"})
+        assert (now["users"]["subscribers"], now["users"]["started"]) == (2, 2)
+        assert now["revenue"]["monthlyRecurring"] == 99.0
+
+
+async def test_usage_of_one_kind_is_not_set_against_everybodys_money(tmp_path: Path, start: Start) -> None:
+    await seeded(
+        tmp_path, [row(cost=2_000_000_000), row("bob", cost=10**9), row("bob", cost=10**9, caller_kind="byok")]
+    )
+    async with start(**CHARGING) as product:
+        await product.admin("updateUserSubscription", {"userId": "cyd", "tier": "professional"})
+        for narrowed, cost in (
+            ({"userId": "ann"}, 2.0),
+            ({"provider": "simulator"}, 3.0),
+            ({"organizationId": "acme"}, 0.0),
+        ):
+            found = await product.admin("getAdminAnalytics", {"period": "last_7_days", **narrowed})
+            assert not {"revenue", "users"} & found.keys()
+            assert not {"profit", "profitExact", "marginPercent"} & found["margin"].keys()
+            assert found["margin"]["providerCost"] == cost
+        whole = await product.admin("getAdminAnalytics", {"period": "last_7_days"})
+        assert (whole["margin"]["ownKeyCost"], whole["users"]["averageCostPerUser"]) == (1.0, 1.5)
 
 
 async def test_nobody_sees_what_others_used(tmp_path: Path, start: Start) -> None:
