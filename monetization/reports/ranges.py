@@ -14,6 +14,7 @@ DAY_US: Final = 86_400_000_000
 BUCKETS_MAX: Final = 1_500
 """Points of one series: a day of minutes, two months of hours."""
 _SECOND_US: Final = 1_000_000
+_MINUTE_US: Final = 60 * _SECOND_US
 _DAYS: Final[dict[Named, int]] = {"last_30_days": 30, "last_7_days": 7}
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _YEAR_MONTHS: Final = 12
@@ -97,10 +98,9 @@ def _floor(interval: Interval, at_us: int, zone: ZoneInfo) -> int:
 def _next(interval: Interval, at_us: int, zone: ZoneInfo) -> int:
     """When the interval after the one that began at `at_us` begins."""
     if interval == "minute":
-        return at_us + 60 * _SECOND_US
+        return at_us + _MINUTE_US
     if interval == "hour":
-        later = at_us + 3_600 * _SECOND_US
-        return max(_floor("hour", later, zone), at_us + 60 * _SECOND_US)  # a clock may be changed by half an hour
+        return _next_hour(at_us, zone)
     local = _at(at_us).astimezone(zone).replace(tzinfo=None)
     if local.hour:  # midnight itself was skipped on that day
         local = local.replace(hour=0)
@@ -113,6 +113,17 @@ def _next(interval: Interval, at_us: int, zone: ZoneInfo) -> int:
             year, month = divmod(local.year * _YEAR_MONTHS + local.month, _YEAR_MONTHS)
             local = local.replace(year=year, month=month + 1)
     return _us(local.replace(tzinfo=zone).astimezone(UTC))
+
+
+def _next_hour(at_us: int, zone: ZoneInfo) -> int:
+    """When the clock next shows another hour; where it is changed by half an hour, one lasts half or one and a half."""
+    full_us = _floor("hour", at_us + 60 * _MINUTE_US, zone)
+    local = _at(full_us).astimezone(zone)
+    if full_us > at_us and local.minute == local.second == 0:
+        return full_us
+    hour = _at(at_us).astimezone(zone).replace(tzinfo=None, minute=0, second=0)
+    later = (at_us + minutes * _MINUTE_US for minutes in range(15, 121, 15))
+    return next(us for us in later if _at(us).astimezone(zone).replace(tzinfo=None, minute=0, second=0) != hour)
 
 
 def _at(at_us: int) -> datetime:
