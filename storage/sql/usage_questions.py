@@ -163,14 +163,29 @@ def raw_sums(
     return statement, bind.values
 
 
-def _groups(by: Sequence[Dim], alias: str, only: Only) -> str:
+def _groups(by: Sequence[Dim], alias: str, only: Only, start: str = "p.start") -> str:
     dims = [f"{alias}.{dim}" for dim in by]
-    return ", ".join(dims if isinstance(only, str) else ["p.start", *dims, f"{alias}.charge_asset"])
+    return ", ".join(dims if isinstance(only, str) else [start, *dims, f"{alias}.charge_asset"])
+
+
+def _regular(pieces: Sequence[Piece]) -> Piece | None:
+    """All pieces as one, where each begins as the one before ends and is as long: then one look at a series answers for all."""
+    length, (first, _, start) = _length(pieces[0]), pieces[0]
+    for number, (lo, hi, label) in enumerate(pieces):
+        if lo != first + number * length or hi != lo + length or label - lo != start - first:
+            return None
+    return first, pieces[-1][1], start
+
+
+def _length(piece: Piece) -> int:
+    return piece[1] - piece[0]
 
 
 def _keyed(only: Only, by: Sequence[Dim], bind: Binds, alias: str) -> str:
     if only is None or isinstance(only, str):
         return ""
+    if len(by) == 1 and all(value is not None for (value,) in only):  # which an index answers
+        return f" AND {alias}.{by[0]} IN ({', '.join(bind(value) for (value,) in only)})"
     keys = (
         " AND ".join(_is(f"{alias}.{dim}", value, bind) for dim, value in zip(by, key, strict=True)) for key in only
     )
@@ -182,8 +197,10 @@ def slot_sums(
 ) -> Question:
     """The same sums over whole hours or days of roll-ups."""
     bind = Binds(dialect)
-    table = dialect.pieces(pieces, bind)
-    groups = _groups(by, "s", only)
+    regular = _regular(pieces)
+    table = dialect.pieces(pieces if regular is None else [regular], bind)
+    start = "p.start" if regular is None else f"p.start+(t.start_us-p.lo)/{_length(pieces[0])}*{_length(pieces[0])}"
+    groups = _groups(by, "s", only, start)
     sums = _SLOTS_WEIGHED[only] if isinstance(only, str) else _SLOTS
     statement = (
         f"SELECT {groups}, {sums} FROM usage_series s {dialect.row_hint(_series_index(scope))} "
@@ -240,9 +257,18 @@ def _inside(finer: list[Piece], piece: Piece, grain_us: int) -> Piece | None:
     return first, last, start
 
 
+def _by_rows(rows: list[Piece], hours: list[Piece]) -> tuple[list[Piece], list[Piece]]:
+    """For all users at once: rows answer for the hours too, which are less than two days.
+
+    In the sums of hours every combination that any user ever had would be looked at, most of them in vain.
+    """
+    return sorted(rows + hours), []
+
+
 def users_questions(dialect: Dialect, tenant: str, since_us: int, until_us: int) -> Iterator[Question]:
     """Who has usage: users, some several times."""
     rows, hours, days = pieces_of((since_us, until_us), has_days=True)
+    rows, _ = _by_rows(rows, hours)
     bind = Binds(dialect)
     if rows:
         table = dialect.pieces(rows, bind)
@@ -253,19 +279,18 @@ def users_questions(dialect: Dialect, tenant: str, since_us: int, until_us: int)
             ),
             bind.values,
         )
-    for level, grain, pieces in ((OF_USER, HOUR, hours), (OF_WHO, DAY, days)):
-        if pieces:
-            bind = Binds(dialect)
-            table = dialect.pieces(pieces, bind)
-            yield (
-                (
-                    f"SELECT DISTINCT s.user_id FROM usage_series s {dialect.row_hint('usage_series_user')} "
-                    f"WHERE s.tenant={bind(tenant)} AND s.level={bind(level)} AND s.user_id IS NOT NULL "
-                    f"AND EXISTS (SELECT 1 FROM {table} CROSS JOIN usage_slot t WHERE t.series=s.id AND t.grain={bind(grain)} "
-                    "AND t.start_us>=p.lo AND t.start_us<p.hi AND t.requests>0)"
-                ),
-                bind.values,
-            )
+    if days:
+        bind = Binds(dialect)
+        table = dialect.pieces(days, bind)
+        yield (
+            (
+                f"SELECT DISTINCT s.user_id FROM usage_series s {dialect.row_hint('usage_series_user')} "
+                f"WHERE s.tenant={bind(tenant)} AND s.level={bind(OF_WHO)} AND s.user_id IS NOT NULL "
+                f"AND EXISTS (SELECT 1 FROM {table} CROSS JOIN usage_slot t WHERE t.series=s.id AND t.grain={bind(DAY)} "
+                "AND t.start_us>=p.lo AND t.start_us<p.hi AND t.requests>0)"
+            ),
+            bind.values,
+        )
 
 
 # Answers --------------------------------------------------------------------------------------------------------------
@@ -340,7 +365,10 @@ def questions(
 ) -> Iterator[Question]:
     """The statements that together answer for every bucket between two edges: of one snapshot."""
     check_edges(edges_us)
-    rows, hours, days = pieces_of(edges_us, has_days=_level(scope, by, DAY) != OF_USER)
+    has_days = _level(scope, by, DAY) != OF_USER
+    rows, hours, days = pieces_of(edges_us, has_days=has_days)
+    if has_days and _level(scope, by, HOUR) == OF_USER and scope.user_id is None:
+        rows, hours = _by_rows(rows, hours)
     if rows:
         yield raw_sums(dialect, scope, by, rows, only)
     if hours:

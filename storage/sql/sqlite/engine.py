@@ -28,14 +28,19 @@ class Engine:
     """Owns the writing connection and the ledger's state. Only the lane calls it, one batch at a time."""
 
     def __init__(
-        self, connection: sqlite3.Connection, clock_us: Callable[[], int], *, rows_max: int = ROWS_MAX
+        self,
+        connection: sqlite3.Connection,
+        clock_us: Callable[[], int],
+        *,
+        rows_max: int = ROWS_MAX,
+        usage: Callable[[sqlite3.Connection], UsageWriter] = UsageWriter,
     ) -> None:
         self._connection = connection
         self._clock_us = clock_us
         self._rows_max = rows_max
         self._state = State()
         self._loader = Loader(connection, self._state)
-        self._usage = UsageWriter(connection)
+        self._usage = usage(connection)
         self._last_hash = self._next_hash = GENESIS
         self._continue()
 
