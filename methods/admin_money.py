@@ -94,6 +94,8 @@ class GrantResult(Result):
     """What the platform kept; exact."""
     new_balance: str
     """Right after the grant; exact."""
+    new_balance_number: float
+    """The same as a number."""
     available: str
     tokens_bought: int | None = None
     tokens_granted: int | None = None
@@ -230,6 +232,7 @@ def _granted(order: GrantOrder, granted: Granted) -> GrantResult:
         amount=text(granted.amount, asset),
         platform_fee=text(granted.fee, asset),
         new_balance=text(done.posted, asset),
+        new_balance_number=number(done.posted, asset),
         available=text(done.available, asset),
         expires_at=iso_or_none(order.expires_us),
         is_replay=done.is_replay,

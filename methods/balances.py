@@ -1,9 +1,10 @@
 """What a user has to spend: `getTokenBalance` (S1, virtual tokens) and `getCreditBalance` (S4-24). Reads only."""
 
+from billing.accounts import credits_of, pool_of
 from methods.context import Context
 from methods.errors import Forbidden, InvalidParams
 from methods.method import Access, Example, Method, Params, Result
-from methods.money_shapes import UserId, number, text, user_of
+from methods.money_shapes import UserId, iso_or_none, number, text, user_of
 from methods.organizations import organization_id_of
 from monetization.statements import Standing
 from storage.records.money import CREDIT, TOKEN
@@ -66,6 +67,8 @@ class CreditBalanceResult(Result):
     monthly_tokens_used: int
     monthly_requests_used: int
     percent_used: str
+    expires_at: str | None = None
+    """When the first of the credits that are left expires. Absent: none does."""
 
 
 async def get_token_balance(context: Context, params: BalanceParams) -> TokenBalanceResult:
@@ -92,8 +95,14 @@ async def get_credit_balance(context: Context, params: BalanceParams) -> CreditB
     """The credits of a user or of an organization's pool, with what this month's calls counted."""
     whose, found = await _found(context, params, CREDIT)
     money, user_id = context.services.money, whose.get("user_id")
-    owner = f"org:{params.organization_id}" if user_id is None else f"user:{user_id}"
-    month = await money.statements.month(owner, money.clock_us())
+    now_us = money.clock_us()
+    if user_id is None:
+        assert params.organization_id is not None, "a balance is a user's or a pool's"
+        owner, account = f"org:{params.organization_id}", pool_of(params.organization_id, CREDIT)
+    else:
+        owner, account = f"user:{user_id}", credits_of(user_id, CREDIT)
+    month = await money.statements.month(owner, now_us)
+    ends_us = await money.statements.ends_us(account, now_us)
     balance = found.balance
     return CreditBalanceResult(
         **whose,
@@ -110,6 +119,7 @@ async def get_credit_balance(context: Context, params: BalanceParams) -> CreditB
         monthly_tokens_used=month.tokens,
         monthly_requests_used=month.requests,
         percent_used=_percent(found),
+        expires_at=iso_or_none(ends_us),
     )
 
 

@@ -6,13 +6,14 @@ Sources: the billing methods of the virtual tokens document (S1-13, section 2.2 
 from typing import Literal
 
 from methods.context import Context
-from methods.errors import Forbidden
+from methods.errors import Forbidden, InvalidParams
 from methods.method import Access, Example, Method, Params, Result
 from methods.money_shapes import Asset, Cursor, Limit, UserId, iso_or_none, number, text, user_of
+from methods.paging import Offset, Paging, page_at, paging_of
 from methods.usage_shapes import RowFigures, cost_text, figures_of
 from monetization.periods import iso
 from monetization.purchases import PurchaseType
-from monetization.statements import Bought, Movement
+from monetization.statements import Bought, Movement, Page
 from storage.errors import InvalidCursor
 from storage.records.ledger import LotView
 from storage.records.money import TOKEN, USD
@@ -43,6 +44,8 @@ class TransactionParams(PageParams):
     """Which movements, newest first."""
 
     asset: Asset = TOKEN
+    offset: Offset | None = None
+    """In the place of `cursor`."""
 
 
 class UsageEntry(RowFigures):
@@ -144,6 +147,7 @@ class TransactionsResult(Result):
     asset: str
     data: list[TransactionEntry]
     next_cursor: str | None = None
+    pagination: Paging
 
 
 async def get_usage_history(context: Context, params: PageParams) -> UsageHistoryResult:
@@ -175,13 +179,16 @@ async def get_purchase_history(context: Context, params: PurchaseParams) -> Purc
 async def get_transactions(context: Context, params: TransactionParams) -> TransactionsResult:
     """What moved on one of the user's accounts."""
     user_id = user_of(context, params.user_id)
-    page = await context.services.money.statements.movements(
-        user_id, params.asset, limit=params.limit, cursor=params.cursor
-    )
+
+    async def read(limit: int, cursor: str | None) -> Page[Movement]:
+        return await context.services.money.statements.movements(user_id, params.asset, limit=limit, cursor=cursor)
+
+    page = await page_at(read, params.limit, params.cursor, params.offset)
     return TransactionsResult(
         asset=params.asset,
         data=[_transaction(movement, params.asset) for movement in page.rows],
         next_cursor=page.next_cursor,
+        pagination=paging_of(params, page),
     )
 
 
@@ -278,7 +285,7 @@ def _transaction(movement: Movement, asset: str) -> TransactionEntry:
     )
 
 
-_FAULTS = (Forbidden, InvalidCursor)
+_FAULTS = (Forbidden, InvalidCursor, InvalidParams)
 _EMPTY_PAGE = {"limit": 10}
 
 METHODS = [

@@ -8,7 +8,7 @@ from methods.context import Context
 from methods.errors import InvalidParams, UnknownModel, UnknownProvider
 from methods.method import Access, Example, Method, Params, Result
 from methods.money_shapes import Amount
-from monetization.charging.policies import Charge, Rules, charge_for, credits_for, dollars
+from monetization.charging.policies import Charge, Rules, charge_for, credits_for, dollars, revenue_of
 from monetization.errors import PriceUnknown
 from monetization.ingestion.events import Kind, Window, event_of
 from monetization.ingestion.rejecting import Rejected, Unrated
@@ -79,6 +79,11 @@ class CostResult(Result):
     tokens: int
     tokens_charged: int | None = None
     """Tokens taken from the balance, fee included; absent where the policy takes no tokens."""
+    revenue_usd: float | None = None
+    """What the charge is worth to the operator: credits at their value, for tokens the cost with the platform's fee, on an own
+    provider key nothing."""
+    margin_usd: float | None = None
+    """Of it, what is left after the provider."""
     margin_percent: float | None = None
     """The operator's share of what the caller pays."""
     policy: Policy
@@ -152,12 +157,13 @@ def _priced(context: Context, params: CostParams) -> tuple[Target, Price]:
     """What would serve, else what an event may name, and its price. Raises: UnknownProvider, UnknownModel, PriceUnknown."""
     services = context.services
     now_us = services.quotes.clock_us()
+    provider = None if params.provider is None else params.provider.lower()  # OpenMonetize's clients write OPENAI
     try:
-        target = services.router.resolve(params.provider, params.model)[0]
+        target = services.router.resolve(provider, params.model)[0]
     except (UnknownProvider, UnknownModel):
-        if params.provider is None or params.model is None:
+        if provider is None or params.model is None:
             raise
-        target = services.ingestion.rating.target(params.provider.lower(), params.model)
+        target = services.ingestion.rating.target(provider, params.model)
         if not services.quotes.book().knows(target, now_us):
             raise
     return target, services.quotes.book().find(target, now_us)
@@ -202,13 +208,16 @@ def _costed(rules: Rules, charge: Charge, cost_nano: int | None) -> CostResult:
     )
     if cost_nano is None:
         return shown
-    paid = in_credits * rules.credit_value_nano // _NANO if charge.asset == "CREDIT" else cost_nano + charge.fee_nano
+    paid = revenue_of(rules, charge.asset, charge.amount, cost_nano, charge.fee_nano)
+    kept = 0 if charge.asset is None else paid - cost_nano
     cost = {
         "cost": cost_nano / _NANO,
         "total_cost": (cost_nano + charge.fee_nano) / _NANO,
         "usd_cost": cost_nano / _NANO,
         "cost_exact": dollars(cost_nano),
-        "margin_percent": round((paid - cost_nano) * 100 / paid, 2) if paid else 0.0,
+        "revenue_usd": paid / _NANO,
+        "margin_usd": kept / _NANO,
+        "margin_percent": round(kept * 100 / paid, 2) if paid else 0.0,
     }
     return shown.model_copy(update=cost)
 
@@ -216,7 +225,8 @@ def _costed(rules: Rules, charge: Charge, cost_nano: int | None) -> CostResult:
 async def get_provider_pricing(context: Context, params: PricingParams) -> PricingResult:
     """The prices of every model that this server serves, as they are now."""
     services = context.services
-    providers = [p for p in services.router.providers.values() if params.provider in (None, p.name, p.kind)]
+    asked = None if params.provider is None else params.provider.lower()
+    providers = [p for p in services.router.providers.values() if asked in (None, p.name, p.kind)]
     if params.provider is not None and not providers:
         raise UnknownProvider(
             f"no provider {params.provider!r} is configured; listProviders names them",

@@ -8,9 +8,11 @@ from methods.context import Context
 from methods.errors import Forbidden, InvalidParams
 from methods.method import Access, Example, Method, Result
 from methods.money_shapes import Cursor, Limit, Name
+from methods.paging import Offset, Paging, page_at, paging_of
 from methods.reports_shapes import RangeParams, range_of, whose_of
 from methods.usage_shapes import RowFigures, cost_text, figures_of
 from storage.errors import InvalidCursor
+from storage.records.ledger import Page
 from storage.records.money import CREDIT
 from storage.records.reports import Dim
 from storage.records.usage import UsageRow
@@ -27,6 +29,8 @@ class EventsParams(RangeParams):
     limit: Limit = 50
     cursor: Cursor | None = None
     """`nextCursor` of the page before. Absent: the first page."""
+    offset: Offset | None = None
+    """In the place of `cursor`."""
 
 
 class EventEntry(RowFigures):
@@ -56,6 +60,7 @@ class EventsResult(Result):
     events: list[EventEntry]
     next_cursor: str | None = None
     """Absent: there are no more."""
+    pagination: Paging
 
 
 async def list_usage_events(context: Context, params: EventsParams) -> EventsResult:
@@ -69,8 +74,14 @@ async def list_usage_events(context: Context, params: EventsParams) -> EventsRes
         where["outcome"] = params.outcome
     if params.key_id is not None:
         where["key_id"] = params.key_id
-    page = await context.services.reports.events(whose, span, where=where, limit=params.limit, cursor=params.cursor)
-    return EventsResult(events=[entry_of(row) for row in page.rows], next_cursor=page.next_cursor)
+
+    async def read(limit: int, cursor: str | None) -> Page[UsageRow]:
+        return await context.services.reports.events(whose, span, where=where, limit=limit, cursor=cursor)
+
+    page = await page_at(read, params.limit, params.cursor, params.offset)
+    return EventsResult(
+        events=[entry_of(row) for row in page.rows], next_cursor=page.next_cursor, pagination=paging_of(params, page)
+    )
 
 
 def entry_of(row: UsageRow) -> EventEntry:

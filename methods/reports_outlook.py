@@ -40,7 +40,9 @@ class Spent(Result):
     """What a number of days took."""
 
     total: float
+    total_exact: str
     average_per_day: float
+    average_exact: str
 
 
 class Runout(Result):
@@ -254,7 +256,13 @@ def _until(pace: Pace, left_us: int) -> int:
 
 def _spent(days: tuple[UsageSum, ...], asset: str) -> Spent:
     total = sum(day.charged.get(asset, 0) for day in days)
-    return Spent(total=number(total, asset), average_per_day=number(total // len(days), asset))
+    average = total // len(days)
+    return Spent(
+        total=number(total, asset),
+        total_exact=text(total, asset),
+        average_per_day=number(average, asset),
+        average_exact=text(average, asset),
+    )
 
 
 def _advice(runout: Runout, quota: QuotaOutlook | None, pace: Pace) -> list[Advice]:

@@ -56,8 +56,11 @@ class NarrowedParams(WhoseParams):
     def where(self) -> dict[Dim, str | None]:
         """What the rows must have."""
         given: dict[Dim, str | None] = {
-            "provider": self.provider, "model": self.model, "feature": self.feature, "method": self.method,
-        }  # fmt: skip
+            "provider": None if self.provider is None else self.provider.lower(),
+            "model": self.model,
+            "feature": self.feature,
+            "method": self.method,
+        }
         return {dim: value for dim, value in given.items() if value is not None}
 
 

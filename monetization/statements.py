@@ -13,7 +13,7 @@ from storage.errors import InvalidCursor
 from storage.records.kept import KeptRow
 from storage.records.ledger import AccountKey, Balance, LotView, TransferView
 from storage.records.ledger import Page as Page  # noqa: PLC0414  # part of what statements answer with
-from storage.records.money import CREDIT, TOKEN, USD
+from storage.records.money import CREDIT, NEVER_US, TOKEN, USD
 from storage.records.usage import UsageRow
 from storage.store import Reader
 
@@ -114,6 +114,11 @@ class Statements:
             moved=total("move"),
             fees=fees - given_back,
         )
+
+    async def ends_us(self, account: AccountKey, now_us: int) -> int:
+        """When the first of what is left on an account expires; NEVER_US: nothing does. Raises: StorageUnavailable."""
+        ends = (lot.expires_us for lot in await self.store.lots(account))
+        return min((at_us for at_us in ends if at_us > now_us), default=NEVER_US)
 
     async def month(self, owner: str, now_us: int) -> Month:
         """What the calls of a user (`user:ID`) or on a pool (`org:ID`) counted this month."""

@@ -126,6 +126,22 @@ def credits_for(rules: Rules, cost_nano: int) -> int:
     return divide(weighed, PPM * rules.credit_value_nano, "half_even")
 
 
+def revenue_of(rules: Rules, asset: str | None, amount: int, cost_nano: int, fee_nano: int) -> int:
+    """What a charge is worth to the operator, in nano dollars: credits at their value, dollars as they are.
+
+    For virtual tokens, which have no price of their own, the provider's cost with the platform's fee; for nothing, nothing.
+    """
+    match asset:
+        case "CREDIT":
+            return amount * rules.credit_value_nano // CREDIT_NANO
+        case "USD":
+            return amount
+        case "TOKEN":
+            return cost_nano + fee_nano
+        case _:
+            return 0
+
+
 def quote_for(
     policy: Policy, rules: Rules, *, tokens_input: int, tokens_output: int, cost_nano: int, burn: BurnRule | None = None
 ) -> Charge:

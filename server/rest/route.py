@@ -11,6 +11,8 @@ Verb = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
 Family = Literal["openmonetize", "credits"]
 """Whose errors it speaks: `{error, message, details?}`, or `{success: false, error, message}`."""
 BODIED: Final = frozenset({"POST", "PUT", "PATCH"})
+CUSTOMER: Final = frozenset({"customerId"})
+"""OpenMonetize's name of the tenant, which the credential says here."""
 _SLOT: Final = re.compile(r"\{(\w+)\}")
 
 

@@ -2,11 +2,11 @@
 
 from typing import Final
 
-from server.rest.route import Route, Sample
+from server.rest.analytics import ANALYTICS
+from server.rest.route import CUSTOMER, Route, Sample
 from server.rest.shapes import At, Data, Each, Only, Pick, Same, Shape, Success, Value
 
 _RULES: Final = {"gpt-4-turbo": {"input_tokens": 1.5, "output_tokens": 10.0, "per_unit": 1000}}
-_CUSTOMER: Final = frozenset({"customerId"})
 _USER: Final = Sample(path={"userId": "u1"})
 _CUSTOMERS_USER: Final = Sample(path={"customerId": "acme", "userId": "u1"})
 _WALLET: Final = Data(
@@ -16,10 +16,11 @@ _WALLET: Final = Data(
             "reserved": "heldCredits",
             "available": "availableCredits",
             "exact": "remainingExact",
+            "expiresAt": At("expiresAt"),
         }
     )
 )
-_MOVED: Final[Shape] = Pick({"data": At("data"), "pagination": Pick({"nextCursor": "nextCursor"})})
+_MOVED: Final[Shape] = Pick({"data": "data", "pagination": "pagination"})
 _BALANCE: Final = Data(
     Pick(
         {
@@ -36,7 +37,10 @@ _RATED: Final = Pick(
         "cost": "cost",
         "currency": Value("USD"),
         "costBreakdown": "breakdown",
-        "providerCostUsd": "costExact",
+        "providerCostUsd": "cost",
+        "providerCostExact": "costExact",
+        "revenueUsd": "revenueUsd",
+        "marginUsd": "marginUsd",
         "usdCost": "usdCost",
         "usd_cost": "usdCost",
         "marginPercent": "marginPercent",
@@ -49,6 +53,17 @@ _RATED: Final = Pick(
 _CONSUMED: Final = Data(
     Pick({"transactionId": "transactionId", "userId": "userId", "amount": "amount", "newBalance": "newBalance"})
 )
+_GRANTED: Final = Data(
+    Pick(
+        {
+            "transactionId": "grantId",
+            "walletId": "userId",
+            "newBalance": "newBalance",
+            "amount": "amount",
+            "expiresAt": At("expiresAt"),
+        }
+    )
+)
 _ROW: Final = Data(Same())
 
 CREDITS: Final = (
@@ -60,7 +75,7 @@ CREDITS: Final = (
         path="/v1/customers/{customerId}/users/{userId}/credits",
         method="getCreditBalance",
         shape=_WALLET,
-        ignored=_CUSTOMER,
+        ignored=CUSTOMER,
         sample=_CUSTOMERS_USER,
     ),
     *(
@@ -70,7 +85,7 @@ CREDITS: Final = (
             method="getTransactions",
             shape=_MOVED,
             set={"asset": "CREDIT"},
-            ignored=_CUSTOMER,
+            ignored=CUSTOMER,
             sample=Sample(path=sample.path, query={"limit": "10"}),
         )
         for path, sample in (
@@ -79,25 +94,35 @@ CREDITS: Final = (
             ("/v1/customers/{customerId}/users/{userId}", _CUSTOMERS_USER),
         )
     ),
-    Route(
-        verb="POST",
-        path="/v1/credits/grant",
-        method="grantCredits",
-        shape=Data(
-            Pick({"transactionId": "grantId", "walletId": "userId", "newBalance": "newBalance", "amount": "amount"})
-        ),
-        set={"kind": "promotion"},
-        ignored=_CUSTOMER,
-        sample=Sample(body={"userId": "u1", "amount": "500", "reason": "welcome", "idempotencyKey": "welcome-u1"}),
+    *(
+        Route(
+            verb="POST",
+            path=path,
+            method="grantCredits",
+            shape=_GRANTED,
+            set={"kind": "promotion"},
+            ignored=CUSTOMER,
+            sample=Sample(
+                path=sample.path, body={**named, "amount": "500", "reason": "welcome", "idempotencyKey": key}
+            ),
+        )
+        for path, sample, named, key in (
+            ("/v1/credits/grant", Sample(), {"userId": "u1"}, "welcome-u1"),
+            ("/v1/users/{userId}/credits", _USER, {}, "spring-u1"),
+            ("/v1/customers/{userId}/credits", _USER, {}, "summer-u1"),
+            ("/v1/customers/{customerId}/users/{userId}/credits", _CUSTOMERS_USER, {}, "autumn-u1"),
+        )
     ),
     Route(
         verb="POST",
         path="/v1/credits/purchase",
         method="grantCredits",
-        shape=Data(Pick({"transactionId": "grantId", "newBalance": "newBalance"})),
+        shape=Data(
+            Pick({"transactionId": "grantId", "newBalance": "newBalanceNumber", "newBalanceExact": "newBalance"})
+        ),
         renamed={"purchasePrice": "pricePaid"},
         set={"kind": "purchase"},
-        ignored=_CUSTOMER,
+        ignored=CUSTOMER,
         sample=Sample(body={"userId": "u1", "amount": 1000, "purchasePrice": "10", "idempotencyKey": "order-1"}),
     ),
     Route(
@@ -105,7 +130,7 @@ CREDITS: Final = (
         path="/v1/credits/consume",
         method="consumeCredits",
         shape=_CONSUMED,
-        ignored=_CUSTOMER,
+        ignored=CUSTOMER,
         sample=Sample(body={"userId": "u1", "amount": 25, "featureId": "export", "idempotencyKey": "export-7"}),
     ),
 )
@@ -128,7 +153,7 @@ ENTITLEMENTS: Final = (
         verb="GET",
         path="/v1/entitlements",
         method="listEntitlements",
-        ignored=_CUSTOMER,
+        ignored=CUSTOMER,
         sample=Sample(query={"userId": "u1"}),
     ),
     Route(
@@ -137,7 +162,7 @@ ENTITLEMENTS: Final = (
         method="setEntitlement",
         shape=_ROW,
         status=201,
-        ignored=_CUSTOMER,
+        ignored=CUSTOMER,
         sample=Sample(
             body={"userId": "u1", "featureId": "export", "limitType": "HARD", "limitValue": 50, "period": "MONTHLY"}
         ),
@@ -147,7 +172,7 @@ ENTITLEMENTS: Final = (
         path="/v1/entitlements/{id}",
         method="updateEntitlement",
         shape=_ROW,
-        ignored=_CUSTOMER,
+        ignored=CUSTOMER,
         sample=Sample(path={"id": "user:u1/export/monthly"}, body={"limitType": "SOFT", "limitValue": 80}),
     ),
     Route(
@@ -165,7 +190,7 @@ RATING: Final = (
         path="/v1/rating/calculate",
         method="calculateCost",
         shape=_RATED,
-        ignored=_CUSTOMER,
+        ignored=CUSTOMER,
         sample=Sample(body={"model": "simulator", "input_tokens": 1000, "output_tokens": 500}),
     ),
     Route(
@@ -173,7 +198,7 @@ RATING: Final = (
         path="/v1/rating/calculate/bulk",
         method="calculateCosts",
         shape=Pick({"results": At("results", Each(_RATED)), "total": "total"}),
-        ignored=_CUSTOMER,
+        ignored=CUSTOMER,
         sample=Sample(body={"calculations": [{"model": "simulator", "inputTokens": 1000, "outputTokens": 500}]}),
     ),
     *(
@@ -190,7 +215,7 @@ RATING: Final = (
         method="createBurnTable",
         shape=_ROW,
         status=201,
-        ignored=_CUSTOMER,
+        ignored=CUSTOMER,
         sample=Sample(body={"name": "Premium Tier Pricing", "rules": _RULES}),
     ),
     Route(
@@ -198,7 +223,7 @@ RATING: Final = (
         path="/v1/burn-tables/{id}",
         method="updateBurnTable",
         shape=_ROW,
-        ignored=_CUSTOMER,
+        ignored=CUSTOMER,
         sample=Sample(path={"id": "bt_1"}, body={"name": "Premium"}),
     ),
     Route(
@@ -237,9 +262,9 @@ EVENTS: Final = (
         verb="GET",
         path="/v1/events",
         method="listUsageEvents",
-        shape=Pick({"data": At("events"), "pagination": Pick({"nextCursor": "nextCursor"})}),
+        shape=Pick({"data": "events", "pagination": "pagination"}),
         renamed={"featureId": "feature"},
-        ignored=_CUSTOMER,
+        ignored=CUSTOMER,
         sample=Sample(query={"limit": "10"}),
     ),
     Route(
@@ -256,22 +281,6 @@ EVENTS: Final = (
         renamed={"jobIds": "ids"},
         default={"all": True},
         sample=Sample(body={"all": True}),
-    ),
-)
-
-_REPORT: Final = {"featureId": "feature"}
-ANALYTICS: Final = (
-    *(
-        Route(verb="GET", path=path, method=method, shape=Data(), renamed=_REPORT, ignored=_CUSTOMER, sample=sample)
-        for path, method, sample in (
-            ("/v1/analytics/cost-breakdown", "getCostBreakdown", Sample(query={"by": "model"})),
-            ("/v1/analytics/usage-trends", "getUsageTrends", Sample(query={"days": "7"})),
-            ("/v1/analytics/burn-forecast", "getBurnForecast", Sample()),
-            ("/v1/analytics/burn-rate", "getBurnForecast", Sample()),
-            ("/v1/analytics/summary", "getUsageStats", Sample(query={"period": "last_7_days"})),
-            ("/v1/analytics/usage", "getUsageTimeSeries", Sample(query={"period": "last_7_days"})),
-            ("/v1/analytics/costs", "getAdminAnalytics", Sample()),
-        )
     ),
 )
 
@@ -322,4 +331,11 @@ GUIDE: Final = (
     Route(verb="GET", path="/api/credits/recommendations", method="getRecommendations", shape=Success()),
 )
 
-ROUTES: Final[tuple[Route, ...]] = (*EVENTS, *CREDITS, *ENTITLEMENTS, *RATING, *ANALYTICS, *GUIDE)
+ROUTES: Final[tuple[Route, ...]] = (
+    *EVENTS,
+    *CREDITS,
+    *ENTITLEMENTS,
+    *RATING,
+    *ANALYTICS,
+    *GUIDE,
+)

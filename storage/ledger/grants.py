@@ -30,7 +30,7 @@ def grant(state: State, command: c.Grant) -> c.Outcome:
             return c.Refusal("key_reused", {"source": command.source, "sourceRef": command.source_ref})
         return done(account, lot_id, granted, expires_us=expires_us, is_replay=True)
     if command.expires_us <= state.now_us:
-        return c.Refusal("invalid", {"detail": "the lot would have expired already"})
+        return c.Refusal("invalid", {"detail": "the lot would have expired already; give an expiry that lies ahead"})
     if account.posted + command.amount > AMOUNT_MAX:
         return OUT_OF_RANGE
     kind, category = _FROM[command.reason]

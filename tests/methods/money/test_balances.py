@@ -59,7 +59,8 @@ def test_there_are_admin_methods_to_guard() -> None:
         *("updateUserSubscription", "setLimits", "createOrganization", "listOrganizations"),
         *("setQuota", "deleteQuota", "listAuditEvents", "listBlocks", "unblock", "deleteOrganization"),
         *("ingestEvents", "listDeadLetters", "replayDeadLetters", "deleteDeadLetters"),
-        *("getAdminAnalytics", "consumeCredits", "setEntitlement", "updateEntitlement", "deleteEntitlement"),
+        *("getAdminAnalytics", "getMarginBreakdown", "consumeCredits"),
+        *("setEntitlement", "updateEntitlement", "deleteEntitlement"),
     }
 
 

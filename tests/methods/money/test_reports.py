@@ -217,7 +217,7 @@ async def test_a_forecast_follows_the_last_week_and_names_the_day(tmp_path: Path
         found = await product.call(token, "getBurnForecast")
         assert (found["asset"], found["currentBalance"], found["dailyAverage"]) == ("TOKEN", 450, 100)
         assert (found["last7Days"], found["projectedRunout"]["daysRemaining"]) == (
-            {"total": 700, "averagePerDay": 100},
+            {"total": 700, "totalExact": "700", "averagePerDay": 100, "averageExact": "100"},
             4,
         )
         gone = found["projectedRunout"]["estimatedRunoutDate"]
