@@ -47,13 +47,9 @@ _LOW: Final[Mapping[str, NoticeType]] = {TOKEN: "token_low", CREDIT: "credits_lo
 def of_user(
     rules: SignalRules, user_id: str, days: Sequence[UsageSum], balances: Mapping[str, int], now_us: int
 ) -> Iterator[Notice]:
-    """What to tell a user. `days`: the last thirty times 24 hours; `balances`: what is left of each asset that pays calls."""
+    """What to tell a user. `days`: the last thirty times 24 hours; `balances`: what is left of each own asset that pays calls."""
     owner, today_us = f"user:{user_id}", start_of("daily", now_us)
-    for asset, left in balances.items():
-        found = _of_balance(rules, asset, left, [day.charged.get(asset, 0) for day in days], now_us)
-        if found is not None:
-            kind, message, data = found
-            yield Notice(owner, kind, asset, today_us, message, data)
+    yield from of_balances(rules, owner, days, balances, now_us)
     unusual = _unusual(rules, [day.usage.tokens_total for day in days])
     if unusual is not None:
         used, average = unusual
@@ -66,6 +62,18 @@ def of_user(
             "if that was not you, revoke your keys",
             {"tokens": used, "averagePerDay": average},
         )
+
+
+def of_balances(
+    rules: SignalRules, owner: str, days: Sequence[UsageSum], balances: Mapping[str, int], now_us: int
+) -> Iterator[Notice]:
+    """What to tell a user or an organization about what is left to spend. `days`, `balances`: see `of_user`."""
+    today_us = start_of("daily", now_us)
+    for asset, left in balances.items():
+        found = _of_balance(rules, asset, left, [day.charged.get(asset, 0) for day in days], now_us)
+        if found is not None:
+            kind, message, data = found
+            yield Notice(owner, kind, asset, today_us, message, data)
 
 
 def _of_balance(

@@ -5,27 +5,32 @@ Every process may look: a notice is written once, whoever finds it first.
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Final
 
 import orjson
 
-from billing.accounts import credits_of
+from billing.accounts import credits_of, pool_of
 from monetization.notices.desk import Notices
 from monetization.notices.kinds import Notice
-from monetization.notices.rules import LOOK_BACK_DAYS, SignalRules, of_installation, of_threshold, of_user
+from monetization.notices.rules import LOOK_BACK_DAYS, SignalRules, of_balances, of_installation, of_threshold, of_user
 from monetization.periods import start_of
 from monetization.reports.asking import Reports, Whose, folded, together
 from monetization.reports.ranges import DAY_US, Range
+from storage.records.ledger import AccountKey
 from storage.records.money import CREDIT, TOKEN
+from storage.records.reports import UsageSum
 from storage.store import Reader
 
 MINUTE_US: Final = 60_000_000
 HOUR_US: Final = 60 * MINUTE_US
 LOOK_MINUTES: Final = 5
 """How far back errors are looked for."""
+OVERLAP_US: Final = 10_000_000
+"""How far a look reaches back before the last one, because what happened just before that may have been written after it."""
 USERS_MAX: Final = 500
-"""Users that one look goes through, those who used most first."""
+"""Users, and organizations, that one look goes through, those who used most first."""
 PAUSE_SECONDS: Final = 0.01
 """Between two users, so that calls are served in between."""
 EVENTS_MAX: Final = 500
@@ -74,44 +79,66 @@ class LookOut:
         """
         now_us = self._clock_us()
         since_us = self._looked_us or now_us - LOOK_MINUTES * MINUTE_US
-        told = await self._look_at_users(Range(since_us, now_us))
+        span = Range(since_us - OVERLAP_US, now_us + 1)
+        told = await self._look_at_users(span, now_us)
+        told += await self._look_at_pools(span, now_us)
         told += await self._look_at_errors(now_us)
         self._looked_us = now_us
         return told
 
-    async def _look_at_users(self, span: Range) -> int:
+    async def _look_at_users(self, span: Range, now_us: int) -> int:
         told = 0
-        active = (
-            await self._reports.parts(Whose(), span, ("user_id",), limit=USERS_MAX)
-            if span.since_us < span.until_us
-            else ()
-        )
-        for part in active:
+        for part in (await self._reports.parts(Whose(), span, ("user_id",)))[:USERS_MAX]:
             user_id = part.key[0]
             if user_id is not None:
-                told += await self._look_at_user(user_id, span.until_us)
+                days = await self._days(Whose(user_id), now_us)
+                balances = await self._balances(partial(credits_of, user_id), days, now_us)
+                told += await self._tell_all(of_user(self._rules, user_id, days, balances, now_us))
                 await asyncio.sleep(PAUSE_SECONDS)
         return told
 
-    async def _look_at_user(self, user_id: str, now_us: int) -> int:
-        end_us = start_of("hourly", now_us) + HOUR_US  # whole hours, so that sums answer and no row is read
-        edges = tuple(end_us - back * DAY_US for back in range(LOOK_BACK_DAYS, -1, -1))
-        days = await self._reports.series(Whose(user_id), edges)
-        paid = {asset for day in days for asset, amount in day.charged.items() if amount and asset in (TOKEN, CREDIT)}
-        balances = {asset: (await self._store.balance(credits_of(user_id, asset))).available for asset in sorted(paid)}
+    async def _look_at_pools(self, span: Range, now_us: int) -> int:
         told = 0
-        for notice in of_user(self._rules, user_id, days, balances, now_us):
-            told += await self._tell(notice)
+        for part in (await self._reports.parts(Whose(), span, ("organization_id",)))[:USERS_MAX]:
+            organization_id = part.key[0]
+            if organization_id is not None:
+                days = await self._days(Whose(organization_id=organization_id), now_us)
+                balances = await self._balances(partial(pool_of, organization_id), days, now_us)
+                told += await self._tell_all(of_balances(self._rules, f"org:{organization_id}", days, balances, now_us))
+                await asyncio.sleep(PAUSE_SECONDS)
         return told
+
+    async def _days(self, whose: Whose, now_us: int) -> tuple[UsageSum, ...]:
+        """The last thirty times 24 hours, to the end of this one."""
+        end_us = start_of("hourly", now_us) + HOUR_US  # whole hours, so that sums answer and no row is read
+        return await self._reports.series(
+            whose, tuple(end_us - back * DAY_US for back in range(LOOK_BACK_DAYS, -1, -1))
+        )
+
+    async def _balances(
+        self, account_of: Callable[[str], AccountKey], days: Sequence[UsageSum], now_us: int
+    ) -> dict[str, int]:
+        """What is left of each asset that paid calls, where its account has moved within a day.
+
+        A member's calls may be paid by a pool, and a pool's members may pay themselves: an account that rests is not the one.
+        """
+        paid = {asset for day in days for asset, amount in day.charged.items() if amount and asset in (TOKEN, CREDIT)}
+        balances = {}
+        for asset in sorted(paid):
+            account = account_of(asset)
+            newest = (await self._store.transfers(account, limit=1)).rows
+            if newest and newest[0].booked_us > now_us - DAY_US:
+                balances[asset] = (await self._store.balance(account)).available
+        return balances
 
     async def _look_at_errors(self, now_us: int) -> int:
         span = Range(now_us - LOOK_MINUTES * MINUTE_US, now_us + 1)
         parts = await self._reports.parts(Whose(), span, ("provider",), where={"source": "gateway"})
         providers = {name: part for name, part in folded(parts, 0).items() if name is not None}
-        told = 0
-        for notice in of_installation(self._rules, together(parts), providers, LOOK_MINUTES, now_us):
-            told += await self._tell(notice)
-        return told
+        return await self._tell_all(of_installation(self._rules, together(parts), providers, LOOK_MINUTES, now_us))
+
+    async def _tell_all(self, notices: Iterable[Notice]) -> int:
+        return sum([await self._tell(notice) for notice in notices])
 
     async def _tell(self, notice: Notice, *, is_sent: bool = False) -> bool:
         return await self._notices.tell(notice, self._clock_us(), is_sent=is_sent)

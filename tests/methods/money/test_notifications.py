@@ -4,10 +4,13 @@ import time
 from pathlib import Path
 from typing import Any
 
+from billing.accounts import credits_of, pool_of
 from monetization.notices.desk import Notices
 from monetization.notices.kinds import OPERATOR, Notice
 from monetization.notices.rules import DEFAULT_LOW, SignalRules
 from monetization.notices.watching import LookOut
+from storage.records.commands import Charge, Done, Grant
+from storage.records.ledger import AccountKey
 from storage.store import Store, open_store
 from tests.journeys.world import until
 from tests.methods.money.conftest import TIERS, Product, Start
@@ -76,6 +79,37 @@ async def test_what_is_found_is_told_once_with_one_event_whoever_looks(tmp_path:
         (low,) = await Notices(store).of("user:ann")
         assert (low.type, low.data["balance"], low.read_us) == ("token_low", "500", None)
         assert {told.type for told in await Notices(store).of(OPERATOR)} == {"error_rate", "provider_failure"}
+
+
+async def test_whose_account_paid_is_told_of_it_and_not_the_member_whom_the_pool_pays(tmp_path: Path) -> None:
+    """The member's own account is empty, and has been since a week before: that is no news, and no reason to buy."""
+    week_ago = now_us() - 7 * 86_400_000_000
+    async with open_store(f"sqlite:///{tmp_path / 'money.db'}", clock_us=lambda: week_ago) as store:
+        await paid(store, credits_of("ann", "TOKEN"), 500, 500, week_ago)
+    async with open_store(f"sqlite:///{tmp_path / 'money.db'}", clock_us=now_us) as store:
+        await paid(store, pool_of("acme", "TOKEN"), 600, 100, now_us(), organization_id="acme")
+        assert await look_out(store).look() == 1
+        (low,) = await Notices(store).of("org:acme")
+        assert (low.type, low.data["balance"]) == ("token_low", "500")
+        assert await Notices(store).of("user:ann") == []
+
+
+async def test_a_row_that_was_written_after_the_look_over_its_time_is_seen_by_the_next(tmp_path: Path) -> None:
+    async with open_store(f"sqlite:///{tmp_path / 'money.db'}", clock_us=now_us) as store:
+        looking = look_out(store)
+        happened_us = now_us()
+        assert await looking.look() == 0
+        await paid(store, credits_of("ann", "TOKEN"), 600, 100, happened_us)
+        assert await looking.look() == 1
+
+
+async def paid(store: Store, account: AccountKey, granted: int, taken: int, at_us: int, **more: Any) -> None:
+    """Give an account something, and take a part of it for a call of ann's."""
+    grant = Grant(account=account, amount=granted, source="test", source_ref=account.owner_id, reason="promotion")
+    used = row(charge_amount=taken, charge_asset="TOKEN", occurred_us=at_us, **more)
+    charge = Charge(account=account, amount=taken, usage=used, ref=used.request_id, occurred_us=at_us)
+    for command in (grant, charge):
+        assert isinstance(await store.submit(command), Done)
 
 
 async def test_pages_of_notices_follow_each_other(tmp_path: Path, start: Start) -> None:
