@@ -151,7 +151,7 @@ async def get_admin_analytics(context: Context, params: AdminParams) -> AdminRes
     parts = await reports.parts(
         whose, span, ("provider", "model", "tier", "caller_kind", "feature"), where=params.where
     )
-    users = await reports.parts(whose, span, ("user_id",), where=params.where, limit=params.top)
+    users = await reports.top_users(whose, span, params.top, params.where)
     total, own = together(parts), together([part for part in parts if part.key[3] == "byok"])
     money = None if whose != Whose() or params.where else await _money(context, total, span)
     cost = total.cost_nano - own.cost_nano
@@ -159,10 +159,10 @@ async def get_admin_analytics(context: Context, params: AdminParams) -> AdminRes
         summary=sum_report(total),
         revenue=None if money is None else _shown_revenue(context, total, money),
         margin=_margin(total, own.cost_nano, money),
-        users=None if money is None else _customers(money, cost, await reports.active_users(span)),
+        users=None if money is None else _customers(money, cost, users.count),
         quality=_quality(total),
         by_tier=_tops(parts, 2, total, len(parts)),
-        top_users=[_top(part, part.key[0] or "anonymous", total) for part in users],
+        top_users=[_top(part, part.key[0] or "anonymous", total) for part in users.sums],
         top_providers=_tops(parts, 0, total, params.top),
         top_models=_models(parts, total, params.top),
         top_features=_tops(parts, 4, total, params.top),

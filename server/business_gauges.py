@@ -34,7 +34,7 @@ class BusinessGauges:
         parts = await self._reports.parts(Whose(), span, ("caller_kind",))
         purchases = await self._reports.business.purchases(span)
         subscribers = await self._reports.business.subscribers(self._tiers(), span)
-        active = await self._reports.active_users(span)
+        active = (await self._reports.top_users(Whose(), span, 0)).count
         self._tell_money(parts, revenue_nano(together(parts), purchases, subscribers, span), active)
         self._tell_people(together(parts), subscribers, active)
 

@@ -20,7 +20,7 @@ from storage.records.ledger import (
     WindowView,
 )
 from storage.records.money import AMOUNT_MAX
-from storage.records.reports import EVERYTHING, Dim, Order, UsageScope, UsageSum
+from storage.records.reports import EVERYTHING, Dim, Order, UsageScope, UsageSum, UsageTop
 from storage.records.usage import UsageRow
 from storage.sql.waiting import Committed, unheard
 
@@ -100,19 +100,21 @@ class Reader(Protocol):
         edges_us: Sequence[int],
         *,
         by: Sequence[Dim] = (),
-        limit: int | None = None,
-        order: Order = "tokens",
     ) -> tuple[UsageSum, ...]:
         """Sums of usage rows, exact at any edges. Consecutive edges, rising, bound buckets: [a, b), [b, c) and so on.
 
         `by`: one sum for each combination of these dimensions' values that occurs in a bucket; empty buckets are absent.
-        `limit`: only so many combinations, those that come to the most of `order` over the whole range.
-        They come bucket after bucket, within one those that come first by `order`.
+        They come bucket after bucket, within one those with the most tokens first.
         """
         ...
 
-    async def usage_users(self, tenant: str, since_us: int, until_us: int) -> int:
-        """How many users have a usage row from `since_us` (included) to `until_us` (not)."""
+    async def usage_top(
+        self, scope: UsageScope, edges_us: Sequence[int], *, by: Sequence[Dim], limit: int, order: Order = "tokens"
+    ) -> UsageTop:
+        """The same of only so many combinations, those that come to the most of `order` over the whole range.
+
+        They come bucket after bucket, within one those that come first by `order`. `limit` 0: they are only counted.
+        """
         ...
 
     async def kept(self, tenant: str, kind: str, key: str | None = None) -> tuple[KeptRow, ...]:
@@ -179,6 +181,15 @@ class Store(Reader, Protocol):
 
     def submit_together(self, commands: Sequence[Command]) -> Awaitable[tuple[Done, ...] | Refusal]:
         """Apply all commands or none, in one commit. `Refusal.index` says which one was refused."""
+        ...
+
+    async def submit_each(
+        self, commands: Sequence[Command | Sequence[Command]]
+    ) -> Sequence[Outcome | tuple[Done, ...] | Exception]:
+        """Apply or refuse each command, or each group of commands, by itself: many of one waiter in few commits.
+
+        An exception stands where a command's own mistake stopped it. Raises: StorageUnavailable, when some may be applied.
+        """
         ...
 
     async def record_usage(self, row: UsageRow) -> None:

@@ -11,7 +11,7 @@ from monetization.reports.business import Business
 from monetization.reports.ranges import Range
 from storage.records.fact import fact
 from storage.records.ledger import Page
-from storage.records.reports import Dim, UsageScope, UsageSum
+from storage.records.reports import Dim, UsageScope, UsageSum, UsageTop
 from storage.records.usage import UsageRow
 from storage.store import Reader
 
@@ -54,10 +54,9 @@ class Reports:
         by: Sequence[Dim],
         *,
         where: Mapping[Dim, str | None] | None = None,
-        limit: int | None = None,
     ) -> tuple[UsageSum, ...]:
         """A range by dimensions, the one with the most tokens first."""  # fmt: skip
-        found = await self.store.usage_sums(whose.scope(where), span.edges, by=tuple(by), limit=limit)
+        found = await self.store.usage_sums(whose.scope(where), span.edges, by=tuple(by))
         return tuple(sorted(found, key=lambda part: (-part.usage.tokens_total, -part.requests, _sortable(part.key))))
 
     async def series(
@@ -82,9 +81,11 @@ class Reports:
             for value, parts in sorted(at.items(), key=lambda item: _sortable((item[0],)))
         }
 
-    async def active_users(self, span: Range) -> int:
-        """How many users used something."""
-        return await self.store.usage_users(TENANT, span.since_us, span.until_us)
+    async def top_users(
+        self, whose: Whose, span: Range, limit: int, where: Mapping[Dim, str | None] | None = None
+    ) -> UsageTop:
+        """The users who used most tokens, and how many used something at all. `limit` 0: only the latter."""
+        return await self.store.usage_top(whose.scope(where), span.edges, by=("user_id",), limit=limit)
 
     async def events(
         self,

@@ -50,6 +50,15 @@ class UsageScope:
 
 
 @fact
+class UsageTop:
+    """Those that come first, and how many there are."""
+
+    sums: tuple["UsageSum", ...]
+    count: int
+    """Combinations that were used and of which no value is empty."""
+
+
+@fact
 class UsageSum:
     """What the rows of one bucket and one value of each dimension come to. Exact."""
 

@@ -48,15 +48,15 @@ RAW: Final = (
 )  # fmt: skip
 """What rows add to `MEASURES`."""
 _WEIGHED: Final[Mapping[Order, str]] = {
-    "tokens": f"sum({_USED}), 0",
-    "requests": "count(*), 0",
-    "cost": f"sum(u.cost_nano/{NANO}), sum(u.cost_nano%{NANO})",
+    "tokens": f"0, sum({_USED}), count(*)",
+    "requests": "0, count(*), count(*)",
+    "cost": f"sum(u.cost_nano/{NANO}), sum(u.cost_nano%{NANO}), count(*)",
 }
-"""What rows weigh in an order: two sums, the first of which counts 10^9 times the second."""
+"""What rows weigh in an order: two sums, the first of which counts 10^9 times the second; and how many they are."""
 _SLOTS_WEIGHED: Final[Mapping[Order, str]] = {
-    "tokens": f"sum({'+'.join(f't.{name}' for name in TOKENS)}), 0",
-    "requests": "sum(t.requests), 0",
-    "cost": "sum(t.cost_nano_whole), sum(t.cost_nano_rest)",
+    "tokens": f"0, sum({'+'.join(f't.{name}' for name in TOKENS)}), sum(t.requests)",
+    "requests": "0, sum(t.requests), sum(t.requests)",
+    "cost": "sum(t.cost_nano_whole), sum(t.cost_nano_rest), sum(t.requests)",
 }
 _SLOTS: Final = ", ".join(f"sum(t.{name})" for name in MEASURES)
 
@@ -257,40 +257,18 @@ def _inside(finer: list[Piece], piece: Piece, grain_us: int) -> Piece | None:
     return first, last, start
 
 
-def _by_rows(rows: list[Piece], hours: list[Piece]) -> tuple[list[Piece], list[Piece]]:
-    """For all users at once: rows answer for the hours too, which are less than two days.
+def _by_rows(rows: list[Piece], hours: list[Piece], kept_us: int) -> tuple[list[Piece], list[Piece]]:
+    """For all users at once: rows answer for the hours too, which are less than two days, where rows are still kept.
 
     In the sums of hours every combination that any user ever had would be looked at, most of them in vain.
     """
-    return sorted(rows + hours), []
+    return sorted(rows + [piece for piece in hours if piece[0] >= kept_us]), [
+        piece for piece in hours if piece[0] < kept_us
+    ]
 
 
-def users_questions(dialect: Dialect, tenant: str, since_us: int, until_us: int) -> Iterator[Question]:
-    """Who has usage: users, some several times."""
-    rows, hours, days = pieces_of((since_us, until_us), has_days=True)
-    rows, _ = _by_rows(rows, hours)
-    bind = Binds(dialect)
-    if rows:
-        table = dialect.pieces(rows, bind)
-        yield (
-            (
-                f"SELECT DISTINCT u.user_id FROM {table} CROSS JOIN usage u {dialect.row_hint('usage_by_time')} "
-                f"WHERE u.tenant={bind(tenant)} AND u.occurred_us>=p.lo AND u.occurred_us<p.hi AND u.user_id IS NOT NULL"
-            ),
-            bind.values,
-        )
-    if days:
-        bind = Binds(dialect)
-        table = dialect.pieces(days, bind)
-        yield (
-            (
-                f"SELECT DISTINCT s.user_id FROM usage_series s {dialect.row_hint('usage_series_user')} "
-                f"WHERE s.tenant={bind(tenant)} AND s.level={bind(OF_WHO)} AND s.user_id IS NOT NULL "
-                f"AND EXISTS (SELECT 1 FROM {table} CROSS JOIN usage_slot t WHERE t.series=s.id AND t.grain={bind(DAY)} "
-                "AND t.start_us>=p.lo AND t.start_us<p.hi AND t.requests>0)"
-            ),
-            bind.values,
-        )
+KEPT_SINCE: Final = "SELECT before_us FROM pruned WHERE resource='usage'"
+"""From when on every row is still there; no answer: from ever."""
 
 
 # Answers --------------------------------------------------------------------------------------------------------------
@@ -300,17 +278,25 @@ class Weights:
     """Adds up what combinations weigh."""
 
     def __init__(self) -> None:
-        self._weights: dict[Key, int] = {}
+        self._weights: dict[Key, tuple[int, int]] = {}
 
     def add(self, found: Iterable[Sequence[Any]]) -> None:
-        """Take in rows of: the dimensions, and a weight in two parts."""
-        for *key, whole, rest in found:
+        """Take in rows of: the dimensions, a weight in two parts, a number of requests."""
+        for *key, whole, rest, requests in found:
             place = tuple(key)
-            self._weights[place] = self._weights.get(place, 0) + int(whole or 0) * NANO + int(rest or 0)
+            weight, count = self._weights.get(place, (0, 0))
+            self._weights[place] = weight + int(whole or 0) * NANO + int(rest or 0), count + int(requests or 0)
+
+    @property
+    def count(self) -> int:
+        """How many combinations without an empty value were used."""
+        return sum(requests > 0 and None not in key for key, (_, requests) in self._weights.items())
 
     def first(self, limit: int) -> frozenset[Key]:
         """The heaviest."""
-        return frozenset(heapq.nsmallest(limit, self._weights, key=lambda key: (-self._weights[key], _sortable(key))))
+        return frozenset(
+            heapq.nsmallest(limit, self._weights, key=lambda key: (-self._weights[key][0], _sortable(key)))
+        )
 
 
 class Sums:
@@ -361,14 +347,17 @@ def _sortable(key: tuple[str | None, ...]) -> tuple[tuple[bool, str], ...]:
 
 
 def questions(
-    dialect: Dialect, scope: UsageScope, edges_us: Sequence[int], by: Sequence[Dim], only: Only = None
+    dialect: Dialect, scope: UsageScope, edges_us: Sequence[int], by: Sequence[Dim], only: Only = None, *, kept_us: int
 ) -> Iterator[Question]:
-    """The statements that together answer for every bucket between two edges: of one snapshot."""
+    """The statements that together answer for every bucket between two edges: of one snapshot.
+
+    `kept_us`: from when on every row is still there.
+    """
     check_edges(edges_us)
     has_days = _level(scope, by, DAY) != OF_USER
     rows, hours, days = pieces_of(edges_us, has_days=has_days)
     if has_days and _level(scope, by, HOUR) == OF_USER and scope.user_id is None:
-        rows, hours = _by_rows(rows, hours)
+        rows, hours = _by_rows(rows, hours, kept_us)
     if rows:
         yield raw_sums(dialect, scope, by, rows, only)
     if hours:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from storage.records.reports import Dim, UsageScope
-from storage.sql.usage_questions import Dialect, questions, rows_question, users_questions
+from storage.sql.usage_questions import Dialect, questions, rows_question
 from tests.storage.ledger_cases import HOUR_US
 
 SCOPES = {
@@ -24,12 +24,14 @@ def questions_of_reports(dialect: Dialect) -> Iterator[tuple[str, str]]:
         page = rows_question(dialect, scope, since_us=0, until_us=1, after=(1, 1), limit=1)
         yield f"page of {name}", page[0]
         for by in BYS:
-            for number, (statement, _) in enumerate(questions(dialect, scope, EDGES, by)):
+            for number, (statement, _) in enumerate(questions(dialect, scope, EDGES, by, kept_us=0)):
                 yield f"sums of {name} by {','.join(by) or 'nothing'} {number}", statement
-    for number, (statement, _) in enumerate(questions(dialect, SCOPES["tenant"], EDGES, ("user_id",), "tokens")):
-        yield f"first users {number}", statement
-    firsts = frozenset({("ada",), (None,)})
-    for number, (statement, _) in enumerate(questions(dialect, SCOPES["tenant"], EDGES, ("user_id",), firsts)):
-        yield f"sums of first users {number}", statement
-    for number, (statement, _) in enumerate(users_questions(dialect, "t", *EDGES[::2])):
-        yield f"users {number}", statement
+    for kept_us in (0, EDGES[-1]):
+        asked = questions(dialect, SCOPES["tenant"], EDGES, ("user_id",), "tokens", kept_us=kept_us)
+        for number, (statement, _) in enumerate(asked):
+            yield f"first users {number}, rows kept since {kept_us}", statement
+    for firsts in (frozenset({("ada",), (None,)}), frozenset({("ada",), ("bob",)})):
+        for number, (statement, _) in enumerate(
+            questions(dialect, SCOPES["tenant"], EDGES, ("user_id",), firsts, kept_us=0)
+        ):
+            yield f"sums of first users {sorted(map(str, firsts))} {number}", statement

@@ -86,8 +86,8 @@ async def test_the_first_combinations_by_an_order_are_those_of_the_whole_range(f
     edges = (NOON_US - DAY_US, NOON_US + DAY_US, NOON_US + 30 * DAY_US)
 
     async def first(by: Dim, limit: int, order: Order) -> list[tuple[int, str | None]]:
-        found = await filled.usage_sums(T, edges, by=(by,), limit=limit, order=order)
-        return [(edges.index(one.start_us), one.key[0]) for one in found]
+        found = await filled.usage_top(T, edges, by=(by,), limit=limit, order=order)
+        return [(edges.index(one.start_us), one.key[0]) for one in found.sums]
 
     assert await first("user_id", 1, "tokens") == [(0, "ada"), (1, "ada")]
     assert await first("tier", 1, "requests") == [(0, "starter"), (1, "starter")]
@@ -95,9 +95,14 @@ async def test_the_first_combinations_by_an_order_are_those_of_the_whole_range(f
 
 
 async def test_users_are_counted_once_and_the_anonymous_not_at_all(filled: Store) -> None:
-    assert await filled.usage_users("t", NOON_US - DAY_US, NOON_US + 30 * DAY_US) == 2
-    assert await filled.usage_users("t", NOON_US + 1, NOON_US + DAY_US + 1) == 1
-    assert await filled.usage_users("t", 0, 1) == 0
+    async def users(since_us: int, until_us: int) -> int:
+        top = await filled.usage_top(T, (since_us, until_us), by=("user_id",), limit=0)
+        assert top.sums == ()
+        return top.count
+
+    assert await users(NOON_US - DAY_US, NOON_US + 30 * DAY_US) == 2
+    assert await users(NOON_US + 1, NOON_US + DAY_US + 1) == 1
+    assert await users(0, 1) == 0
 
 
 async def test_rows_are_paged_for_an_organization_and_narrowed(filled: Store) -> None:

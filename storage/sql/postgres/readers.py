@@ -18,7 +18,7 @@ from storage.records.ledger import (
     WindowKey,
     WindowView,
 )
-from storage.records.reports import EVERYTHING, Dim, Order, UsageScope, UsageSum
+from storage.records.reports import EVERYTHING, Dim, Order, UsageScope, UsageSum, UsageTop
 from storage.records.usage import UsageRow
 from storage.sql import ledger_rows as rows
 from storage.sql.paging import LAST, numbers
@@ -28,7 +28,7 @@ from storage.sql.postgres.directory import DirectoryReads
 from storage.sql.postgres.parts import outlived
 from storage.sql.postgres.verifying import verify_over
 from storage.sql.pruning import EVENTS_US, ROWS_MAX, forgetting
-from storage.sql.usage_questions import POSTGRES, Key, Sums, Weights, questions, rows_question, users_questions
+from storage.sql.usage_questions import KEPT_SINCE, POSTGRES, Key, Sums, Weights, questions, rows_question
 from storage.sql.usage_rows import COLUMNS, from_columns
 
 # Any: rows are the driver's; the tables give their types.
@@ -189,41 +189,25 @@ class PostgresReader(DirectoryReads):
         return Page(tuple(from_columns(row[1:]) for row in page), next_cursor)
 
     async def usage_sums(
-        self,
-        scope: UsageScope,
-        edges_us: Sequence[int],
-        *,
-        by: Sequence[Dim] = (),
-        limit: int | None = None,
-        order: Order = "tokens",
+        self, scope: UsageScope, edges_us: Sequence[int], *, by: Sequence[Dim] = ()
     ) -> tuple[UsageSum, ...]:
         """Sums of usage rows, of one snapshot."""
+        return (await self._pool.snapshot(lambda connection: _summed(connection, scope, edges_us, by))).sums("tokens")
 
-        async def read(connection: Connection) -> Sums:
-            only: frozenset[Key] | None = None
-            if limit is not None and by:  # first which, then what they come to
-                weights = Weights()
-                for statement, values in questions(POSTGRES, scope, edges_us, by, order):
-                    weights.add(await connection.fetch(statement, *values))
-                only = weights.first(limit)
-            sums = Sums(len(by))
-            if only is None or only:
-                for statement, values in questions(POSTGRES, scope, edges_us, by, only):
-                    sums.add(await connection.fetch(statement, *values))
-            return sums
+    async def usage_top(
+        self, scope: UsageScope, edges_us: Sequence[int], *, by: Sequence[Dim], limit: int, order: Order = "tokens"
+    ) -> UsageTop:
+        """First which come first, then what they come to, of one snapshot."""
 
-        return (await self._pool.snapshot(read)).sums(order)
+        async def read(connection: Connection) -> UsageTop:
+            weights, kept_us = Weights(), await _kept_us(connection)
+            for statement, values in questions(POSTGRES, scope, edges_us, by, order, kept_us=kept_us):
+                weights.add(await connection.fetch(statement, *values))
+            only = weights.first(limit)
+            sums = (await _summed(connection, scope, edges_us, by, only)).sums(order) if only else ()
+            return UsageTop(sums, weights.count)
 
-    async def usage_users(self, tenant: str, since_us: int, until_us: int) -> int:
-        """How many users have a usage row."""
-
-        async def read(connection: Connection) -> set[str]:
-            found: set[str] = set()
-            for statement, values in users_questions(POSTGRES, tenant, since_us, until_us):
-                found.update(user_id for (user_id,) in await connection.fetch(statement, *values))
-            return found
-
-        return len(await self._pool.snapshot(read))
+        return await self._pool.snapshot(read)
 
     async def kept(self, tenant: str, kind: str, key: str | None = None) -> tuple[KeptRow, ...]:
         """Kept rows, the oldest first."""
@@ -269,3 +253,20 @@ def _transfer(row: tuple[Any, ...]) -> TransferView:
     values, other = row[:15], row[15]
     account_id = values[4] if other == values[3] else values[3]
     return rows.transfer_view(values, account_id, AccountKey(*row[17:22]))
+
+
+async def _summed(
+    connection: Connection,
+    scope: UsageScope,
+    edges_us: Sequence[int],
+    by: Sequence[Dim],
+    only: frozenset[Key] | None = None,
+) -> Sums:
+    sums, kept_us = Sums(len(by)), await _kept_us(connection)
+    for statement, values in questions(POSTGRES, scope, edges_us, by, only, kept_us=kept_us):
+        sums.add(await connection.fetch(statement, *values))
+    return sums
+
+
+async def _kept_us(connection: Connection) -> int:
+    return int(await connection.fetchval(KEPT_SINCE) or 0)

@@ -19,7 +19,7 @@ from storage.records.ledger import (
     WindowKey,
     WindowView,
 )
-from storage.records.reports import Dim, Order, UsageScope, UsageSum
+from storage.records.reports import Dim, Order, UsageScope, UsageSum, UsageTop
 from storage.records.usage import UsageRow
 from storage.sql import ledger_rows as rows
 from storage.sql.paging import LAST, numbers
@@ -27,7 +27,7 @@ from storage.sql.parts import PARTS_US, leading
 from storage.sql.parts import ROWS_MAX as PARTS_MAX
 from storage.sql.pruning import EVENTS_US, ROWS_MAX, forgetting
 from storage.sql.sqlite.parts import OLDEST as OLDEST_PARTS
-from storage.sql.usage_questions import SQLITE, Key, Sums, Weights, questions, rows_question, users_questions
+from storage.sql.usage_questions import KEPT_SINCE, SQLITE, Key, Sums, Weights, questions, rows_question
 from storage.sql.usage_rows import COLUMNS, from_columns
 from storage.sql.waiting import unavailable
 
@@ -180,26 +180,31 @@ class Readers:
             f"{page[-1][cut]}.{page[-1][0]}" if len(found) > limit else None,
         )
 
-    def usage_sums(
-        self, scope: UsageScope, edges_us: Sequence[int], by: Sequence[Dim], limit: int | None, order: Order
-    ) -> tuple[UsageSum, ...]:
+    def usage_sums(self, scope: UsageScope, edges_us: Sequence[int], by: Sequence[Dim]) -> tuple[UsageSum, ...]:
         """Sums of usage rows. The connection is in a snapshot."""
-        only: frozenset[Key] | None = None
-        if limit is not None and by:  # first which, then what they come to
-            weights = Weights()
-            for question in questions(SQLITE, scope, edges_us, by, order):
-                weights.add(self._all(*question))
-            only = weights.first(limit)
-        sums = Sums(len(by))
-        if only is None or only:
-            for question in questions(SQLITE, scope, edges_us, by, only):
-                sums.add(self._all(*question))
-        return sums.sums(order)
+        return self._summed(scope, edges_us, by, None).sums("tokens")
 
-    def usage_users(self, tenant: str, since_us: int, until_us: int) -> int:
-        """How many users have a usage row."""
-        asked = users_questions(SQLITE, tenant, since_us, until_us)
-        return len({user_id for question in asked for (user_id,) in self._all(*question)})
+    def usage_top(
+        self, scope: UsageScope, edges_us: Sequence[int], by: Sequence[Dim], limit: int, order: Order
+    ) -> UsageTop:
+        """First which come first, then what they come to. The connection is in a snapshot."""
+        weights = Weights()
+        for question in questions(SQLITE, scope, edges_us, by, order, kept_us=self._kept_us()):
+            weights.add(self._all(*question))
+        only = weights.first(limit)
+        sums = self._summed(scope, edges_us, by, only).sums(order) if only else ()
+        return UsageTop(sums, weights.count)
+
+    def _summed(
+        self, scope: UsageScope, edges_us: Sequence[int], by: Sequence[Dim], only: frozenset[Key] | None
+    ) -> Sums:
+        sums = Sums(len(by))
+        for question in questions(SQLITE, scope, edges_us, by, only, kept_us=self._kept_us()):
+            sums.add(self._all(*question))
+        return sums
+
+    def _kept_us(self) -> int:
+        return next((int(before) for (before,) in self._all(KEPT_SINCE)), 0)
 
     def kept(self, tenant: str, kind: str, key: str | None) -> tuple[KeptRow, ...]:
         """Kept rows, the oldest first."""

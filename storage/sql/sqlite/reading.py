@@ -21,7 +21,7 @@ from storage.records.ledger import (
     WindowKey,
     WindowView,
 )
-from storage.records.reports import EVERYTHING, Dim, Order, UsageScope, UsageSum
+from storage.records.reports import EVERYTHING, Dim, Order, UsageScope, UsageSum, UsageTop
 from storage.records.usage import UsageRow
 from storage.sql.migrations.revisions import HEAD
 from storage.sql.paging import LAST
@@ -106,20 +106,16 @@ class SqliteReader(DirectoryReads):
         return self._readers.usage(scope, limit, cursor, since_us, until_us)
 
     async def usage_sums(
-        self,
-        scope: UsageScope,
-        edges_us: Sequence[int],
-        *,
-        by: Sequence[Dim] = (),
-        limit: int | None = None,
-        order: Order = "tokens",
+        self, scope: UsageScope, edges_us: Sequence[int], *, by: Sequence[Dim] = ()
     ) -> tuple[UsageSum, ...]:
         """Sums of usage rows; in a thread of its own, because it may be long."""
-        return await self._beside(lambda readers: readers.usage_sums(scope, edges_us, by, limit, order))
+        return await self._beside(lambda readers: readers.usage_sums(scope, edges_us, by))
 
-    async def usage_users(self, tenant: str, since_us: int, until_us: int) -> int:
-        """How many users have a usage row; in a thread of its own as well."""
-        return await self._beside(lambda readers: readers.usage_users(tenant, since_us, until_us))
+    async def usage_top(
+        self, scope: UsageScope, edges_us: Sequence[int], *, by: Sequence[Dim], limit: int, order: Order = "tokens"
+    ) -> UsageTop:
+        """Those that come first; in a thread of its own as well."""
+        return await self._beside(lambda readers: readers.usage_top(scope, edges_us, by, limit, order))
 
     async def kept(self, tenant: str, kind: str, key: str | None = None) -> tuple[KeptRow, ...]:
         """Kept rows of a kind, the oldest first; of one key, or of all."""
