@@ -39,6 +39,18 @@ async def test_usage_rows_go_by_their_age_and_the_books_stay(store: Store, clock
     assert [one.requests for one in await store.usage_sums(UsageScope("t"), (0, clock() + 1))] == [2]
 
 
+async def test_whose_rows_are_gone_is_still_ranked_by_the_sums_of_their_hours(store: Store, clock: Clock) -> None:
+    first_us = clock() - clock() % HOUR_US
+    await store.record_usage(usage_row("old", "ada", clock()))
+    clock.forward(70 * 24 * 3600)
+    await store.record_usage(usage_row("new", "bob", clock()))
+    await store.prune(usage_before_us=clock() - 10 * 24 * HOUR_US)
+    assert await ids(store) == []
+    for edges in ((first_us, clock() + 1), (first_us, first_us + HOUR_US)):
+        top = await store.usage_top(UsageScope("t"), edges, by=("user_id",), limit=1)
+        assert (top.count, [one.key for one in top.sums]) == (2 if edges[1] > clock() else 1, [("ada",)])
+
+
 async def test_on_postgres_a_month_goes_as_a_whole_and_a_late_row_of_it_makes_it_anew(
     postgres: Server, clock: Clock
 ) -> None:
