@@ -14,7 +14,7 @@ from methods.reports_shapes import WhoseParams, percent, whose_of
 from methods.tiers import TierLimits, shown_tier
 from monetization.periods import end_of, iso
 from monetization.quota_desk import month_of_tokens
-from monetization.reports.asking import Whose
+from monetization.reports.asking import Whose, together
 from monetization.reports.forecasts import Pace, gone_us, in_days, pace_of
 from monetization.reports.ranges import DAY_US, last_days, named
 from monetization.reports.recommending import Month, Work, cheaper, cheapest_tier, month_ahead
@@ -136,7 +136,7 @@ class RecommendationsResult(Result):
 
     current_tier: str
     current_spend: float
-    """What the providers billed this month so far."""
+    """What the providers billed this month so far, own provider keys left out."""
     projected_monthly_spend: float
     projection: Projection
     recommended_tier: TierAdvice | None = None
@@ -155,7 +155,7 @@ async def get_burn_forecast(context: Context, params: ForecastParams) -> Forecas
     now_us = services.reports.clock_us()
     tier = await _tier(context, whose)
     asset = params.asset or (CREDIT if tier.policy == "credits" else TOKEN)
-    days = await _days(context, whose, now_us)
+    days = await _days(context, whose, tier, now_us)
     pace = pace_of([day.charged.get(asset, 0) for day in days])
     balance = await _balance(context, whose, asset)
     left, gone = in_days(balance, pace), gone_us(balance, pace, now_us)
@@ -180,8 +180,9 @@ async def get_recommendations(context: Context, params: WhoseParams) -> Recommen
     whose, services = whose_of(context, params), context.services
     now_us = services.reports.clock_us()
     tier = await _tier(context, whose)
-    so_far = await services.reports.total(whose, named("current_month", now_us))
-    month = _ahead(so_far, await _days(context, whose, now_us), now_us)
+    kinds = await services.reports.parts(whose, named("current_month", now_us), ("caller_kind",))
+    so_far = together([part for part in kinds if _counts(part, tier)])
+    month = _ahead(so_far, await _days(context, whose, tier, now_us), now_us)
     parts = await services.reports.parts(whose, last_days(_LOOK_BACK_DAYS, now_us), ("provider", "model"))
     done = [(target, part) for part in parts if (target := _target(context, part)) is not None and part.cost_nano]
     best = cheapest_tier(
@@ -202,11 +203,18 @@ async def get_recommendations(context: Context, params: WhoseParams) -> Recommen
     )
 
 
-async def _days(context: Context, whose: Whose, now_us: int) -> tuple[UsageSum, ...]:
+async def _days(context: Context, whose: Whose, tier: Tier, now_us: int) -> tuple[UsageSum, ...]:
     """The last thirty times 24 hours."""
     until_us = now_us + 1
     edges = tuple(until_us - back * DAY_US for back in range(_LOOK_BACK_DAYS, -1, -1))
-    return await context.services.reports.series(whose, edges)
+    kinds = await context.services.reports.series_by(whose, edges, "caller_kind")
+    days = zip(*kinds.values(), strict=True) if kinds else [()] * _LOOK_BACK_DAYS
+    return tuple(together([part for part in day if _counts(part, tier)]) for day in days)
+
+
+def _counts(part: UsageSum, tier: Tier) -> bool:
+    """Whether usage of this kind of caller eats what a tier gives: calls on own provider keys do not, where others could."""
+    return part.key[0] != "byok" or tier.policy == "byok"
 
 
 async def _tier(context: Context, whose: Whose) -> Tier:

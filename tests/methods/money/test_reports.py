@@ -251,6 +251,21 @@ async def test_recommended_is_the_cheapest_tier_that_covers_the_month_and_a_mode
         )
 
 
+async def test_calls_on_own_keys_eat_nothing_that_a_tier_gives(tmp_path: Path, start: Start) -> None:
+    """They are counted apart from the quota, so they neither foretell its end nor a dearer tier."""
+    own = [row(days_ago=back + 0.01, tokens=50_000_000, cost=10**12, caller_kind="byok") for back in range(3)]
+    await seeded(tmp_path, [*own, row(tokens=10)])
+    async with start(**CHARGING) as product:
+        token = product.token("ann", "starter")
+        found = await product.call(token, "getRecommendations")
+        assert found["currentSpend"] == 1e-06
+        assert found["projection"]["tokens"] < 1_000
+        assert found["action"] != "contact"
+        assert found["models"][0]["requests"] == 4, "cheaper models are named for own keys too"
+        quota = (await product.call(token, "getBurnForecast"))["quota"]
+        assert (quota["willExceed"], quota["projectedUse"] < 1_000) == (False, True)
+
+
 async def test_overage_is_told_apart_from_what_the_plan_includes(start: Start) -> None:
     tiers = {"tiny": {"policy": "allowance", "monthly_token_quota": 150, "overage": {"price_usd_per_million": "5"}}}
     async with start(tiers=tiers, **CHARGING) as product:
