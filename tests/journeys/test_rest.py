@@ -1,46 +1,17 @@
 """The REST facades over a socket: every example of the OpenAPI document, the documents' samples, and requests that mean harm."""
 
 import json
-from typing import Any
 from urllib.parse import quote
 
 import aiohttp
 import pytest
 import pytest_asyncio
-from yarl import URL
 
 from server.rest.route import Route
 from server.rest.tables import ROUTES
 from tests.fakes.server import Server, token
+from tests.journeys.rest_client import Rest
 from tests.journeys.world import Client
-
-
-class Rest:
-    """An admin and a user who speak REST."""
-
-    def __init__(self, server: Server, http: aiohttp.ClientSession) -> None:
-        self.server = server
-        self.http = http
-        self.admin = token(server, "boss", "tester", role="admin")
-        self.user = token(server, "rest-user", "tester")
-
-    async def send(
-        self, verb: str, path: str, body: object = None, *, shown: str | None = None, **headers: str
-    ) -> tuple[int, Any, dict[str, str]]:
-        """Status, body and headers of the answer."""
-        bearer = self.admin if shown is None else shown
-        head = {"authorization": f"Bearer {bearer}"} if bearer else {}
-        data = body if isinstance(body, bytes | None) else json.dumps(body).encode()
-        kind = {} if data is None else {"content-type": "application/json"}
-        said = {**head, **kind, **{name.replace("_", "-"): value for name, value in headers.items()}}
-        url = URL(self.server.url + path, encoded=True)
-        async with self.http.request(verb, url, data=data, headers=said, allow_redirects=False) as reply:
-            text = await reply.read()
-            return (
-                reply.status,
-                json.loads(text) if text[:1] == b"{" else None,
-                {k.lower(): v for k, v in reply.headers.items()},
-            )
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -86,7 +57,7 @@ async def test_every_example_of_the_document_is_answered_as_it_says(rest: Rest) 
             ids["id"] = answer["data"]["id"]
 
 
-async def test_the_guides_balance_is_as_in_its_sample(rest: Rest) -> None:
+async def test_s4_24_the_guides_balance_is_as_in_its_sample(rest: Rest) -> None:
     boss = Client(rest.server, rest.http, rest.admin)
     await boss.result("grantCredits", {"userId": "sampled", "priceUsd": "99", "idempotencyKey": "sampled"})
     await rest.send("POST", "/v1/credits/consume", {"userId": "sampled", "amount": 450}, idempotency_key="sampled")
@@ -104,7 +75,7 @@ async def test_the_guides_balance_is_as_in_its_sample(rest: Rest) -> None:
     }
 
 
-async def test_the_guides_tiers_are_as_in_its_sample_and_need_no_credential(rest: Rest) -> None:
+async def test_s4_26_the_guides_tiers_are_as_in_its_sample_and_need_no_credential(rest: Rest) -> None:
     status, answer, _ = await rest.send("GET", "/api/credits/tiers", shown="")
     starter = answer["data"]["starter"]
     assert (status, answer["success"], answer["profitMargin"]) == (200, True, "80%")
