@@ -4,22 +4,22 @@ What happened cannot be refused. It is tried by the same ways to pay as a call, 
 put on the first: counted past its quota, taken as far as it has something, and the rest written off. Nothing is priced here.
 """
 
-import asyncio
 import hashlib
 from collections.abc import Awaitable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final, Protocol
 
 from billing.accounts import TENANT
-from monetization import quotas
 from monetization.callers import Caller
-from monetization.funding import Source, quota_of, sources
-from monetization.ingestion.events import NANO, Event, digest_of
+from monetization.funding import Source
+from monetization.ingestion.events import Event, digest_of
 from monetization.ingestion.rating import Rated
+from monetization.ingestion.ways import Ways, told
 from monetization.tiers import Tier
 from storage.errors import StorageUnavailable
 from storage.records.commands import Charge, Command, Configure, Done, Idempotency, Outcome, Refusal
 from storage.records.fact import fact
+from storage.records.ledger import AccountKey
 from storage.records.usage import UsageRow
 
 SCOPE: Final = "event:"
@@ -42,8 +42,8 @@ class Ledger(Protocol):
         """Apply one command; it is durable when this returns. Raises: StorageUnavailable."""
         ...
 
-    def submit_together(self, commands: Sequence[Command]) -> Awaitable[tuple[Done, ...] | Refusal]:
-        """Apply all commands or none, in one commit. Raises: StorageUnavailable."""
+    async def submit_each(self, commands: Sequence[Command | Sequence[Command]]) -> Sequence[object]:
+        """Apply each command or group by itself; an exception where its own mistake stopped it. Raises: StorageUnavailable."""
         ...
 
 
@@ -80,9 +80,9 @@ class _Attempt:
 
     __slots__ = ("order", "outcome", "place", "ways")
 
-    def __init__(self, order: Order, overdraft_tokens: int) -> None:
+    def __init__(self, order: Order, ways: tuple[Source, ...]) -> None:
         self.order = order
-        self.ways = _ways(order, overdraft_tokens)
+        self.ways = ways
         self.place = 0
         self.outcome: Outcome | BaseException | None = None
         """None: it goes on."""
@@ -95,14 +95,17 @@ class _Attempt:
     @property
     def way(self) -> Source:
         """What is tried now."""
-        return self.ways[0 if self.is_last else self.place]
+        order = self.order
+        return told(self.ways[0 if self.is_last else self.place], order.tier, order.rated.charge)
 
     def take(self, outcome: object, charge_at: int) -> None:
         """Hear what came of it. `charge_at`: where in its group the charge stands."""
         match outcome:
+            case Done() | BaseException():
+                self.outcome = outcome
             case Refusal(reason=reason, index=index) if not self.is_last and reason in _GO_ON and index == charge_at:
                 self.place += 1
-            case Done() | Refusal() | BaseException():
+            case Refusal():
                 self.outcome = outcome
             case [*done]:
                 found = done[charge_at]
@@ -122,12 +125,16 @@ class Booking:
 
     async def book(self, orders: Sequence[Order], now_us: int) -> list[Outcome]:
         """Charge all orders; those of one round share their commits. Raises: StorageUnavailable, when some may be booked."""
-        attempts = [_Attempt(order, self.overdraft_tokens) for order in orders]
+        ways = Ways(self.overdraft_tokens)
+        attempts = [
+            _Attempt(order, ways.of(order.event, order.caller, order.tier, order.rated.charge)) for order in orders
+        ]
         waiting = attempts
         while waiting:
             made = [self._commands(attempt.order, attempt.way, attempt.is_last, now_us) for attempt in waiting]
-            submitted = [self._submit(commands) for commands, _ in made]
-            outcomes = await asyncio.gather(*submitted, return_exceptions=True)
+            outcomes = await self.ledger.submit_each(
+                [commands[0] if len(commands) == 1 else commands for commands, _ in made]
+            )
             for attempt, (_, charge_at), outcome in zip(waiting, made, outcomes, strict=True):
                 attempt.take(outcome, charge_at)
             waiting = [attempt for attempt in waiting if attempt.outcome is None]
@@ -138,11 +145,9 @@ class Booking:
 
     async def is_said_before(self, order: Order, now_us: int) -> bool:
         """Whether the other event that has this one's idempotency key says the same. Raises: StorageUnavailable."""
-        _, body = self._keys(order, _ways(order, self.overdraft_tokens)[0], now_us)
+        first = Ways(self.overdraft_tokens).of(order.event, order.caller, order.tier, order.rated.charge)[0]
+        _, body = self._keys(order, first.account, now_us)
         return isinstance(await self.ledger.submit(body), Done)
-
-    def _submit(self, commands: Sequence[Command]) -> Awaitable[object]:
-        return self.ledger.submit(commands[0]) if len(commands) == 1 else self.ledger.submit_together(commands)
 
     def _commands(self, order: Order, way: Source, is_last: bool, now_us: int) -> tuple[list[Command], int]:  # noqa: FBT001  # of one attempt
         """One attempt as commands, and where among them the charge stands."""
@@ -150,49 +155,35 @@ class Booking:
         if way.overdraft:
             commands.append(Configure(account=way.account, overdraft=way.overdraft))
         charge_at = len(commands)
-        event, amount = order.event, way.actual(order.tier, order.rated.charge)
-        row = _row(order, way, amount)
+        event = order.event
+        row = _row(order, way)
         commands.append(
             Charge(
                 account=way.account,
-                amount=amount,
+                amount=way.amount,
                 claims=way.claims,
                 on_short="write_off" if is_last else "refuse",
                 usage=row,
                 ref=row.id,
                 occurred_us=event.occurred_us,
+                is_brief=True,
                 idempotency=identity(event, scope=order.scope, expires_us=now_us + self.dedupe_us),
             )
         )
         if event.idempotency_key is not None:
-            commands += self._keys(order, way, now_us)
+            commands += self._keys(order, way.account, now_us)
         return commands, charge_at
 
-    def _keys(self, order: Order, way: Source, now_us: int) -> tuple[Command, Command]:
+    def _keys(self, order: Order, account: AccountKey, now_us: int) -> tuple[Command, Command]:
         """What takes the event's idempotency key: nothing is set, only the key is kept, for this event and for what it says."""
         event, expires_us = order.event, now_us + self.dedupe_us
         assert event.idempotency_key is not None, "asked for events with a key"
         whose = Idempotency(KEY, event.idempotency_key, f"{event.source}\t{event.id}", expires_us)
         body = Idempotency(KEY_BODY, event.idempotency_key, digest_of(event), expires_us)
-        return Configure(account=way.account, idempotency=whose), Configure(account=way.account, idempotency=body)
+        return Configure(account=account, idempotency=whose), Configure(account=account, idempotency=body)
 
 
-def _ways(order: Order, overdraft_tokens: int) -> tuple[Source, ...]:
-    """The ways to pay as they were when it happened: in the quota windows of that time."""
-    event, charge = order.event, order.rated.charge
-    found = tuple(
-        sources(order.caller, order.tier, charge, now_us=event.occurred_us, overdraft_tokens=overdraft_tokens)
-    )
-    if event.unit is None or not order.caller.quotas:
-        return found
-    units = {event.unit: -(-(event.quantity_nano or 0) // NANO)}
-    if event.unit in quota_of(charge):
-        return found
-    own = quotas.claims_of(order.caller.quotas, units, event.occurred_us, is_own_key=charge.policy == "byok")
-    return tuple(replace(way, claims=quotas.over(way.claims, own)) for way in found)
-
-
-def _row(order: Order, way: Source, amount: int) -> UsageRow:
+def _row(order: Order, way: Source) -> UsageRow:
     event, caller, rated = order.event, order.caller, order.rated
     return UsageRow(
         id=row_id(event),
@@ -214,8 +205,8 @@ def _row(order: Order, way: Source, amount: int) -> UsageRow:
         price_version=rated.price_version,
         cost_nano=rated.cost_nano,
         fee_nano=rated.charge.fee_nano,
-        charge_amount=amount,
-        charge_asset=way.account.asset if amount else None,
+        charge_amount=way.amount,
+        charge_asset=way.account.asset if way.amount else None,
         kind=event.kind,
         unit=event.unit,
         quantity_nano=event.quantity_nano,

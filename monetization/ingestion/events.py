@@ -66,6 +66,7 @@ _SPELLINGS: Final = (
 )  # fmt: skip
 MEMBERS: Final = {spelling: spellings[0] for spellings in _SPELLINGS for spelling in spellings}
 """Every member as it may be spelled → its name."""
+_NAMES: Final = frozenset(MEMBERS.values())
 _INSIDE_INPUT: Final = (
     ("cached_input_tokens", "cache_read"),
     ("cache_write_tokens", "cache_write_5m"),
@@ -173,6 +174,9 @@ def event_of(element: object, window: Window) -> Event:
 
 def _members(element: Mapping[str, Any]) -> dict[str, Any]:
     said: dict[str, Any] = {}
+    if _NAMES.issuperset(element) and None not in element.values():  # as nearly all are
+        said.update(element)
+        return said
     for spelling, value in element.items():
         name = MEMBERS.get(spelling)
         if name is None:
@@ -197,7 +201,7 @@ def _kind(said: Mapping[str, Any]) -> Kind:
 def _text(value: object, name: str, chars_max: int) -> str:
     if not isinstance(value, str) or not 0 < len(value) <= chars_max:
         raise Rejected(f"invalid_{name}", f"{name}: must be a text of 1 to {chars_max} characters")
-    if _BAD.search(value):
+    if not value.isprintable() and _BAD.search(value):  # the first asks for more, and is fast
         raise Rejected(f"invalid_{name}", f"{name}: must hold no control characters")
     return value
 

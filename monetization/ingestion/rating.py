@@ -98,13 +98,15 @@ class Rating:
         if unknown is None:
             self._unknown.clear()
             unknown = self._unknown[book] = set()
-        if target in unknown:
+        if unknown and target in unknown:
             return None
-        if not book.knows(target, AMOUNT_MAX):  # neither now nor later on
-            if len(unknown) < UNKNOWN_MAX:
-                unknown.add(target)
-            return None
-        return next((price for at_us in instants_us if (price := _found(book, target, at_us)) is not None), None)
+        for at_us in instants_us:
+            price = _found(book, target, at_us)
+            if price is not None:
+                return price
+        if len(unknown) < UNKNOWN_MAX and not book.knows(target, AMOUNT_MAX):  # neither now nor later on
+            unknown.add(target)
+        return None
 
     def _units(self, event: Event, policy: Policy, now_us: int) -> Rated:
         assert event.quantity_nano is not None, "asked for units only"

@@ -4,9 +4,9 @@
 commands over the same rows give the same answer everywhere.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeAlias
 
 from storage.ledger import grants, holds, refunds, requirements
 from storage.ledger.answers import done
@@ -26,14 +26,44 @@ class Group:
     commands: tuple[c.Command, ...]
 
 
-def evaluate(commands: Sequence[c.Command | Group], state: State, now_us: int) -> list[object]:
-    """Apply each command in turn. Outcomes: Done or Refusal; for a Group a tuple of Done, or the Refusal that undid it."""
+@dataclass(frozen=True, slots=True)
+class Each:
+    """Commands of one who waits for all of them. Each is applied or refused by itself."""
+
+    commands: tuple[c.Command | Group, ...]
+
+
+Told: TypeAlias = c.Command | Group | Each
+
+
+def evaluate(commands: Sequence[Told], state: State, now_us: int) -> list[object]:
+    """Apply each command in turn. Outcomes: Done or Refusal; for a Group a tuple of Done, or the Refusal that undid it.
+
+    For an Each a tuple of these.
+    """
     state.begin(now_us)
-    outcomes: list[object] = []
+    return [
+        tuple([_apply_one(state, single) for single in command.commands])
+        if isinstance(command, Each)
+        else _apply_one(state, command)
+        for command in commands
+    ]
+
+
+def singles(commands: Iterable[Told]) -> Iterator[c.Command]:
+    """Every command, whatever it came in."""
     for command in commands:
-        state.group_id = 0
-        outcomes.append(_apply_group(state, command) if isinstance(command, Group) else _apply(state, command))
-    return outcomes
+        if isinstance(command, Group):
+            yield from command.commands
+        elif isinstance(command, Each):
+            yield from singles(command.commands)
+        else:
+            yield command
+
+
+def _apply_one(state: State, command: c.Command | Group) -> object:
+    state.group_id = 0
+    return _apply_group(state, command) if isinstance(command, Group) else _apply(state, command)
 
 
 def _apply_group(state: State, group: Group) -> tuple[c.Done, ...] | c.Refusal:

@@ -320,10 +320,10 @@ def _charge(state: State, account: Account, command: c.Charge) -> c.Done:
         take(state, account, transfer_id, charged, state.now_us)
     if command.amount > charged:
         write_off(state, account, revenue, command.amount - charged, transfer_id or None, command.ref)
-    counted_under = transfer_id or state.reserve_id()
-    touched = windows.use_all(state, counted_under, command.claims) if command.claims else ()
+    touched = windows.use_all(state, transfer_id or state.reserve_id(), command.claims) if command.claims else ()
     keep_beside(state, account.key.tenant, command, paid=charged)
-    return done(account, transfer_id, charged, written_off=command.amount - charged, windows=views(touched))
+    told = () if command.is_brief else views(touched)
+    return done(account, transfer_id, charged, written_off=command.amount - charged, windows=told)
 
 
 def _open(state: State, tenant: str, hold_id: int) -> Hold | c.Refusal:

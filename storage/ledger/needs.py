@@ -1,11 +1,11 @@
 """Which rows a batch of commands reads. Backends load exactly these before evaluation; nothing is loaded here."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 from storage.ledger.entries import is_storable
-from storage.ledger.evaluate import Group, tenant_of
+from storage.ledger.evaluate import Told, singles, tenant_of
 from storage.ledger.state import EntryKey, IdempotencyKey, LotKey, State
 from storage.records import commands as c
 from storage.records.directory import are_storable
@@ -31,16 +31,15 @@ class Needs:
     """Directory entries; they are loaded for one batch alone."""
 
 
-def missing(commands: Sequence[c.Command | Group], state: State) -> Needs:
+def missing(commands: Iterable[Told], state: State) -> Needs:
     """What must be loaded before these commands can be evaluated."""
     needs = Needs()
-    for command in commands:
-        for single in command.commands if isinstance(command, Group) else (command,):
-            _NEEDS[type(single)](needs, state, single)
-            if single.idempotency is not None:
-                key = (tenant_of(single), single.idempotency.scope, single.idempotency.key)
-                if key not in state.idempotency:
-                    needs.idempotency[key] = None
+    for single in singles(commands):
+        _NEEDS[type(single)](needs, state, single)
+        if single.idempotency is not None:
+            key = (tenant_of(single), single.idempotency.scope, single.idempotency.key)
+            if key not in state.idempotency:
+                needs.idempotency[key] = None
     return needs
 
 

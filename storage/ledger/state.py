@@ -99,6 +99,8 @@ class State:
         self.resolutions: dict[int, Resolution | None] = {}
         self.entries: dict[EntryKey, DirectoryEntry] = {}
         """The directory entries that this batch may write over."""
+        self.parts: dict[WindowKey, HoldWindow] = {}
+        """What the direct charges of this batch have counted in a window, together: one row for all of them."""
         self.next_account_id = 1
         self.next_transfer_id = 2
         self.next_lot_id = 1
@@ -115,6 +117,7 @@ class State:
         """Start a batch."""
         self.now_us = now_us
         self.changes = Changes()
+        self.parts.clear()
 
     def end(self) -> None:
         """The batch is stored: every row is clean, and what was loaded for it alone is forgotten."""

@@ -74,14 +74,22 @@ def claim_all(state: State, hold: Hold, claims: Sequence[Claim]) -> None:
 
 
 def use_all(state: State, transfer_id: int, claims: Sequence[Claim]) -> list[Window]:
-    """Count the claims of a direct charge as used."""
+    """Count the claims of a direct charge as used: in the part of the batch's first charge that counted in the window."""
     found: list[Window] = []
     for claim in claims:
-        window = _entered(state, claim)
-        window.used += claim.amount
+        window, amount = _entered(state, claim), claim.amount
+        window.used += amount
         if window.used >= window.alarm:
             tell(state, window)
-        _part(state, transfer_id, window, claim.amount).settled = claim.amount
+        part = state.parts.get(claim.window)
+        if part is None:
+            part = _part(state, transfer_id, window, 0)
+            part.settled = 0
+            state.put(state.parts, claim.window, part)
+        else:
+            state.touch_hold_window(part)
+        part.amount += amount
+        part.settled = part.amount
         found.append(window)
     return found
 

@@ -184,6 +184,8 @@ class Charge:
     """With a usage row its request id, or the row's own id where somebody else told of it: verify compares the two by that."""
     occurred_us: int | None = None
     """When it happened. None: now."""
+    is_brief: bool = False
+    """The answer leaves out the windows: for many at once, of which nobody asks."""
     idempotency: Idempotency | None = None
 
 

@@ -1,7 +1,7 @@
 """What a writer lane tells those who wait: outcomes, and the faults of a database that cannot write. Common to all lanes."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from storage.errors import StorageUnavailable
@@ -17,6 +17,17 @@ Committed = Callable[[int], None]
 def unheard(microseconds: int) -> None:
     """For lanes whose commits nobody counts."""
     del microseconds
+
+
+def fitting(waiting: Iterable[tuple[object, object, int]], weight_max: int) -> int:
+    """How many of those who wait fit into one commit by their weights, the third of each; whoever is first always does."""
+    count = total = 0
+    for _, _, weight in waiting:
+        total += weight
+        if count and total > weight_max:
+            break
+        count += 1
+    return count
 
 
 def resolve(futures: Sequence["asyncio.Future[Any]"], outcomes: Sequence[object]) -> None:

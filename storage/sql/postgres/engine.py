@@ -9,10 +9,9 @@ from contextlib import suppress
 from typing import Any
 
 from storage.errors import StorageUnavailable
-from storage.ledger.evaluate import Group, evaluate
+from storage.ledger.evaluate import Told, evaluate
 from storage.ledger.needs import missing
 from storage.ledger.state import State
-from storage.records.commands import Command
 from storage.sql.postgres.connections import Connection, sqlstate
 from storage.sql.postgres.known import Known
 from storage.sql.postgres.loader import Loader
@@ -54,7 +53,7 @@ class Engine:
         self._series = Series()
         self._months = Months()
 
-    async def run(self, commands: Sequence[Command | Group]) -> list[object]:
+    async def run(self, commands: Sequence[Told]) -> list[object]:
         """Apply all commands in one durable commit; one outcome for each, exceptions among them. Never raises."""
         try:
             return await self._apply(commands, is_cleaned=False)
@@ -66,7 +65,7 @@ class Engine:
                 return [*await self.run(commands[:half]), *await self.run(commands[half:])]
             return [await self._alone(commands[0], broken)]
 
-    async def _alone(self, command: Command | Group, broken: Exception) -> object:
+    async def _alone(self, command: Told, broken: Exception) -> object:
         """The outcome of a command that failed by itself: a label that cannot be stored must not stop a charge."""
         if not _is_unstorable(broken):
             return broken
@@ -75,7 +74,7 @@ class Engine:
         except Exception as again:  # noqa: BLE001  # it belongs to the one who waits for this command
             return ValueError("a name holds a NUL or half a character") if _is_unstorable(again) else again
 
-    async def _apply(self, commands: Sequence[Command | Group], *, is_cleaned: bool) -> list[object]:
+    async def _apply(self, commands: Sequence[Told], *, is_cleaned: bool) -> list[object]:
         for attempt in range(1, ATTEMPTS + 1):
             connection = await self._session.connection()
             try:
@@ -104,9 +103,7 @@ class Engine:
         if failure is Failure.OURS or is_last:
             raise failed
 
-    async def _transaction(
-        self, connection: Connection, commands: Sequence[Command | Group], *, is_cleaned: bool
-    ) -> list[object]:
+    async def _transaction(self, connection: Connection, commands: Sequence[Told], *, is_cleaned: bool) -> list[object]:
         state, known = State(), self._known
         needs = missing(commands, state)
         await known.learn(connection, needs.accounts, needs.windows)

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from storage.errors import StorageUnavailable, StoreClosed
-from storage.sql.waiting import BATCH_MAX, Committed, resolve, unheard
+from storage.sql.waiting import BATCH_MAX, Committed, fitting, resolve, unheard
 
 # Any: the lane carries commands and outcomes of every kind and looks into none.
 
@@ -22,19 +22,23 @@ class Lane:
     def __init__(self, run: Run, committed: Committed = unheard) -> None:
         self._run = run
         self._committed = committed
-        self._waiting: list[tuple[Any, asyncio.Future[Any]]] = []
+        self._waiting: list[tuple[Any, asyncio.Future[Any], int]] = []
+        """Commands, who waits for them, and their weights."""
         self._wake = asyncio.Event()
         self._is_open = True
         self._task = asyncio.create_task(self._work(), name="ledger-lane")
 
-    def submit(self, command: object) -> "asyncio.Future[Any]":
-        """Queue a command; the future has its outcome once the commit is durable. Raises: StorageUnavailable."""
+    def submit(self, command: object, weight: int = 1) -> "asyncio.Future[Any]":
+        """Queue a command; the future has its outcome once the commit is durable. Raises: StorageUnavailable.
+
+        `weight`: how many commands it stands for in what one commit may hold.
+        """
         if not self._is_open:
             raise StoreClosed("this process is leaving; repeat the call")
         if len(self._waiting) >= WAITING_MAX:
             raise StorageUnavailable("too many commands wait for the database; try again", retry_after_seconds=1)
         future = asyncio.get_running_loop().create_future()
-        self._waiting.append((command, future))
+        self._waiting.append((command, future, weight))
         self._wake.set()
         return future
 
@@ -47,12 +51,13 @@ class Lane:
     async def _work(self) -> None:
         clock = asyncio.get_running_loop().time
         while self._is_open or self._waiting:
-            batch, self._waiting = self._waiting[:BATCH_MAX], self._waiting[BATCH_MAX:]
+            size = fitting(self._waiting, BATCH_MAX)
+            batch, self._waiting = self._waiting[:size], self._waiting[size:]
             if batch:
                 began = clock()
-                outcomes = await self._run([command for command, _ in batch])
+                outcomes = await self._run([command for command, _, _ in batch])
                 self._committed(int((clock() - began) * 1_000_000))
-                resolve([future for _, future in batch], outcomes)
+                resolve([future for _, future, _ in batch], outcomes)
             else:
                 self._wake.clear()
                 await self._wake.wait()

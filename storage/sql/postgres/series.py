@@ -8,8 +8,8 @@ their keys and last of all, so that processes that meet in one wait in one direc
 
 from collections.abc import Iterable, Sequence
 
-from storage.ledger.evaluate import Group
-from storage.records.commands import Charge, Command, RecordUsage, Release, Settle
+from storage.ledger.evaluate import Told, singles
+from storage.records.commands import Charge, RecordUsage, Release, Settle
 from storage.records.usage import UsageRow
 from storage.sql.postgres.connections import Connection
 from storage.sql.postgres.statements import arrays, insert
@@ -109,14 +109,13 @@ class UsageWriter:
             await self._connection.execute(_RAISE, *arrays(slots(self._changed, self._series.known)))
 
 
-def told_of(commands: Iterable[Command | Group]) -> list[Columns]:
+def told_of(commands: Iterable[Told]) -> list[Columns]:
     """The usage rows that come with commands."""
     found: list[UsageRow | None] = []
-    for command in commands:
-        for single in command.commands if isinstance(command, Group) else (command,):
-            match single:
-                case RecordUsage(row=row):
-                    found.append(row)
-                case Settle(usage=row) | Release(usage=row) | Charge(usage=row):
-                    found.append(row)
+    for single in singles(commands):
+        match single:
+            case RecordUsage(row=row):
+                found.append(row)
+            case Settle(usage=row) | Release(usage=row) | Charge(usage=row):
+                found.append(row)
     return [to_columns(row) for row in found if row is not None]

@@ -3,11 +3,13 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 
 from storage.errors import StorageUnavailable, StoreRefused
 from storage.ledger.evaluate import Group
 from storage.records.commands import Command, Done, Expire, ExpireLots, Forget, Outcome, RecordUsage, Refusal
 from storage.records.usage import UsageRow
+from storage.sql.each import each
 from storage.sql.postgres.connections import Connection, address_of, close, connect_first
 from storage.sql.postgres.engine import Engine
 from storage.sql.postgres.lane import Lane
@@ -18,6 +20,8 @@ from storage.sql.postgres.readers import PostgresReader
 from storage.sql.postgres.session import Session, check_schema
 from storage.sql.pruning import SLACK_US, prune
 from storage.sql.waiting import Committed, unheard
+
+# Any: outcomes of many kinds, as the lane gives them.
 
 SWEEP_ROWS = 500
 
@@ -38,6 +42,10 @@ class PostgresStore(PostgresReader):
         """Apply all commands or none, in one commit."""
         outcome: tuple[Done, ...] | Refusal = await self._lane.submit(Group(tuple(commands)))
         return outcome
+
+    async def submit_each(self, commands: Sequence[Command | Sequence[Command]]) -> list[Any]:
+        """Apply or refuse each by itself, in few commits."""
+        return await each(self._lane.submit, commands)
 
     async def record_usage(self, row: UsageRow) -> None:
         """Keep one usage row; it is durable when this returns."""

@@ -9,10 +9,9 @@ from collections.abc import Callable, Sequence
 from itertools import islice
 
 from storage.ledger.chain import GENESIS
-from storage.ledger.evaluate import Group, evaluate
+from storage.ledger.evaluate import Told, evaluate
 from storage.ledger.needs import missing
 from storage.ledger.state import State
-from storage.records.commands import Command
 from storage.sql.sqlite.directory import last_seq
 from storage.sql.sqlite.loader import Loader
 from storage.sql.sqlite.series import UsageWriter
@@ -44,7 +43,7 @@ class Engine:
         self._last_hash = self._next_hash = GENESIS
         self._continue()
 
-    def prepare(self, commands: Sequence[Command | Group]) -> list[object]:
+    def prepare(self, commands: Sequence[Told]) -> list[object]:
         """Apply all commands in a transaction that stays open. Raises: sqlite3.Error, with everything undone."""
         connection, state = self._connection, self._state
         try:

@@ -14,7 +14,7 @@ from queue import SimpleQueue
 from typing import Any, Protocol
 
 from storage.errors import StoreClosed
-from storage.sql.waiting import Committed, resolve, unavailable, unheard
+from storage.sql.waiting import Committed, fitting, resolve, unavailable, unheard
 
 # Any: the lane carries commands and outcomes of every kind and looks into none.
 
@@ -23,7 +23,8 @@ COMMANDS_MAX = 128
 ROUNDS_MAX = 16
 """Rounds of the loop that a commit is put off at most while each brings more commands to share it."""
 
-Waiting = tuple[Any, "asyncio.Future[Any]"]
+Waiting = tuple[Any, "asyncio.Future[Any]", int]
+"""A command, who waits for it, and its weight."""
 
 
 class Transaction(Protocol):
@@ -70,12 +71,15 @@ class Lane:
         self._thread = threading.Thread(target=self._commit, name="ledger-commit", daemon=True)
         self._thread.start()
 
-    def submit(self, command: object) -> "asyncio.Future[Any]":
-        """Queue a command; the future has its outcome once the commit is on disk. Raises: StoreClosed."""
+    def submit(self, command: object, weight: int = 1) -> "asyncio.Future[Any]":
+        """Queue a command; the future has its outcome once the commit is on disk. Raises: StoreClosed.
+
+        `weight`: how many commands it stands for in what one commit may hold.
+        """
         if not self._is_open:
             raise StoreClosed("this process is leaving; repeat the call")
         future = self._loop.create_future()
-        self._waiting.append((command, future))
+        self._waiting.append((command, future, weight))
         if not self._is_busy:
             self._is_busy = True
             self._idle.clear()
@@ -105,12 +109,12 @@ class Lane:
 
     def _begin(self) -> None:
         while self._waiting:
-            size = 1 if self._alone else min(len(self._waiting), COMMANDS_MAX)
+            size = 1 if self._alone else fitting(self._waiting, COMMANDS_MAX)
             self._alone = max(0, self._alone - 1)
             batch = [self._waiting.popleft() for _ in range(size)]
             self._began = self._loop.time()
             try:
-                outcomes = self._transaction.prepare([command for command, _ in batch])
+                outcomes = self._transaction.prepare([command for command, _, _ in batch])
             except (sqlite3.OperationalError, MemoryError) as failed:
                 _tell(batch, [unavailable(failed)] * size)
             except Exception as broken:  # noqa: BLE001  # one command's mistake must neither end the lane nor harm its neighbours
@@ -152,4 +156,4 @@ class Lane:
 
 
 def _tell(batch: list[Waiting], outcomes: Sequence[object]) -> None:
-    resolve([future for _, future in batch], outcomes)
+    resolve([future for _, future, _ in batch], outcomes)

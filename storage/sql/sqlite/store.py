@@ -13,6 +13,7 @@ from storage.errors import StoreRefused
 from storage.ledger.evaluate import Group
 from storage.records.commands import Command, Done, Expire, ExpireLots, Forget, Outcome, RecordUsage, Refusal
 from storage.records.usage import UsageRow
+from storage.sql.each import each
 from storage.sql.pruning import prune
 from storage.sql.sqlite import connections, schema
 from storage.sql.sqlite.engine import Engine
@@ -43,6 +44,10 @@ class SqliteStore(SqliteReader):
     def submit_together(self, commands: Sequence[Command]) -> asyncio.Future[tuple[Done, ...] | Refusal]:
         """Apply all commands or none, in one commit."""
         return self._lane.submit(Group(tuple(commands)))
+
+    async def submit_each(self, commands: Sequence[Command | Sequence[Command]]) -> list[Any]:
+        """Apply or refuse each by itself, in few commits."""
+        return await each(self._lane.submit, commands)
 
     async def record_usage(self, row: UsageRow) -> None:
         """Keep one usage row; it is on disk when this returns."""

@@ -92,6 +92,9 @@ class Losing:
     async def submit_together(self, commands: Sequence[Command]) -> Any:
         return await self._answered(self._store.submit_together(commands))
 
+    async def submit_each(self, commands: Sequence[Command | Sequence[Command]]) -> Any:
+        return await self._answered(self._store.submit_each(commands))
+
     async def _answered(self, applied: Awaitable[Any]) -> Any:
         self.asked += 1
         is_lost = self.asked in self.loses
