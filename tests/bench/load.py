@@ -19,6 +19,7 @@ _HEAD_END = b"\r\n\r\n"
 _CHUNKED_END = b"\r\n0\r\n\r\n"
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _UNKNOWN = -1
+_TAKEN = (b"HTTP/1.1 200", b"HTTP/1.1 202")
 
 
 @dataclass(slots=True)
@@ -100,7 +101,7 @@ class Connection(asyncio.Protocol):
         tally.latencies.append(time.perf_counter() - self._sent)
         reply = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
         tally.bytes_read += len(reply)
-        if not reply.startswith(b"HTTP/1.1 200") or self._must_hold not in reply:
+        if not reply.startswith(_TAKEN) or self._must_hold not in reply:
             tally.fail(reply[:2000].decode("utf-8", "replace"))
         self._pieces.clear()
         self._missing = _UNKNOWN
@@ -126,7 +127,11 @@ async def drive(
         for _ in range(connections)
     ]
     await asyncio.wait_for(asyncio.gather(*[protocol.done for _, protocol in made]), seconds + 30)
-    elapsed = time.perf_counter() - started
+    return summed(tally, time.perf_counter() - started)
+
+
+def summed(tally: Tally, elapsed: float) -> dict[str, object]:
+    """What was seen in so many seconds. Latencies are in milliseconds."""
     ordered = sorted(tally.latencies)
     return {
         "calls": len(ordered),

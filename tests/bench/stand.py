@@ -81,7 +81,7 @@ def standing(folder: Path, *, starts: int) -> Iterator[Stand]:
     with ExitStack() as stack:
         stack.enter_context(_provider(stand))
         stack.enter_context(_forwarder(stand))
-        _write_key(stand)
+        write_key(stand.path("key.pem"))
         for number in range(starts - 1):
             with _tollgate(stand, number):
                 pass
@@ -140,10 +140,11 @@ def _config(stand: Stand, number: int) -> Path:
     return path
 
 
-def _write_key(stand: Stand) -> None:
+def write_key(path: Path) -> None:
+    """A key of its own that signs the tokens."""
     from joserfc.jwk import ECKey  # noqa: PLC0415  # slow to import, and the load has nothing to do with it
 
-    stand.path("key.pem").write_bytes(ECKey.generate_key("P-256").as_pem(private=True))
+    path.write_bytes(ECKey.generate_key("P-256").as_pem(private=True))
 
 
 def _token(stand: Stand, number: int) -> str:
