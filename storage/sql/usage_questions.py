@@ -69,6 +69,8 @@ class Dialect:
     pieces: Callable[[Sequence[Piece], "Binds"], str]
     row_hint: Callable[[str], str]
     """What to write behind a table to name the index that answers."""
+    looked_up: Callable[[str, str, str], str]
+    """A table under an alias, on a condition, to be looked up for each row of what stands before it."""
 
 
 class Binds:
@@ -98,8 +100,19 @@ def array_pieces(pieces: Sequence[Piece], bind: Binds) -> str:
     return f"unnest({columns}) AS p(lo, hi, start)"
 
 
-SQLITE: Final = Dialect(lambda number: f"?{number}", json_pieces, lambda index: f"INDEXED BY {index}")
-POSTGRES: Final = Dialect(lambda number: f"${number}", array_pieces, lambda _: "")
+def _joined(table: str, alias: str, condition: str) -> str:
+    """SQLite keeps the order in which tables are named."""
+    del alias
+    return f"CROSS JOIN {table} WHERE {condition}"
+
+
+def _lateral(table: str, alias: str, condition: str) -> str:
+    """PostgreSQL would guess how many rows a range holds and read all months; OFFSET 0 keeps it from joining otherwise."""
+    return f"CROSS JOIN LATERAL (SELECT * FROM {table} WHERE {condition} OFFSET 0) {alias} WHERE true"
+
+
+SQLITE: Final = Dialect(lambda number: f"?{number}", json_pieces, lambda index: f"INDEXED BY {index}", _joined)
+POSTGRES: Final = Dialect(lambda number: f"${number}", array_pieces, lambda _: "", _lateral)
 
 
 def check_edges(edges_us: Sequence[int]) -> None:
@@ -155,9 +168,9 @@ def raw_sums(
     hint = dialect.row_hint(_index_of(scope.user_id, scope.organization_id))
     groups = _groups(by, "u", only)
     sums = _WEIGHED[only] if isinstance(only, str) else ", ".join(RAW)
+    wanted = f"{conditions(scope, bind, 'u')} AND u.occurred_us>=p.lo AND u.occurred_us<p.hi"
     statement = (
-        f"SELECT {groups}, {sums} FROM {table} CROSS JOIN usage u {hint} "
-        f"WHERE {conditions(scope, bind, 'u')} AND u.occurred_us>=p.lo AND u.occurred_us<p.hi"
+        f"SELECT {groups}, {sums} FROM {table} {dialect.looked_up(f'usage u {hint}', 'u', wanted)}"
         f"{_keyed(only, by, bind, 'u')} GROUP BY {groups}"
     )
     return statement, bind.values
@@ -202,12 +215,11 @@ def slot_sums(
     start = "p.start" if regular is None else f"p.start+(t.start_us-p.lo)/{_length(pieces[0])}*{_length(pieces[0])}"
     groups = _groups(by, "s", only, start)
     sums = _SLOTS_WEIGHED[only] if isinstance(only, str) else _SLOTS
+    series = f"{conditions(scope, bind, 's')} AND s.level={bind(_level(scope, by, grain))}{_keyed(only, by, bind, 's')}"
+    slots = f"t.series=s.id AND t.grain={bind(grain)} AND t.start_us>=p.lo AND t.start_us<p.hi"
     statement = (
-        f"SELECT {groups}, {sums} FROM usage_series s {dialect.row_hint(_series_index(scope))} "
-        f"CROSS JOIN {table} CROSS JOIN usage_slot t "
-        f"WHERE {conditions(scope, bind, 's')} AND s.level={bind(_level(scope, by, grain))} AND t.series=s.id "
-        f"AND t.grain={bind(grain)} AND t.start_us>=p.lo AND t.start_us<p.hi"
-        f"{_keyed(only, by, bind, 's')} GROUP BY {groups}"
+        f"SELECT {groups}, {sums} FROM usage_series s {dialect.row_hint(_series_index(scope))} CROSS JOIN {table} "
+        f"{dialect.looked_up('usage_slot t', 't', slots)} AND {series} GROUP BY {groups}"
     )
     return statement, bind.values
 
