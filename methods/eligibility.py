@@ -168,10 +168,12 @@ async def balance_of(
     if caller.user_id is None:
         return named, None
     statements, pool = context.services.money.statements, caller.pool
-    standing = await (
-        statements.standing(caller.user_id, named) if pool is None else statements.pool(pool.organization_id, named)
+    balance = await (
+        statements.balance(caller.user_id, named)
+        if pool is None
+        else statements.pool_balance(pool.organization_id, named)
     )
-    return named, standing.balance.available
+    return named, balance.available
 
 
 def reason_of(preview: Preview) -> str:
