@@ -38,6 +38,8 @@ class EventEntry(RowFigures):
 
     event_id: str
     """Of a call: its request id. Of an ingested event: the id that it came with."""
+    request_id: str
+    """The same, under the name that a call's answer has for it (S0-12)."""
     event_type: str
     user_id: str | None = None
     organization_id: str | None = None
@@ -90,6 +92,7 @@ def entry_of(row: UsageRow) -> EventEntry:
     return EventEntry(
         **figures,
         event_id=row.request_id,
+        request_id=row.request_id,
         event_type=row.kind,
         user_id=row.user_id,
         organization_id=row.organization_id,

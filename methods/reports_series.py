@@ -1,7 +1,7 @@
 """Usage over time: `getUsageTimeSeries`, `getUsageTrends`. Reads only.
 
-Shapes: S3-15 for the series, where every row also names the resource type that S3's clients count by; a bucket without use is a
-row of zeros, so that a chart needs no arithmetic.
+Shapes: S3-15 for the series, whose rows name the resource type when they are grouped by it; a bucket without use is a row of
+zeros, so that a chart needs no arithmetic.
 """
 
 from typing import Literal
@@ -12,6 +12,7 @@ from methods.errors import Forbidden, InvalidParams
 from methods.method import Access, Example, Method, Result
 from methods.money_shapes import number
 from methods.reports_shapes import (
+    TOKENS,
     Days,
     NarrowedParams,
     PeriodReport,
@@ -20,6 +21,7 @@ from methods.reports_shapes import (
     Zone,
     buckets_of,
     period_report,
+    quantity_of,
     range_of,
     sum_members,
     sum_report,
@@ -32,7 +34,7 @@ from monetization.reports.ranges import DAY_US, Interval, Range, local_iso
 from storage.records.money import USD
 from storage.records.reports import Dim, UsageSum
 
-GroupBy = Literal["provider", "model", "method", "feature", "tier", "eventType", "outcome", "source"]
+GroupBy = Literal["provider", "model", "method", "feature", "tier", "eventType", "outcome", "source", "resourceType"]
 _DIMS: dict[GroupBy, Dim] = {
     "provider": "provider",
     "model": "model",
@@ -42,6 +44,7 @@ _DIMS: dict[GroupBy, Dim] = {
     "eventType": "kind",
     "outcome": "outcome",
     "source": "source",
+    "resourceType": "unit",
 }
 _POINTS_MAX = 20_000
 _STEADY_PERCENT = 10
@@ -64,6 +67,8 @@ class SeriesRow(SumReport):
     """Where it begins, as the zone's clock shows it."""
     group: str | None = None
     """The value of `groupBy`; absent where the usage has none, or nothing was grouped."""
+    resource_type: str | None = None
+    """The same where `groupBy` is `resourceType`: `token`, or the unit of events."""
     event_count: int
     """The same as `requests`, under S3's name."""
     total_quantity: float
@@ -127,7 +132,7 @@ async def get_usage_time_series(context: Context, params: SeriesParams) -> Serie
         interval=params.interval,
         timezone=zone.key,
         group_by=params.group_by,
-        data=[_row(part, zone) for part in rows],
+        data=[_row(part, zone, params.group_by) for part in rows],
         totals=sum_report(together(rows)),
         period=period_report(span),
     )
@@ -177,13 +182,16 @@ async def _rows(context: Context, whose: Whose, params: SeriesParams, edges: tup
     return [part for bucket in zip(*groups.values(), strict=True) for part in bucket]
 
 
-def _row(part: UsageSum, zone: ZoneInfo) -> SeriesRow:
+def _row(part: UsageSum, zone: ZoneInfo, group_by: GroupBy | None) -> SeriesRow:
+    group = part.key[0] if part.key else None
+    resource = None if group_by != "resourceType" else group or TOKENS
     return SeriesRow(
         **sum_members(part),
         date=local_iso(part.start_us, zone),
-        group=part.key[0] if part.key else None,
+        group=group if resource is None else resource,
+        resource_type=resource,
         event_count=part.requests,
-        total_quantity=part.usage.tokens_total + part.quantity_nano / 10**9,
+        total_quantity=quantity_of(part),
     )
 
 

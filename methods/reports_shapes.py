@@ -1,5 +1,6 @@
 """What reports share: whose usage they are about, over which time, and sums as JSON. No method here."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Annotated, Final
 from zoneinfo import ZoneInfo
@@ -30,6 +31,8 @@ from storage.records.reports import Dim, UsageSum
 Days = Annotated[int, Field(ge=1, le=400)]
 Zone = Annotated[str, Field(min_length=1, max_length=64, description="A time zone by its IANA name, as Europe/Berlin.")]
 UTC_ZONE: Final = ZoneInfo("UTC")
+TOKENS: Final = "token"
+"""The resource type of what has no unit of its own."""
 _RANGE_DAYS_MAX: Final = 5 * 366
 _YEARS: Final = range(1900, 2200)
 """Years that a report may reach into; far from them neither calendars nor clocks of zones go on."""
@@ -51,6 +54,8 @@ class NarrowedParams(WhoseParams):
     model: Name | None = None
     feature: Name | None = None
     method: Name | None = None
+    resource_type: Name | None = None
+    """What was counted: `token`, or the unit of an event, as `image` or `page`."""
 
     @property
     def where(self) -> dict[Dim, str | None]:
@@ -61,7 +66,11 @@ class NarrowedParams(WhoseParams):
             "feature": self.feature,
             "method": self.method,
         }
-        return {dim: value for dim, value in given.items() if value is not None}
+        found: dict[Dim, str | None] = {dim: value for dim, value in given.items() if value is not None}
+        if self.resource_type is not None:
+            unit = self.resource_type.lower()
+            found["unit"] = None if unit == TOKENS else unit
+        return found
 
 
 class RangeParams(NarrowedParams):
@@ -99,6 +108,36 @@ class SumReport(Result):
     """What was taken from balances, by asset; exact."""
     unpriced_requests: int | None = None
     """Requests whose cost nobody knows (on own provider keys); absent: there are none."""
+
+
+class ResourceUse(Result):
+    """What was counted in one unit (S3-14)."""
+
+    resource_type: str
+    """`token`, or the unit of an event."""
+    event_count: int
+    total_quantity: float
+
+
+class ResourceTotals(Result):
+    """All of them."""
+
+    total_events: int
+    total_quantity: float
+
+
+def resources_of(parts: Iterable[UsageSum]) -> list[ResourceUse]:
+    """Sums whose key is a unit, in the order of the names."""
+    found = [
+        ResourceUse(resource_type=part.key[0] or TOKENS, event_count=part.requests, total_quantity=quantity_of(part))
+        for part in parts
+    ]
+    return sorted(found, key=lambda part: part.resource_type)
+
+
+def quantity_of(part: UsageSum) -> float:
+    """Tokens, and whatever was counted in other units."""
+    return part.usage.tokens_total + part.quantity_nano / 10**9
 
 
 def whose_of(context: Context, params: WhoseParams) -> Whose:

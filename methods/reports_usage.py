@@ -1,8 +1,10 @@
 """What somebody has used: `getUsageStats`, `getUserUsage`, `getUsageAnalytics`, `getCreditUsage`. Reads only.
 
-Shapes: the OpenSaaS document (S0-14, S0-36, S0-37), the virtual tokens document (S1-12), the credits document (S4-25), and R33.
+Shapes: the OpenSaaS document (S0-14, S0-36, S0-37), S3-14 by resource type, the virtual tokens document (S1-12), the credits
+document (S4-25), and R33.
 """
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -16,12 +18,16 @@ from methods.reports_shapes import (
     Days,
     PeriodReport,
     RangeParams,
+    ResourceTotals,
+    ResourceUse,
     SumReport,
     WhoseParams,
     back_from_now,
     percent,
     period_report,
+    quantity_of,
     range_of,
+    resources_of,
     sum_members,
     whose_of,
 )
@@ -56,6 +62,8 @@ class UsageStatsResult(Result):
     quota_limit: int | None = None
     """Absent: nothing limits the month's tokens."""
     top_providers: list[ProviderShare]
+    by_resource_type: list[ResourceUse]
+    totals: ResourceTotals
     period: PeriodReport
     usage: SumReport
 
@@ -159,7 +167,7 @@ async def get_usage_stats(context: Context, params: RangeParams) -> UsageStatsRe
     """Tokens, requests, cost and fees of a period, with the providers that served most."""
     whose = whose_of(context, params)
     span = range_of(context, params.period, params.start_date, params.end_date, default="current_month")
-    parts = await context.services.reports.parts(whose, span, ("provider",), where=params.where)
+    parts = await context.services.reports.parts(whose, span, ("provider", "unit"), where=params.where)
     total = together(parts)
     used, limit = await _quota(context, whose)
     return UsageStatsResult(
@@ -169,7 +177,9 @@ async def get_usage_stats(context: Context, params: RangeParams) -> UsageStatsRe
         request_count=total.requests,
         quota_used=used,
         quota_limit=limit,
-        top_providers=_shares(parts, total),
+        top_providers=_shares(folded(parts, 0), total),
+        by_resource_type=resources_of(folded(parts, 1).values()),
+        totals=ResourceTotals(total_events=total.requests, total_quantity=quantity_of(total)),
         period=period_report(span),
         usage=SumReport(**sum_members(total)),
     )
@@ -243,7 +253,8 @@ async def _quota(context: Context, whose: Whose) -> tuple[int | None, int | None
     return month.tokens, None
 
 
-def _shares(parts: tuple[UsageSum, ...], total: UsageSum) -> list[ProviderShare]:
+def _shares(parts: Mapping[str | None, UsageSum], total: UsageSum) -> list[ProviderShare]:
+    found = sorted(parts.items(), key=lambda one: (-one[1].usage.tokens_total, -one[1].requests, one[0] or ""))
     return [
         ProviderShare(
             provider=provider,
@@ -252,8 +263,8 @@ def _shares(parts: tuple[UsageSum, ...], total: UsageSum) -> list[ProviderShare]
             requests=part.requests,
             cost=number(part.cost_nano, USD),
         )
-        for part in parts
-        if (provider := part.key[0]) is not None
+        for provider, part in found
+        if provider is not None
     ]
 
 
@@ -314,6 +325,8 @@ METHODS = [
                     "totalTokens": 15256, "totalCost": 12.45, "totalPlatformFees": 2.49, "requestCount": 89,
                     "quotaUsed": 15256, "quotaLimit": 50000,
                     "topProviders": [{"provider": "anthropic", "usage": 65.0, "tokens": 9916}],
+                    "byResourceType": [{"resourceType": "token", "eventCount": 89, "totalQuantity": 15256.0}],
+                    "totals": {"totalEvents": 89, "totalQuantity": 15256.0},
                 },
             ),
         ),

@@ -22,6 +22,8 @@ class RowFigures(Result):
     reasoning_tokens: int
     cost: float | None = None
     platform_fee: float | None = None
+    total_cost: float | None = None
+    """Both together (S0-12)."""
     charged: str | None = None
     """What was taken from the balance, exact; absent where nothing was."""
     charged_asset: str | None = None
@@ -49,6 +51,7 @@ def figures_of(row: UsageRow) -> dict[str, object]:
         "reasoning_tokens": usage.reasoning,
         "cost": None if row.cost_nano is None else number(row.cost_nano, USD),
         "platform_fee": None if row.fee_nano is None else number(row.fee_nano, USD),
+        "total_cost": None if row.cost_nano is None else number(row.cost_nano + (row.fee_nano or 0), USD),
         "charged": charged,
         "charged_asset": row.charge_asset if charged is not None else None,
         "price_version": row.price_version,

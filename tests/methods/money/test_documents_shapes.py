@@ -25,8 +25,8 @@ MEMBERS = {
     "purchasedAt",
     "getTransactions": "id transactionType amount balanceBefore balanceAfter description reference createdAt",
     "getUsageHistory": "id requestId timestamp method provider model outcome inputTokens outputTokens totalTokens "
-    "cachedInputTokens reasoningTokens cost costExact platformFee charged chargedAsset priceVersion isEstimated isPartial "
-    "latencyMs",
+    "cachedInputTokens reasoningTokens cost costExact platformFee totalCost charged chargedAsset priceVersion isEstimated "
+    "isPartial latencyMs",
 }
 """Members of one entry; what has nothing to say is absent."""
 
