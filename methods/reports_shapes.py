@@ -51,6 +51,7 @@ class NarrowedParams(WhoseParams):
     """Which usage."""
 
     provider: Name | None = None
+    """In any case (R30)."""
     model: Name | None = None
     feature: Name | None = None
     method: Name | None = None

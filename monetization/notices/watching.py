@@ -20,7 +20,7 @@ from monetization.reports.asking import Reports, Whose, folded, together
 from monetization.reports.ranges import DAY_US, Range
 from storage.records.ledger import AccountKey
 from storage.records.money import CREDIT, TOKEN
-from storage.records.reports import UsageSum
+from storage.records.reports import Dim, UsageSum
 from storage.store import Reader
 
 MINUTE_US: Final = 60_000_000
@@ -75,11 +75,13 @@ class LookOut:
     async def look(self) -> int:
         """Look at who used something since the last look, and at the last minutes; returns how many notices that made.
 
+        The first look of each hour goes a day back: events may be told of late, and nobody may have looked for a while.
+
         Raises: StorageUnavailable.
         """
         now_us = self._clock_us()
-        since_us = self._looked_us or now_us - LOOK_MINUTES * MINUTE_US
-        span = Range(since_us - OVERLAP_US, now_us + 1)
+        is_first = self._looked_us < start_of("hourly", now_us)
+        span = Range(now_us - DAY_US if is_first else self._looked_us - OVERLAP_US, now_us + 1)
         told = await self._look_at_users(span, now_us)
         told += await self._look_at_pools(span, now_us)
         told += await self._look_at_errors(now_us)
@@ -88,7 +90,7 @@ class LookOut:
 
     async def _look_at_users(self, span: Range, now_us: int) -> int:
         told = 0
-        for part in (await self._reports.parts(Whose(), span, ("user_id",)))[:USERS_MAX]:
+        for part in await self._most(span, "user_id"):
             user_id = part.key[0]
             if user_id is not None:
                 days = await self._days(Whose(user_id), now_us)
@@ -99,7 +101,7 @@ class LookOut:
 
     async def _look_at_pools(self, span: Range, now_us: int) -> int:
         told = 0
-        for part in (await self._reports.parts(Whose(), span, ("organization_id",)))[:USERS_MAX]:
+        for part in await self._most(span, "organization_id"):
             organization_id = part.key[0]
             if organization_id is not None:
                 days = await self._days(Whose(organization_id=organization_id), now_us)
@@ -107,6 +109,10 @@ class LookOut:
                 told += await self._tell_all(of_balances(self._rules, f"org:{organization_id}", days, balances, now_us))
                 await asyncio.sleep(PAUSE_SECONDS)
         return told
+
+    async def _most(self, span: Range, by: Dim) -> tuple[UsageSum, ...]:
+        """Those who used most."""
+        return (await self._store.usage_top(Whose().scope(), span.edges, by=(by,), limit=USERS_MAX)).sums
 
     async def _days(self, whose: Whose, now_us: int) -> tuple[UsageSum, ...]:
         """The last thirty times 24 hours, to the end of this one."""

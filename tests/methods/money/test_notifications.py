@@ -9,6 +9,7 @@ from monetization.notices.desk import Notices
 from monetization.notices.kinds import OPERATOR, Notice
 from monetization.notices.rules import DEFAULT_LOW, SignalRules
 from monetization.notices.watching import LookOut
+from monetization.periods import start_of
 from storage.records.commands import Charge, Done, Grant
 from storage.records.ledger import AccountKey
 from storage.store import Store, open_store
@@ -100,6 +101,19 @@ async def test_a_row_that_was_written_after_the_look_over_its_time_is_seen_by_th
         happened_us = now_us()
         assert await looking.look() == 0
         await paid(store, credits_of("ann", "TOKEN"), 600, 100, happened_us)
+        assert await looking.look() == 1
+
+
+async def test_what_is_told_of_late_is_seen_within_the_hour(tmp_path: Path) -> None:
+    hour_us, minute_us = 3_600_000_000, 60_000_000
+    clock = [start_of("hourly", now_us()) + 10 * minute_us]
+    async with open_store(f"sqlite:///{tmp_path / 'money.db'}", clock_us=now_us) as store:
+        looking = LookOut(store, Notices(store), RULES, lambda: clock[0])
+        assert await looking.look() == 0
+        await paid(store, credits_of("ann", "TOKEN"), 600, 100, clock[0] - 3 * hour_us)
+        clock[0] += minute_us
+        assert await looking.look() == 0
+        clock[0] += hour_us
         assert await looking.look() == 1
 
 

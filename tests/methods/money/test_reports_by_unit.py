@@ -23,6 +23,8 @@ async def test_s3_14_and_s3_15_stats_and_series_tell_of_each_resource_type(tmp_p
         ]
         assert found["totals"] == {"totalEvents": 4, "totalQuantity": 153.5}
         assert [share["provider"] for share in found["topProviders"]] == ["simulator", "other"]
+        shouted = await product.call(token, "getUsageStats", {"period": "last_7_days", "provider": "SIMULATOR"})
+        assert shouted["totalTokens"] == 100
         only = await product.call(token, "getUsageStats", {"period": "last_7_days", "resourceType": "PAGE"})
         assert (only["requestCount"], only["totals"]["totalQuantity"]) == (2, 3.5)
         tokens = await product.call(token, "getUsageStats", {"period": "last_7_days", "resourceType": "token"})
