@@ -16,8 +16,10 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _DIGITS_MAX: Final = 40
 
 Asset = Literal["TOKEN", "CREDIT", "USD"]
-UserId = Annotated[str, Field(min_length=1, max_length=200)]
-Name = Annotated[str, Field(min_length=1, max_length=200)]
+_PRINTABLE: Final = r"^[^\x00-\x1f\x7f]*$"
+"""No control characters: no log, no header and not every database takes them."""
+UserId = Annotated[str, Field(min_length=1, max_length=200, pattern=_PRINTABLE)]
+Name = Annotated[str, Field(min_length=1, max_length=200, pattern=_PRINTABLE)]
 Reason = Annotated[str, Field(min_length=1, max_length=500)]
 Key = Annotated[str, Field(min_length=1, max_length=200)]
 Cursor = Annotated[str, Field(min_length=1, max_length=100)]

@@ -107,6 +107,7 @@ def create_app(settings: Settings, drain: Drain, *, shared_metrics: Path | None 
         body_bytes_max=settings.server.body_bytes_max,
         cors_origins=settings.server.cors_origins,
         direct={"/rpc": rpc, EVENTS_PATH: events},
+        bounded=tuple(prefix.partition("{")[0] for prefix in PREFIXES),
     )
 
 

@@ -128,13 +128,15 @@ class _BodyTooLarge(Exception):
 class BodyLimit:
     """Refuses bodies above the limit with 413, by their announced length and by what really arrives (RFC 9110, 15.5.14)."""
 
-    def __init__(self, app: ASGIApp, *, bytes_max: int) -> None:
+    def __init__(self, app: ASGIApp, *, bytes_max: int, bounded: tuple[str, ...] = ()) -> None:
+        """`bounded`: how the paths begin whose doors bound their bodies themselves, with errors of their own shape."""
         self._app = app
         self._bytes_max = bytes_max
+        self._bounded = bounded
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Count the body on its way in; the answer is an RFC 9457 problem."""
-        if scope["type"] != "http":
+        if scope["type"] != "http" or scope["path"].startswith(self._bounded):
             await self._app(scope, receive, send)
             return
         if _announced_bytes(scope) > self._bytes_max:
@@ -225,9 +227,13 @@ def transport(
     body_bytes_max: int,
     cors_origins: Sequence[str] = (),
     direct: Mapping[str, ASGIApp] | None = None,
+    bounded: tuple[str, ...] = (),
 ) -> ASGIApp:
-    """The app with its transport around it. `direct`: doors by their exact path, which bound their bodies themselves."""
-    app.add_middleware(BodyLimit, bytes_max=body_bytes_max)
+    """The app with its transport around it.
+
+    `direct`: doors by their exact path. They bound their bodies themselves, as do those whose paths begin as `bounded` says.
+    """
+    app.add_middleware(BodyLimit, bytes_max=body_bytes_max, bounded=bounded)
     if not cors_origins:
         return Transport(app, metrics=metrics, monotonic=monotonic, direct=direct)
     guarded = {path: _cors(door, cors_origins) for path, door in (direct or {}).items()}

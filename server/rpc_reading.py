@@ -153,7 +153,7 @@ class Departure:
 def check_headers(scope: Scope, limits: RpcLimits) -> dict[bytes, bytes]:
     """The headers by name. Raises: Refused with 405, 406, 413 or 415."""
     if scope["method"] != "POST":
-        raise Refused(405, "method_not_allowed", "Send JSON-RPC with POST.", (b"allow", b"POST, OPTIONS"))
+        raise Refused(405, "method_not_allowed", "Send it with POST.", (b"allow", b"POST, OPTIONS"))
     return check_media(scope, limits)
 
 

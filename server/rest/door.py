@@ -25,6 +25,7 @@ from server.whole_replies import offered
 from storage.errors import Fault
 
 Headers: TypeAlias = list[tuple[bytes, bytes]]
+_CREDENTIALS: Final = frozenset({b"authorization", b"x-api-key", b"x-om-api-key", b"x-tollgate-key"})
 _NO_CONTENT: Final = 204
 _UNREADABLE: Final = 400
 _NOT_FOUND: Final = 404
@@ -96,7 +97,8 @@ class RestDoor:
             return _UNREADABLE, error_of(family, wrong.reason, wrong.detail, request_id), []
         except Fault as fault:
             more = headers_of(fault) + ([] if call is None else rate_headers(call.standings))
-            return rest_status_of(fault), error_of(family, fault.slug, str(fault), request_id, fault.data), more
+            said, details = _told(route, fault)
+            return rest_status_of(fault), error_of(family, fault.slug, said, request_id, details), more
         except Exception as problem:  # noqa: BLE001  # as the docstring says
             self._means.crashed(problem, request_id)
             return INTERNAL, error_of(family, "internal_error", "Internal error", request_id), []
@@ -106,6 +108,8 @@ class RestDoor:
         self, scope: Scope, route: Route, found: Found, headers: dict[bytes, bytes], body: bytes, request_id: str
     ) -> Call:
         """The call that a request asks for. Raises: Malformed, InvalidParams."""
+        if sum(name in _CREDENTIALS for name, _ in scope["headers"]) > len(_CREDENTIALS & headers.keys()):
+            raise Malformed(-32600, "two_credentials", "Send one credential; a header with one is there twice.")
         if b"x-api-key" in headers:  # as OpenMonetize's clients show their key
             headers.setdefault(b"x-om-api-key", headers[b"x-api-key"])
         trace = headers.get(b"traceparent")
@@ -130,9 +134,12 @@ class RestDoor:
     def _members(self, body: bytes) -> Mapping[str, object] | None:
         if not body:
             return None
+        no_object = Malformed(-32600, "invalid_request", "The body must be a JSON object.")
+        if body.lstrip()[:1] == b"[":
+            raise no_object
         said = parse(body, depth_max=self._means.limits.depth_max, batch_max=self._means.limits.batch_max)
         if not isinstance(said, dict):
-            raise Malformed(-32600, "invalid_request", "The body must be a JSON object.")
+            raise no_object
         return said
 
 
@@ -144,6 +151,17 @@ def _routed(scope: Scope, found: Found) -> Route:
         allow = found.allow
         raise Refused(405, "method_not_allowed", f"Send one of {allow.decode()}.", (b"allow", allow))
     return route
+
+
+def _told(route: Route, fault: Fault) -> tuple[str, Mapping[str, object]]:
+    """Message and details of a fault; what is wrong with parameters is said in the names that the request used."""
+    if not isinstance(fault, InvalidParams):
+        return str(fault), fault.data
+    problems = fault.data.get("errors")
+    if not isinstance(problems, list):
+        return route.spoken(str(fault)), fault.data
+    told = [{**problem, "path": route.spoken(problem["path"])} for problem in problems]
+    return route.spoken(str(fault)), {**fault.data, "errors": told}
 
 
 def _key(headers: Mapping[bytes, bytes]) -> str | None:

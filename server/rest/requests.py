@@ -16,6 +16,8 @@ from server.rest.shapes import JsonObject
 QUERY_NAMES_MAX: Final = 64
 _NAME_CHARS_MAX: Final = 100
 _INTEGER: Final = re.compile(r"-?\d{1,18}")
+_SPACED: Final = re.compile(r"\A(\d{4}-\d\d-\d\dT[\d:.]+) (\d\d:?\d\d)\Z")
+"""An instant whose `+` was not percent-encoded, so that it came as a space."""
 _FLAGS: Final = {"true": True, "false": False, "1": True, "0": False}
 IDEMPOTENCY_KEY: Final = "idempotencyKey"
 
@@ -103,4 +105,4 @@ def _read(text: str, types: frozenset[str]) -> object:
         return _FLAGS[text.lower()]
     if "integer" in types and "string" not in types and _INTEGER.fullmatch(text):
         return int(text)
-    return text
+    return _SPACED.sub(r"\1+\2", text)

@@ -13,6 +13,8 @@ Family = Literal["openmonetize", "credits"]
 BODIED: Final = frozenset({"POST", "PUT", "PATCH"})
 CUSTOMER: Final = frozenset({"customerId"})
 """OpenMonetize's name of the tenant, which the credential says here."""
+_NAMED: Final = re.compile(r"(?<![\w.])\w+(?=[:.]|$)")
+_SNAKE: Final = re.compile(r"[a-z0-9]+(_[a-z0-9]+)+")
 _SLOT: Final = re.compile(r"\{(\w+)\}")
 
 
@@ -63,8 +65,15 @@ class Route:
         camel = camel_of(name)
         return self.renamed.get(camel, camel)
 
+    def spoken(self, text: str) -> str:
+        """A path, or a message that begins with one, in the request's own names: `pricePaid: ...` as `purchasePrice: ...`."""
+        names = {param: name for name, param in self.renamed.items()}
+        return _NAMED.sub(lambda found: names.get(found[0], found[0]), text)
+
 
 def camel_of(name: str) -> str:
-    """`input_tokens` as `inputTokens`; what is in camelCase stays."""
+    """`input_tokens` as `inputTokens`; what is in camelCase or in neither stays."""
+    if _SNAKE.fullmatch(name) is None:
+        return name
     head, *tail = name.split("_")
     return head + "".join(part[:1].upper() + part[1:] for part in tail)

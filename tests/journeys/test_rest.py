@@ -1,11 +1,13 @@
 """The REST facades over a socket: every example of the OpenAPI document, the documents' samples, and requests that mean harm."""
 
 import json
+from collections.abc import AsyncIterator
 from urllib.parse import quote
 
 import aiohttp
 import pytest
 import pytest_asyncio
+from multidict import CIMultiDict
 
 from server.rest.route import Route
 from server.rest.tables import ROUTES
@@ -121,6 +123,9 @@ async def test_a_key_in_the_header_or_in_the_body_is_the_same_key(rest: Rest) ->
         ("GET", "/v1/users/x/transactions?nonsense=1", None, 400, "invalid_params"),
         ("GET", "/v1/users/x/transactions?limit=%ff", None, 400, "invalid_params"),
         ("GET", f"/v1/users/{'x' * 201}/credits", None, 400, "invalid_params"),
+        ("GET", "/v1/users/a%00b/credits", None, 400, "invalid_params"),
+        ("POST", "/v1/credits/grant", {"userId": "a\nb", "amount": 1}, 400, "invalid_params"),
+        ("GET", "/v1/analytics/usage?groupBy=hour", None, 400, "invalid_params"),
         ("GET", "/v1/users//credits", None, 404, "not_found"),
         ("GET", "/v1/users/%ff/credits", None, 404, "not_found"),
         ("GET", "/v1/nothing/here", None, 404, "not_found"),
@@ -128,6 +133,9 @@ async def test_a_key_in_the_header_or_in_the_body_is_the_same_key(rest: Rest) ->
         ("POST", "/v1/rating/calculate", {"input_tokens": 1, "inputTokens": 1}, 400, "invalid_params"),
         ("POST", "/v1/rating/calculate", {"model": "no-such"}, 404, "unknown_model"),
         ("POST", "/v1/rating/calculate", [1], 400, "invalid_request"),
+        ("POST", "/v1/rating/calculate", b" []", 400, "invalid_request"),
+        ("POST", "/v1/rating/calculate", {"_input_tokens": 1}, 400, "invalid_params"),
+        ("POST", "/v1/rating/calculate", {"input__tokens": 1}, 400, "invalid_params"),
         ("POST", "/v1/rating/calculate", b"{", 400, "parse_error"),
         ("POST", "/v1/rating/calculate", b'{"model":"a","model":"b"}', 400, "duplicate_member"),
         ("POST", "/v1/credits/purchase", {"userId": "u", "amount": 1, "kind": "promotion"}, 400, "invalid_params"),
@@ -202,4 +210,36 @@ async def test_a_body_that_is_too_large_or_no_json_is_refused(rest: Rest) -> Non
         assert (reply.status, (await reply.json())["error"]) == (415, "unsupported_media_type")
     too_large = {"content-type": "application/json", "content-length": str(2**40)}
     async with rest.http.post(url, data=b"{}", headers=too_large) as reply:
-        assert reply.status == 413
+        assert (reply.status, (await reply.json())["error"]) == (413, "body_too_large")
+
+    async def endless() -> AsyncIterator[bytes]:
+        for _ in range(80):
+            yield b"x" * 65_536
+
+    headers = {"content-type": "application/json", "authorization": f"Bearer {rest.user}"}
+    async with rest.http.post(f"{rest.server.url}/api/credits/upgrade", data=endless(), headers=headers) as reply:
+        assert (reply.status, (await reply.json())["success"]) == (413, False)
+
+
+async def test_a_header_with_a_credential_that_is_there_twice_is_refused(rest: Rest) -> None:
+    url = f"{rest.server.url}/v1/credits/balance"
+    for name, first, second in (
+        ("authorization", f"Bearer {rest.user}", f"Bearer {rest.admin}"),
+        ("x-api-key", "tg_live_one", "tg_live_two"),
+    ):
+        twice = CIMultiDict([(name, first), (name, second)])
+        async with rest.http.get(url, headers=twice) as reply:
+            assert (reply.status, (await reply.json())["error"]) == (400, "two_credentials")
+
+
+async def test_what_is_wrong_is_told_in_the_names_that_the_request_used(rest: Rest) -> None:
+    bought = {"userId": "u", "amount": 1, "purchasePrice": 0}
+    _, answer, _ = await rest.send("POST", "/v1/credits/purchase", bought)
+    assert answer["message"] == "purchasePrice: must be above zero"
+    _, answer, _ = await rest.send("POST", "/v1/events/dlq/replay", {"job_ids": []})
+    assert answer["message"].startswith("jobIds: ")
+    assert answer["details"]["errors"][0]["path"] == "jobIds"
+    status, _, _ = await rest.send("GET", "/v1/analytics/usage?startDate=2026-11-01T00:00:00+01:00&groupBy=month")
+    assert status == 200
+    _, answer, _ = await rest.send("GET", "/v1/users/u/transactions?offset=no")
+    assert answer["details"]["errors"][0]["path"] == "offset"
