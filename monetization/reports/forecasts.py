@@ -34,10 +34,10 @@ class Pace:
 
     @property
     def change_percent(self) -> int | None:
-        """Against the days before, in whole percent, 0 for no change. None: there is nothing to compare with."""
+        """Against the days before, to the nearest whole percent, 0 for no change. None: there is nothing to compare with."""
         if not self.before:
             return None
-        return (self.used - self.before) * _PERCENT // self.before
+        return (2 * (self.used - self.before) * _PERCENT + self.before) // (2 * self.before)
 
 
 def pace_of(days: Sequence[int]) -> Pace:

@@ -58,3 +58,8 @@ def test_whatever_was_used_the_balance_is_gone_neither_before_nor_long_after_the
         assert lasts * DAY_US <= gone - NOW < (lasts + 1) * DAY_US
     assert 0 <= pace.days <= 7
     assert pace.used <= sum(days)
+
+
+def test_a_change_is_told_to_the_nearest_percent_and_a_tiny_fall_is_none() -> None:
+    assert [Pace(used, 7, 1_000).change_percent for used in (999, 996, 994, 1_000, 1_006, 0)] == [0, 0, -1, 0, 1, -100]
+    assert (Pace(5, 7, 0).change_percent, Pace(5, 7).change_percent) == (None, None)
