@@ -15,6 +15,7 @@ import orjson
 from tests.bench import ledger_bench, limits_bench, postgres_ledger_bench
 from tests.bench.machine import memory_of, this_machine
 from tests.bench.measuring import Effort, Outcome, check_all, measure
+from tests.bench.metering import reports, settling
 from tests.bench.processes import BenchFailed
 from tests.bench.report import Report, show
 from tests.bench.scenarios import SCENARIOS, Scenario
@@ -28,8 +29,11 @@ OTHERS: dict[str, Callable[[float], None]] = {
     "ledger operations": ledger_bench.run,
     "ledger operations on PostgreSQL": postgres_ledger_bench.run,
     "limits": limits_bench.run,
+    "settling with sums": settling.run,
 }
 """Benchmarks without a door: each prints its own table and takes the seconds of one of its rows."""
+REPORTS = "reports over millions of rows"
+"""Takes a number of rows instead."""
 
 
 def compare(effort: Effort, scenarios: tuple[Scenario, ...], say: Callable[[str], object]) -> Report:
@@ -50,6 +54,9 @@ def main() -> int:
     parser.add_argument("--effort", choices=EFFORTS, default="default", help="smoke only shows that it works")
     parser.add_argument("--quick", dest="effort", action="store_const", const="quick", help="a rough look, 20 s")
     parser.add_argument("--only", default="", metavar="WORD", help="only the benchmarks whose name holds this")
+    parser.add_argument(
+        "--rows", type=int, default=reports.ROWS, help="rows of the history that reports are asked about"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here too")
     given = parser.parse_args()
     signal.signal(
@@ -58,7 +65,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that every `with` block ends its process
     chosen = tuple(scenario for scenario in SCENARIOS if given.only in scenario.name)
     if not chosen:  # a server that nobody called says nothing of speed or memory
-        return _run_others(given.only, EFFORTS[given.effort])
+        return _run_others(given.only, EFFORTS[given.effort], given.rows)
     try:
         report = compare(EFFORTS[given.effort], chosen, _say)
     except BenchFailed as why:
@@ -70,20 +77,21 @@ def main() -> int:
     show(report, lambda line: sys.stdout.write(f"{line}\n"))
     if given.json is not None:
         given.json.write_bytes(orjson.dumps(report.as_json(), option=orjson.OPT_INDENT_2))
-    if any(given.only in name for name in OTHERS):
-        _run_others(given.only, EFFORTS[given.effort])
+    if any(given.only in name for name in (*OTHERS, REPORTS)):
+        _run_others(given.only, EFFORTS[given.effort], given.rows)
     return 1 if report.failures else 0
 
 
-def _run_others(wanted: str, effort: Effort) -> int:
-    found = [name for name in OTHERS if wanted in name]
+def _run_others(wanted: str, effort: Effort, rows: int) -> int:
+    runs: dict[str, Callable[[float], None]] = {**OTHERS, REPORTS: lambda _: reports.run(rows)}
+    found = [name for name in runs if wanted in name]
     for name in found:
         sys.stdout.write(f"\n{name}\n")
         sys.stdout.flush()
-        OTHERS[name](min(effort.seconds, 2.0))
+        runs[name](min(effort.seconds, 2.0))
     if not found:
         _say(
-            f"bench: --only {wanted!r} is in no name: {', '.join([scenario.name for scenario in SCENARIOS] + [*OTHERS])}"
+            f"bench: --only {wanted!r} is in no name: {', '.join([scenario.name for scenario in SCENARIOS] + [*runs])}"
         )
     return 0 if found else 2
 

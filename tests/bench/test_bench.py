@@ -12,7 +12,7 @@ import orjson
 from tests.bench.processes import ROOT
 from tests.bench.scenarios import SCENARIOS
 
-COMMAND = [sys.executable, "-m", "tests.bench", "--effort", "smoke"]
+COMMAND = [sys.executable, "-m", "tests.bench", "--effort", "smoke", "--rows", "1000"]
 
 
 def test_every_scenario_is_measured_without_a_wrong_reply(tmp_path: Path) -> None:

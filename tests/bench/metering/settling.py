@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -103,3 +104,8 @@ async def measure(seconds: float, show: Callable[[str], object]) -> None:
         ratio = ours / floor
         aim = f"< {RATIO_MAX}: {'met' if ratio < RATIO_MAX else 'NOT MET'}"
         show(f"{f'{callers} callers':36}{floor:11.1f}{ours:11.1f}{ratio:7.2f}   {aim}")
+
+
+def run(seconds: float) -> None:
+    """Print the table."""
+    asyncio.run(measure(max(seconds, 0.5) * ROUNDS, lambda line: sys.stdout.write(line + "\n")))

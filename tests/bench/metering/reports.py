@@ -1,4 +1,4 @@
-"""`make bench --only metering`: everything that is measured about usage, on each database, printed as tables."""
+"""`python -m tests.bench --only reports`: reports over a long history on each database, printed as tables."""
 
 import asyncio
 import sys
@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.bench.ledger_bench import now_us
-from tests.bench.metering import reporting, settling
+from tests.bench.metering import reporting
 from tests.bench.metering.filling import fill_postgres, fill_sqlite
 from tests.bench.metering.history import History
 from tests.bench.postgres_ledger_bench import TUNED
@@ -18,9 +18,8 @@ ROWS = 10_000_000
 Show = Callable[[str], object]
 
 
-def run(seconds: float, rows: int = ROWS) -> None:
-    """Print all tables. `seconds`: of one measurement; `rows`: of the history that reports are asked about."""
-    asyncio.run(settling.measure(seconds, _show))
+def run(rows: int) -> None:
+    """Print all tables over a history of so many rows."""
     on_sqlite(rows, _show)
     on_postgres(rows, _show)
 
