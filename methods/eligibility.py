@@ -3,10 +3,13 @@
 They ask the ladder's own steps without making a call, so their answer is a preview: only a hold is a promise.
 """
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
+from billing.accounts import credits_of, pool_of
 from methods.context import Context
 from methods.errors import Forbidden
 from methods.method import Access, Example, Method, Params, Result
@@ -17,6 +20,7 @@ from monetization.charging.policies import Charge
 from monetization.eligibility import Preview
 from monetization.errors import PaymentRequired, QuotaExceeded
 from monetization.terms import Most, Terms
+from storage.records.ledger import AccountKey, Balance
 from storage.records.money import TOKEN, USD
 
 Name = Annotated[str, Field(min_length=1, max_length=200)]
@@ -24,6 +28,7 @@ Tokens = Annotated[int, Field(ge=0, le=2**40)]
 UserType = Literal["subscription", "byok", "unknown"]
 PREVIEWED: Final = "executeAIRequest"
 """The method that would be called."""
+NOTHING_SEEN: Final[Mapping[AccountKey, Balance]] = MappingProxyType({})
 
 
 class EligibilityParams(Params):
@@ -161,18 +166,23 @@ async def caller_of(context: Context, named: str | None) -> Caller:
 
 
 async def balance_of(
-    context: Context, caller: Caller, charge: Charge | None, *, asset: str | None = None
+    context: Context,
+    caller: Caller,
+    charge: Charge | None,
+    *,
+    asset: str | None = None,
+    seen: Mapping[AccountKey, Balance] = NOTHING_SEEN,
 ) -> tuple[str, int | None]:
-    """The balance in the asset that the caller's plan charges; None for somebody without an account."""
+    """The balance in the asset that the caller's plan charges; None for somebody without an account.
+
+    `seen`: balances that were read a moment ago.
+    """
     named = asset or (charge.asset if charge is not None else None) or TOKEN
     if caller.user_id is None:
         return named, None
-    statements, pool = context.services.money.statements, caller.pool
-    balance = await (
-        statements.balance(caller.user_id, named)
-        if pool is None
-        else statements.pool_balance(pool.organization_id, named)
-    )
+    pool = caller.pool
+    account = credits_of(caller.user_id, named) if pool is None else pool_of(pool.organization_id, named)
+    balance = seen.get(account) or await context.services.money.statements.balance(account)
     return named, balance.available
 
 

@@ -3,6 +3,7 @@
 It asks the ladder's own steps without making a call, so the answer is a preview: only a hold is a promise.
 """
 
+from dataclasses import replace
 from typing import Annotated, Final, Literal
 
 from pydantic import ConfigDict, Field
@@ -98,7 +99,7 @@ async def check_entitlement(context: Context, params: EntitlementParams) -> Enti
     if preview.refusal is None and metered is not None and metered.is_passed:
         preview = _past(preview, metered)
     charge = None if preview.quote is None else preview.quote.charge
-    asset, balance = await balance_of(context, caller, charge)
+    asset, balance = await balance_of(context, caller, charge, seen=preview.seen)
     rules = context.services.quotes.rules
     worth = None if charge is None else _credits(charge, credits_for(rules, charge.cost_nano))
     return EntitlementResult(
@@ -120,12 +121,12 @@ def _past(preview: Preview, metered: Metered) -> Preview:
     """The preview of an action that goes past its feature's own limit."""
     quota = metered.quota
     if not quota.is_hard:
-        return Preview(None, preview.quote, is_soft=True)
+        return replace(preview, is_soft=True)
     data = {"quotaUsed": metered.used, "quotaLimit": quota.limit, "resource": quota.resource, "period": quota.period}
     what = (
         f"the {quota.period} limit of {quota.limit} for {quota.resource!r} is used up; upgrade, or wait for its reset"
     )
-    return Preview(QuotaExceeded(what, data=data), preview.quote)
+    return replace(preview, refusal=QuotaExceeded(what, data=data))
 
 
 def _most(context: Context, action: Action) -> Most:

@@ -3,8 +3,8 @@
 The answer is a preview, not a promise: only a hold is one.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from monetization.callers import Caller
 from monetization.entitlements import Entitlements
@@ -18,6 +18,7 @@ from monetization.terms import Most, Terms
 from storage.errors import Fault, StorageUnavailable
 from storage.ledger.answers import exceeded
 from storage.records.commands import Claim, Refusal
+from storage.records.ledger import AccountKey, Balance
 from storage.store import Reader
 
 
@@ -31,6 +32,8 @@ class Preview:
     """The most that it would cost; None where it would not get that far."""
     is_soft: bool = False
     """It would be served past a soft limit."""
+    seen: Mapping[AccountKey, Balance] = field(default_factory=dict)
+    """The balances that were looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,14 +73,15 @@ class Eligibility:
         except Fault as refused:
             return Preview(refused, None)
         first: tuple[Refusal, str] | None = None
+        seen: dict[AccountKey, Balance] = {}
         tried = sources(caller, quote.tier, quote.charge, now_us=quote.at_us, overdraft_tokens=self.overdraft_tokens)
         for source in tried:
-            refusal, is_soft = await self._refusal(source)
+            refusal, is_soft = await self._refusal(source, seen)
             if refusal is None:
-                return Preview(None, quote, is_soft)
+                return Preview(None, quote, is_soft, seen)
             first = first or (refusal, source.account.asset)
         assert first is not None, "there is always a source to try"
-        return Preview(fault_of(*first, self.links), quote)
+        return Preview(fault_of(*first, self.links), quote, seen=seen)
 
     async def metered(self, caller: Caller, feature: str, count: int) -> Metered | None:
         """Where the caller stands with the quota of a feature's name that leaves least; None: nobody counts it."""
@@ -96,12 +100,12 @@ class Eligibility:
         """Whether any tier sells a feature of this name: then those without it are refused."""
         return any(name in tier.features for tier in self.entitlements.tiers().by_key.values())
 
-    async def _refusal(self, source: Source) -> tuple[Refusal | None, bool]:
+    async def _refusal(self, source: Source, seen: dict[AccountKey, Balance]) -> tuple[Refusal | None, bool]:
         """Why this source would not cover the call, and whether it would only by passing a soft limit."""
         refusal, is_soft = await self._past(source.claims)
         if refusal is not None or not source.amount:
             return refusal, is_soft
-        balance = await self.store.balance(source.account)
+        balance = seen[source.account] = await self.store.balance(source.account)
         free = balance.available + max(balance.overdraft, source.overdraft)
         if free >= source.amount:
             return None, is_soft

@@ -96,13 +96,9 @@ class Statements:
         """Balance and totals of an organization's pool; what came into it was moved there. Raises: StorageUnavailable."""
         return await self._standing(pool_of(organization_id, asset, tenant=self.tenant), record_of(()))
 
-    async def balance(self, user_id: str, asset: str) -> Balance:
+    async def balance(self, account: AccountKey) -> Balance:
         """The balance alone, however long the account's history is. Raises: StorageUnavailable."""
-        return await self.store.balance(self._account(user_id, asset))
-
-    async def pool_balance(self, organization_id: str, asset: str) -> Balance:
-        """The same of an organization's pool. Raises: StorageUnavailable."""
-        return await self.store.balance(pool_of(organization_id, asset, tenant=self.tenant))
+        return await self.store.balance(account)
 
     async def _standing(self, account: AccountKey, record: Record) -> Standing:
         totals, balance = await self._agreeing(account)
