@@ -66,16 +66,25 @@ async def ingest_events(context: Context, params: IngestParams) -> IngestResult:
     verdicts = await services.ingestion.take(params.events, context.call.door)
     accepted = sum(verdict.status == "accepted" for verdict in verdicts)
     duplicates = sum(verdict.status == "duplicate" for verdict in verdicts)
-    return IngestResult(
-        accepted=accepted,
-        rejected=len(verdicts) - accepted - duplicates,
-        duplicates=duplicates,
-        dead_letters=sum(verdict.dead_letter_id is not None for verdict in verdicts),
-        batch_id=f"batch_{context.call.request_id}",
-        status="all_duplicates" if duplicates == len(verdicts) else "processed",
-        processing_time_ms=round(max(0.0, services.clock() - began) * 1_000, 3),
-        results=[shown(verdict) for verdict in verdicts],
+    return IngestResult.model_validate(
+        {
+            "accepted": accepted,
+            "rejected": len(verdicts) - accepted - duplicates,
+            "duplicates": duplicates,
+            "dead_letters": sum(verdict.dead_letter_id is not None for verdict in verdicts),
+            "batch_id": f"batch_{context.call.request_id}",
+            "status": "all_duplicates" if duplicates == len(verdicts) else "processed",
+            "processing_time_ms": round(max(0.0, services.clock() - began) * 1_000, 3),
+            "results": [_told(verdict) for verdict in verdicts],  # pydantic makes many verdicts faster than we can
+        }
     )
+
+
+def _told(verdict: Verdict) -> dict[str, str | None]:
+    told: dict[str, str | None] = {"event_id": verdict.event_id, "status": verdict.status}
+    if verdict.reason is not None:
+        told |= {"reason": verdict.reason, "detail": verdict.detail, "dead_letter_id": verdict.dead_letter_id}
+    return told
 
 
 def shown(verdict: Verdict) -> EventVerdict:

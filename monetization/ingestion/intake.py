@@ -112,8 +112,7 @@ class Intake:
         if orders:
             batch.verdicts.update(await self._book(orders, now_us))
         if unrated:
-            kept = [self._keep(batch.events[place], why, now_us) for place, why in unrated.items()]
-            batch.verdicts.update(zip(unrated, await asyncio.gather(*kept), strict=True))
+            batch.verdicts.update(await self._keep(batch.events, unrated, now_us))
         return batch.all()
 
     async def _payers(self, events: Iterable[Event]) -> Mapping[Who, Caller | None]:
@@ -144,12 +143,20 @@ class Intake:
             return Verdict("duplicate", order.event.id) if is_same else rejected(order.event.id, KEY_CONFLICT)
         return verdict_of(order.event, outcome)
 
-    async def _keep(self, event: Event, why: Unrated, now_us: int) -> Verdict:
-        letter_id, put = keeping(event, why, now_us=now_us, dedupe_us=self.booking.dedupe_us)
-        outcome = await self.booking.ledger.submit(put)
-        if isinstance(outcome, Done) and not outcome.is_replay:
-            return rejected(event.id, why, letter_id)
-        return verdict_of(event, outcome)
+    async def _keep(
+        self, events: Mapping[int, Event], unrated: Mapping[int, Unrated], now_us: int
+    ) -> dict[int, Verdict]:
+        dedupe_us, verdicts = self.booking.dedupe_us, {}
+        letters = [keeping(events[place], why, now_us=now_us, dedupe_us=dedupe_us) for place, why in unrated.items()]
+        outcomes = await self.booking.ledger.submit_each([put for _, put in letters])
+        for (place, why), (letter_id, _), outcome in zip(unrated.items(), letters, outcomes, strict=True):
+            if isinstance(outcome, BaseException):
+                raise outcome
+            assert isinstance(outcome, Done | Refusal), "a single command is answered with one of these"
+            is_new = isinstance(outcome, Done) and not outcome.is_replay
+            event = events[place]
+            verdicts[place] = rejected(event.id, why, letter_id) if is_new else verdict_of(event, outcome)
+        return verdicts
 
     async def replay(self, letter: Letter, actor: str, reason: str) -> Verdict:
         """Book a dead letter, in the commit that takes it away. What still cannot be rated stays. Raises: StorageUnavailable."""

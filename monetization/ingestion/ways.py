@@ -52,11 +52,11 @@ class Ways:
 def told(way: Source, tier: Tier, charge: Charge) -> Source:
     """The way with what this charge takes and counts: a counter counts the same of each event, whichever way is taken."""
     figures = quota_of(charge)
-    claims = tuple([_told(claim, figures.get(claim.window.resource, claim.amount)) for claim in way.claims])
-    return Source(way.name, way.account, way.actual(tier, charge), claims, way.overdraft)
-
-
-def _told(claim: Claim, amount: int) -> Claim:
-    if claim.amount == amount:
-        return claim
-    return Claim(claim.window, amount, claim.limit, claim.is_hard, claim.thresholds, claim.carry)
+    claims = []
+    for claim in way.claims:
+        amount = figures.get(claim.window.resource, claim.amount)
+        is_same = claim.amount == amount
+        claims.append(
+            claim if is_same else Claim(claim.window, amount, claim.limit, claim.is_hard, claim.thresholds, claim.carry)
+        )
+    return Source(way.name, way.account, way.actual(tier, charge), tuple(claims), way.overdraft)

@@ -6,7 +6,8 @@ commands over the same rows give the same answer everywhere.
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
+from operator import attrgetter
+from typing import Any, Final, TypeAlias
 
 from storage.ledger import grants, holds, refunds, requirements
 from storage.ledger.answers import done
@@ -98,24 +99,28 @@ def _apply(state: State, command: c.Command) -> c.Outcome:
         state.put(state.idempotency, key, (given.request_hash, outcome))
         expires_us = None if given.expires_us == NEVER_US else given.expires_us
         state.changes.idempotency.append((key, given.request_hash, outcome, expires_us))
+        if type(command) is c.Charge and command.is_brief:
+            state.passing.append(key)
     return outcome
 
 
 def tenant_of(command: c.Command) -> str:
     """The tenant in whose name a command acts."""
-    match command:
-        case c.Move():
-            return command.source.tenant
-        case c.RecordUsage() | c.Keep():
-            return command.row.tenant
-        case c.Forget():
-            return ""  # of every tenant
-        case c.Put():
-            return command.entry.tenant
-        case c.Grant() | c.Hold() | c.Charge() | c.Adjust() | c.Configure() | c.ExpireLots() | c.RequireEmpty():
-            return command.account.tenant
-        case _:
-            return command.tenant
+    found: str = _TENANTS.get(type(command), _own_tenant)(command)
+    return found
+
+
+_own_tenant: Final = attrgetter("tenant")
+_of_account: Final = attrgetter("account.tenant")
+_of_row: Final = attrgetter("row.tenant")
+_TENANTS: Final[dict[type, Callable[[Any], Any]]] = {
+    c.Move: attrgetter("source.tenant"),
+    c.RecordUsage: _of_row,
+    c.Keep: _of_row,
+    c.Forget: lambda _: "",  # of every tenant
+    c.Put: attrgetter("entry.tenant"),
+    **dict.fromkeys((c.Grant, c.Hold, c.Charge, c.Adjust, c.Configure, c.ExpireLots, c.RequireEmpty), _of_account),
+}
 
 
 def _expire_lots(state: State, command: c.ExpireLots) -> c.Done:

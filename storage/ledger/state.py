@@ -101,6 +101,8 @@ class State:
         """The directory entries that this batch may write over."""
         self.parts: dict[WindowKey, HoldWindow] = {}
         """What the direct charges of this batch have counted in a window, together: one row for all of them."""
+        self.passing: list[IdempotencyKey] = []
+        """Keys of this batch that hardly anybody repeats soon: memory is not kept full of them."""
         self.next_account_id = 1
         self.next_transfer_id = 2
         self.next_lot_id = 1
@@ -118,6 +120,7 @@ class State:
         self.now_us = now_us
         self.changes = Changes()
         self.parts.clear()
+        self.passing.clear()
 
     def end(self) -> None:
         """The batch is stored: every row is clean, and what was loaded for it alone is forgotten."""
@@ -132,6 +135,9 @@ class State:
         self.charges.clear()
         self.resolutions.clear()
         self.entries.clear()
+        for key in self.passing:
+            self.idempotency.pop(key, None)
+        self.passing.clear()
         self.batch_id += bool(changes.transfers)
 
     def forget(self) -> None:

@@ -15,10 +15,12 @@ def refuse_claims(state: State, account: Account, claims: Sequence[Claim]) -> Re
     """Why these claims cannot stand, or None. Changes nothing."""
     if len(claims) > 1 and len({claim.window for claim in claims}) < len(claims):
         return Refusal("invalid", {"detail": "two claims name the same window"})
+    tenant = account.key.tenant
     for claim in claims:
-        if claim.window.tenant != account.key.tenant:
+        key = claim.window
+        if key.tenant != tenant:
             return Refusal("invalid", {"detail": "a window of another tenant"})
-        refusal = refuse(state, claim, state.window(claim.window))
+        refusal = refuse(state, claim, state.windows.get(key) or state.window(key))
         if refusal is not None:
             return refusal
     return None
@@ -53,7 +55,7 @@ def left_over(before: Window | WindowView, most: int) -> int:
 
 def _entered(state: State, claim: Claim) -> Window:
     """The claim's window, about to change, that looks for what the claim names."""
-    window = state.window(claim.window)
+    window = state.windows.get(claim.window) or state.window(claim.window)
     carried = window.carried if claim.carry is None else _carried(state, claim, window)
     state.touch_window(window)
     is_told = claim.thresholds or claim.carry is not None

@@ -185,7 +185,7 @@ class Charge:
     occurred_us: int | None = None
     """When it happened. None: now."""
     is_brief: bool = False
-    """The answer leaves out the windows: for many at once, of which nobody asks."""
+    """For many at once, of which nobody asks again soon: the answer leaves out the windows, and memory keeps none of it."""
     idempotency: Idempotency | None = None
 
 

@@ -86,18 +86,23 @@ def digest_of(level: int, dimensions: Dimensions) -> str:
 def slots(rows: Iterable[tuple[Columns, bool]], ids: Mapping[Dimensions, Ids]) -> list[Slot]:
     """What rows add to their slots, one entry for each slot in the order of their keys. True: the row goes away again."""
     # Rows of the same slots are added up first: a batch holds many, and each is so added once instead of four times.
-    alike: dict[tuple[Dimensions, int], Slot] = {}
+    alike: dict[tuple[Dimensions, int], list[Slot]] = {}
     for columns, is_gone in rows:
         occurred_us, measures = _measures(columns)
         if is_gone:
             measures = tuple(map(neg, measures))
-        _raise(alike, (dimensions_of(columns), occurred_us - occurred_us % HOUR_US), measures)
+        key = (dimensions_of(columns), occurred_us - occurred_us % HOUR_US)
+        if key in alike:
+            alike[key].append(measures)
+        else:
+            alike[key] = [measures]
     found: dict[tuple[int, int, int], Slot] = {}
-    for (dimensions, hour_us), measures in alike.items():
+    for (dimensions, hour_us), many in alike.items():
+        measures = tuple(map(sum, zip(*many, strict=True))) if len(many) > 1 else many[0]
         tenant, user, who = ids[dimensions]
         day_us = hour_us - hour_us % DAY_US
-        for key in ((tenant, HOUR, hour_us), (tenant, DAY, day_us), (user, HOUR, hour_us), (who, DAY, day_us)):
-            _raise(found, key, measures)
+        for slot in ((tenant, HOUR, hour_us), (tenant, DAY, day_us), (user, HOUR, hour_us), (who, DAY, day_us)):
+            _raise(found, slot, measures)
     return [(*key, *found[key]) for key in sorted(found)]
 
 
