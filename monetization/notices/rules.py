@@ -157,6 +157,6 @@ def of_threshold(payload: Mapping[str, Any]) -> Notice | None:
         f"{resource}.{period}.{percent}",
         int(datetime.fromisoformat(payload["periodStart"]).timestamp()) * 1_000_000,
         f"{used} of {limit} {resource} ({period.replace('_', ' ')}) are used"
-        + ("; the quota is reached" if is_over else f": {percent} % of the quota"),
+        + ("; the quota is reached" if is_over else f", at least {percent} % of the quota"),
         {name: payload[name] for name in payload if name not in ("type", "subject")},
     )

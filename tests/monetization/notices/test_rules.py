@@ -95,7 +95,7 @@ def test_a_threshold_is_put_into_words() -> None:
     notice = of_threshold(payload())
     assert notice is not None
     assert (notice.owner, notice.type, notice.period_us) == ("user:ann", "quota_warning", 1_767_225_600_000_000)
-    assert notice.message == "80 of 100 tokens (monthly) are used: 80 % of the quota"
+    assert notice.message == "80 of 100 tokens (monthly) are used, at least 80 % of the quota"
     over = of_threshold(payload(type="quota_exceeded", thresholdPercent=100, subject="org:acme"))
     assert over is not None
     assert (over.owner, over.type, over.priority) == ("org:acme", "quota_exceeded", "high")
