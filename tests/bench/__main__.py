@@ -15,9 +15,9 @@ import orjson
 from tests.bench import ledger_bench, limits_bench, postgres_ledger_bench
 from tests.bench.machine import memory_of, this_machine
 from tests.bench.measuring import Effort, Outcome, check_all, measure
-from tests.bench.metering import reports, settling
+from tests.bench.metering import over_http, reports, settling
 from tests.bench.processes import BenchFailed
-from tests.bench.report import Report, show
+from tests.bench.report import Report, headline, show
 from tests.bench.scenarios import SCENARIOS, Scenario
 from tests.bench.stand import standing
 
@@ -30,8 +30,9 @@ OTHERS: dict[str, Callable[[float], None]] = {
     "ledger operations on PostgreSQL": postgres_ledger_bench.run,
     "limits": limits_bench.run,
     "settling with sums": settling.run,
+    "events and checks over HTTP": over_http.run,
 }
-"""Benchmarks without a door: each prints its own table and takes the seconds of one of its rows."""
+"""Benchmarks without a provider: each prints its own table and takes the seconds of one of its rows."""
 REPORTS = "reports over millions of rows"
 """Takes a number of rows instead."""
 
@@ -65,6 +66,9 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that every `with` block ends its process
     chosen = tuple(scenario for scenario in SCENARIOS if given.only in scenario.name)
     if not chosen:  # a server that nobody called says nothing of speed or memory
+        sys.stdout.write(
+            f"{headline(this_machine())}\n" if any(given.only in name for name in (*OTHERS, REPORTS)) else ""
+        )
         return _run_others(given.only, EFFORTS[given.effort], given.rows)
     try:
         report = compare(EFFORTS[given.effort], chosen, _say)
@@ -78,7 +82,7 @@ def main() -> int:
     if given.json is not None:
         given.json.write_bytes(orjson.dumps(report.as_json(), option=orjson.OPT_INDENT_2))
     if any(given.only in name for name in (*OTHERS, REPORTS)):
-        _run_others(given.only, EFFORTS[given.effort], given.rows)
+        return _run_others(given.only, EFFORTS[given.effort], given.rows) or int(report.failures > 0)
     return 1 if report.failures else 0
 
 
@@ -88,7 +92,11 @@ def _run_others(wanted: str, effort: Effort, rows: int) -> int:
     for name in found:
         sys.stdout.write(f"\n{name}\n")
         sys.stdout.flush()
-        runs[name](min(effort.seconds, 2.0))
+        try:
+            runs[name](min(effort.seconds, 2.0))
+        except BenchFailed as why:
+            _say(f"bench: {why}")
+            return 1
     if not found:
         _say(
             f"bench: --only {wanted!r} is in no name: {', '.join([scenario.name for scenario in SCENARIOS] + [*runs])}"

@@ -48,7 +48,7 @@ class Report:
 def show(report: Report, line: Callable[[str], object]) -> None:
     """Print the table."""
     machine, effort = report.machine, report.effort
-    line(f"{machine.date}  {machine.cpu}, {machine.cores} cores, Python {machine.python}, {machine.system}")
+    line(headline(machine))
     line(f"one core for the server; medians of {effort.rounds} rounds of {effort.seconds:g} s, floor and ours in turns")
     if machine.cores == 1:
         line("one core only: the provider and the load tool take part of it, so no figure here is worth much")
@@ -66,6 +66,11 @@ def show(report: Report, line: Callable[[str], object]) -> None:
     for outcome in report.outcomes:
         if outcome.failures:
             line(f"FAILED {outcome.failures} times: {outcome.name}, {outcome.connections}: {outcome.first_failure}")
+
+
+def headline(machine: Machine) -> str:
+    """When and where figures were taken."""
+    return f"{machine.date}  {machine.cpu}, {machine.cores} cores, Python {machine.python}, {machine.system}"
 
 
 def _row(outcome: Outcome) -> str:

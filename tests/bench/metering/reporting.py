@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
+from monetization.periods import iso
 from server.compose import Instruments, compose
 from server.config import Settings
 from server.demo import demo_settings
@@ -13,14 +14,13 @@ from server.drain import Drain
 from server.log_writer import LineWriter
 from server.logs import Logs
 from server.metrics import Metrics
-from tests.bench.metering.history import History, name_of, tier_of
+from tests.bench.metering.history import DAY_US, History, name_of, tier_of
 from tests.methods.money.conftest import Product
 
 USER_MS_MAX = 50
 ADMIN_MS_MAX = 300
-STATS_MS_MAX = 100
-ADMIN_PAGE_MS_MAX = 500
-"""The last two are the documents' own (S3-54): thirty days of statistics, and an admin's page."""
+DOCUMENTED_MS_MAX = {"getUsageStats, 30 days": 100, "getAdminAnalytics, 30 days": 500}
+"""The documents' own aims (S3-54): thirty days of statistics, and an admin's page."""
 HEAVY_USERS = 5
 LIGHT_USERS = 35
 ADMIN_CALLS = 12
@@ -34,6 +34,8 @@ USER_REPORTS: dict[str, tuple[str, dict[str, object]]] = {
         "getUsageTimeSeries",
         {"period": "last_30_days", "interval": "day", "timezone": "America/New_York", "groupBy": "model"},
     ),
+    "getUsageTimeSeries by week": ("getUsageTimeSeries", {"period": "last_30_days", "interval": "week"}),
+    "getUsageTimeSeries by month": ("getUsageTimeSeries", {"period": "last_30_days", "interval": "month"}),
     "getUsageTrends": ("getUsageTrends", {}),
     "listUsageEvents": ("listUsageEvents", {"limit": 50}),
     "getCreditUsage": ("getCreditUsage", {}),
@@ -55,6 +57,8 @@ ADMIN_REPORTS: dict[str, tuple[str, dict[str, object]]] = {
         {"period": "last_30_days", "interval": "day", "organizationId": "org-0"},
     ),
 }
+YEAR = "getAdminAnalytics, a year"
+_YEAR_US = 365 * DAY_US
 
 
 @asynccontextmanager
@@ -102,7 +106,8 @@ async def measure(product: Product, history: History, show: Callable[[str], obje
         seconds = [await _timed(product, token, method, params) for token in tokens for _ in range(3)]
         _tell(show, title, seconds, USER_MS_MAX)
     boss = product.token("boss", "enterprise", role="admin")
-    for title, (method, params) in ADMIN_REPORTS.items():
+    year = {"startDate": iso(history.until_us - _YEAR_US), "endDate": iso(history.until_us)}
+    for title, (method, params) in {**ADMIN_REPORTS, YEAR: ("getAdminAnalytics", dict[str, object](year))}.items():
         seconds = [await _timed(product, boss, method, params) for _ in range(ADMIN_CALLS)]
         _tell(show, title, seconds, ADMIN_MS_MAX)
 
@@ -116,4 +121,8 @@ async def _timed(product: Product, token: str, method: str, params: dict[str, ob
 def _tell(show: Callable[[str], object], title: str, seconds: list[float], aim_ms: int) -> None:
     ordered = sorted(second * 1_000 for second in seconds)
     middle, last = ordered[len(ordered) // 2], ordered[min(len(ordered) - 1, len(ordered) * 99 // 100)]
-    show(f"{title:36}{middle:9.1f}{last:9.1f}   < {aim_ms}: {'met' if last < aim_ms else 'NOT MET'}")
+    aims = [(f"< {aim_ms}", aim_ms)]
+    if title in DOCUMENTED_MS_MAX:
+        aims.append((f"S3-54 < {DOCUMENTED_MS_MAX[title]}", DOCUMENTED_MS_MAX[title]))
+    said = "; ".join(f"{aim}: {'met' if last < most else 'NOT MET'}" for aim, most in aims)
+    show(f"{title:36}{middle:9.1f}{last:9.1f}   {said}")

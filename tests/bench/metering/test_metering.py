@@ -45,7 +45,7 @@ async def _proved(url: str, folder: Path) -> None:
     said: list[str] = []
     async with reporting.serving(url, folder) as product:
         await reporting.measure(product, HISTORY, said.append)
-    named = [*reporting.USER_REPORTS, *reporting.ADMIN_REPORTS]
+    named = [*reporting.USER_REPORTS, *reporting.ADMIN_REPORTS, reporting.YEAR]
     assert [line.startswith(name) for name, line in zip(named, said[1:], strict=True)] == [True] * len(named)
 
 
