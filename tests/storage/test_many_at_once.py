@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -177,3 +178,16 @@ async def test_a_database_that_is_away_is_everybodys_answer() -> None:
     with pytest.raises(StorageUnavailable):
         await each(queue.submit, [Charge(account=ADA, amount=amount) for amount in range(3)])
     assert queue.weights == [3]
+
+
+async def test_keys_that_are_looked_for_together_are_found_whatever_they_hold(store: Store) -> None:
+    await done(store, grant(ADA, 1_000))
+    odd = ['"', "\\", "%", "'", "é\U0001f600", "[1]", " ", "null", "7"]
+    keys = [Idempotency("event:api", key, "same") for key in odd]
+    told = [Charge(account=ADA, amount=2, is_brief=True, idempotency=key) for key in keys]
+    for again in (False, True, True):
+        outcomes = await store.submit_each(told)
+        assert [isinstance(one, Done) and one.is_replay for one in outcomes] == [again] * len(odd)
+    elsewhere = [Charge(account=ADA, amount=1, idempotency=replace(key, scope="event:eu")) for key in keys]
+    assert not any(one.is_replay for one in await store.submit_each(elsewhere) if isinstance(one, Done))
+    assert (await store.balance(ADA)).posted == 1_000 - 3 * len(odd)

@@ -2,11 +2,14 @@
 # ruff: noqa: S608  # statements are built from our own column names, never from values
 
 import sqlite3
+from collections.abc import Iterable
 from typing import Any
+
+import orjson
 
 from storage.ledger.needs import Needs
 from storage.ledger.rows import Account, ChargeRow, ChargeUse, HoldWindow, Resolution, Window
-from storage.ledger.state import State
+from storage.ledger.state import IdempotencyKey, State
 from storage.records.ledger import EXPIRE, SYSTEM_KINDS, AccountKey, WindowKey
 from storage.sql import ledger_rows as rows
 from storage.sql.charges import AFTER_CODES, CHARGE_CODES, LATE_CODES, REFUND_CODES, note_return
@@ -27,6 +30,11 @@ _WINDOW = (
     f"SELECT {rows.WINDOW} FROM quota_window WHERE tenant=? AND subject=? AND resource=? AND period=? AND start_us=?"
 )
 _IDEM = "SELECT request_hash, result FROM idem WHERE tenant=? AND scope=? AND key=?"
+_IDEMS = (
+    "SELECT key, request_hash, result FROM idem WHERE tenant=? AND scope=? AND key IN (SELECT value FROM json_each(?))"
+)
+MANY = 8
+"""Keys of one scope from which on one statement finds them faster than one for each."""
 _LOT_KEY = "SELECT id, granted, account_id, expires_us FROM lot WHERE tenant=? AND source=? AND source_ref=?"
 _RESOLUTION = "SELECT debit_account, credit_account, kind, amount FROM transfer WHERE pending_id=?"
 _AFTER = f"SELECT code, amount FROM transfer WHERE related_id IN (?, ?) AND code IN {AFTER_CODES}"
@@ -50,10 +58,7 @@ class Loader:
             self._hold(hold_id)
         for window_key in needs.windows:
             self._window(window_key)
-        for idempotency_key in needs.idempotency:
-            found = self._one(_IDEM, idempotency_key)
-            if found is not None:
-                self._state.idempotency[idempotency_key] = (found[0], rows.done_of(found[1]))
+        self._answers(needs.idempotency)
         for lot_key in needs.lot_keys:
             self._lot_key(lot_key)
         for transfer_id in needs.charges:
@@ -62,6 +67,18 @@ class Loader:
 
     def _one(self, statement: str, values: tuple[Any, ...]) -> Any:  # a row, or None: typed by the table
         return self._connection.execute(statement, values).fetchone()
+
+    def _answers(self, keys: Iterable[IdempotencyKey]) -> None:
+        scopes: dict[tuple[str, str], list[str]] = {}
+        for tenant, scope, key in keys:
+            scopes.setdefault((tenant, scope), []).append(key)
+        for (tenant, scope), named in scopes.items():
+            if len(named) < MANY or not "".join(named).isprintable():  # JSON in SQLite ends a text at a NUL
+                found = [(key, *row) for key in named if (row := self._one(_IDEM, (tenant, scope, key))) is not None]
+            else:
+                found = self._connection.execute(_IDEMS, (tenant, scope, orjson.dumps(named).decode())).fetchall()
+            for key, digest, result in found:
+                self._state.idempotency[tenant, scope, key] = (digest, rows.done_of(result))
 
     def _account(self, key: AccountKey) -> None:
         if key in self._state.accounts:
