@@ -1,4 +1,4 @@
-"""Events that could not be rated: `listDeadLetters`, `replayDeadLetters`, `deleteDeadLetters`."""
+"""Events that could not be rated: `listDeadLetters`, `getIngestionInfo`, `replayDeadLetters`, `deleteDeadLetters`."""
 
 from typing import Annotated, Any, Final, Literal  # Any: an event as it was told is JSON
 
@@ -6,7 +6,7 @@ from pydantic import Field
 
 from methods.context import Context
 from methods.errors import Forbidden, InvalidParams
-from methods.method import Access, Example, Method, Params, Result
+from methods.method import Access, Example, Method, NoParams, Params, Result
 from methods.money_shapes import Reason, actor_of
 from monetization.ingestion.batches import Status
 from monetization.ingestion.dead_letters import Letter
@@ -43,6 +43,20 @@ class LettersResult(Result):
 
     dead_letters: list[LetterShown]
     next_cursor: str | None = None
+
+
+class IngestionInfo(Result):
+    """How ingestion stands."""
+
+    dead_letters: int
+    is_more: bool
+    """There are more dead letters than were counted."""
+    by_reason: dict[str, int]
+    oldest_received_at: str | None = None
+    in_flight: int
+    """Events under way in the process that answers."""
+    in_flight_max: int
+    """Beyond so many it answers 503 until there is room."""
 
 
 class ReplayParams(Params):
@@ -103,6 +117,21 @@ async def list_dead_letters(context: Context, params: LettersParams) -> LettersR
     """Events that could not be rated or ascribed, each with its reason, in pages."""
     page = await context.services.ingestion.letters.page(limit=params.limit, cursor=params.cursor)
     return LettersResult(dead_letters=[_shown(letter) for letter in page.rows], next_cursor=page.next_cursor)
+
+
+async def get_ingestion_info(context: Context, params: NoParams) -> IngestionInfo:
+    """How ingestion stands: dead letters that wait, by reason, and the events under way in the process that answers."""
+    del params
+    ingestion = context.services.ingestion
+    waiting = await ingestion.letters.waiting()
+    return IngestionInfo(
+        dead_letters=sum(waiting.by_reason.values()),
+        is_more=waiting.is_more,
+        by_reason=dict(sorted(waiting.by_reason.items())),
+        oldest_received_at=None if waiting.oldest_us is None else iso(waiting.oldest_us),
+        in_flight=ingestion.in_flight,
+        in_flight_max=ingestion.in_flight_max,
+    )
 
 
 async def replay_dead_letters(context: Context, params: ReplayParams) -> ReplayResult:
@@ -180,6 +209,27 @@ _LETTER: Final = {
 }
 
 METHODS = (
+    Method(
+        "getIngestionInfo",
+        get_ingestion_info,
+        scope="events:write",
+        access=Access.REQUIRED,
+        faults=(Forbidden, StorageUnavailable),
+        examples=(
+            Example(
+                "two events whose model has no price",
+                {},
+                {
+                    "deadLetters": 2,
+                    "isMore": False,
+                    "byReason": {"unknown_model": 2},
+                    "oldestReceivedAt": "2026-11-01T09:00:00Z",
+                    "inFlight": 100,
+                    "inFlightMax": 10_000,
+                },
+            ),
+        ),
+    ),
     Method(
         "listDeadLetters",
         list_dead_letters,

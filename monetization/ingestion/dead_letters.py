@@ -5,6 +5,7 @@ a replay books is another identity of the same event, in the commit that takes t
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -28,6 +29,8 @@ from storage.records.money import AMOUNT_MAX
 
 DEAD_LETTER: Final = "dead_letter"
 """Documents of this kind: owner `event:ID`, key ID, where IDs rise with the time of arrival."""
+COUNTED_MAX: Final = 10_000
+PAGE: Final = 500
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _ANY_TIME: Final = Window(AMOUNT_MAX // 2, AMOUNT_MAX // 2, AMOUNT_MAX // 2)
 """When the event arrived its time was looked at, and that is enough."""
@@ -70,6 +73,16 @@ def taking_away(letter: Letter) -> Put:
     return putting(DEAD_LETTER, letter.id, _owner(letter.id), None, expect=letter.version)
 
 
+@fact
+class Waiting:
+    """What waits, by its reasons."""
+
+    by_reason: Mapping[str, int]
+    oldest_us: int | None
+    is_more: bool
+    """Only the first `COUNTED_MAX` were counted."""
+
+
 @dataclass(frozen=True, slots=True)
 class DeadLetters:
     """The letters that wait."""
@@ -80,6 +93,19 @@ class DeadLetters:
         """Letters, the oldest first. Raises: InvalidCursor, StorageUnavailable."""
         page = await self.directory.page(DEAD_LETTER, limit=limit, cursor=cursor)
         return Page(tuple(map(_letter, page.rows)), page.next_cursor)
+
+    async def waiting(self) -> Waiting:
+        """How many wait. Raises: StorageUnavailable."""
+        by_reason: Counter[str] = Counter()
+        oldest_us, cursor = None, None
+        while sum(by_reason.values()) < COUNTED_MAX:
+            page = await self.page(limit=PAGE, cursor=cursor)
+            by_reason.update(letter.reason for letter in page.rows)
+            oldest_us = page.rows[0].received_us if page.rows and oldest_us is None else oldest_us
+            cursor = page.next_cursor
+            if cursor is None:
+                break
+        return Waiting(by_reason, oldest_us, is_more=cursor is not None)
 
     async def get(self, letter_id: str) -> Letter:
         """One letter. Raises: NotFound, StorageUnavailable."""

@@ -62,6 +62,11 @@ class Intake:
     _room: _Room = field(default_factory=_Room)
 
     @property
+    def in_flight(self) -> int:
+        """Events under way in this process."""
+        return self._room.taken
+
+    @property
     def letters(self) -> DeadLetters:
         """The events that could not be rated."""
         return DeadLetters(self.directory)

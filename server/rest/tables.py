@@ -274,6 +274,7 @@ EVENTS: Final = (
         shape=Pick({"data": At("deadLetters"), "pagination": Pick({"nextCursor": "nextCursor"})}),
         sample=Sample(query={"limit": "10"}),
     ),
+    Route(verb="GET", path="/v1/events/info", method="getIngestionInfo", shape=Data(), sample=Sample()),
     Route(
         verb="POST",
         path="/v1/events/dlq/replay",

@@ -113,6 +113,20 @@ async def test_letters_are_listed_in_pages_oldest_first(sender: Sender) -> None:
     assert seen == [f"m{n}" for n in range(5)]
 
 
+async def test_what_waits_is_counted_by_its_reasons(sender: Sender) -> None:
+    nothing = await sender.admin("getIngestionInfo")
+    assert (nothing["deadLetters"], nothing["byReason"], "oldestReceivedAt" in nothing) == (0, {}, False)
+    for n in range(3):
+        await sender.one(event(f"m{n}", **UNPRICED))
+    info = await sender.admin("getIngestionInfo")
+    (first, *_) = await sender.letters()
+    assert (info["deadLetters"], info["isMore"], info["inFlight"]) == (3, False, 0)
+    assert info["byReason"] == {first["reason"]: 3}
+    assert info["oldestReceivedAt"] == first["receivedAt"]
+    member = sender.product.token("ann", "enterprise")
+    assert isinstance(await sender.product.refused(member, "getIngestionInfo"), Forbidden)
+
+
 async def test_a_service_sees_and_replays_letters_and_only_an_admin_gives_them_up(sender: Sender) -> None:
     letter = (await sender.one(event("m", **UNPRICED)))["dead_letter_id"]
     service = sender.product.token("backend", "enterprise", role="service")

@@ -59,6 +59,7 @@ def test_there_are_admin_methods_to_guard() -> None:
         *("updateUserSubscription", "setLimits", "createOrganization", "listOrganizations"),
         *("setQuota", "deleteQuota", "listAuditEvents", "listBlocks", "unblock", "deleteOrganization"),
         *("ingestEvents", "listDeadLetters", "replayDeadLetters", "deleteDeadLetters"),
+        "getIngestionInfo",
         *("getAdminAnalytics", "getMarginBreakdown", "consumeCredits"),
         *("setEntitlement", "updateEntitlement", "deleteEntitlement"),
     }

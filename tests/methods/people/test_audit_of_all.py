@@ -21,6 +21,7 @@ NO_ACT: Final = {
     "listBurnTables": "it reads",
     "listBlocks": "it reads",
     "listDeadLetters": "it reads",
+    "getIngestionInfo": "it reads",
     "createTiersForMargin": "it calculates",
     "validateUserKey": "it asks a provider",
     "ingestEvents": "it tells of usage, as a call does",
