@@ -27,7 +27,7 @@ serve: setup
 	@$(BIN)/tollgate serve --demo $(if $(PORT),--port $(PORT))
 
 test: dev
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 # Hours: hundreds of kills, a million commands.
 soak: dev
