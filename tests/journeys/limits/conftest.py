@@ -53,7 +53,7 @@ async def vendor() -> AsyncIterator[FakeProvider]:
 
 @pytest_asyncio.fixture
 async def wide() -> AsyncIterator[aiohttp.ClientSession]:
-    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=1)) as session:
         yield session
         await asyncio.sleep(0)
 
