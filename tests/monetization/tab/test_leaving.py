@@ -8,7 +8,7 @@ import pytest
 
 from monetization.alarms import Alarms
 from monetization.finishing import PATIENCE_SECONDS
-from monetization.tab import Tab
+from monetization.tab import Receipt, Tab
 from storage.errors import StorageUnavailable
 from storage.records.commands import Checkpoint, Hold, Release, Settle
 from storage.records.usage import Usage
@@ -141,8 +141,8 @@ async def test_a_new_call_ends_the_dead_holds_that_stand_in_its_way(world: World
     assert receipt.balance == 125
 
 
-async def test_a_call_that_outlives_its_hold_is_charged_late_and_once(world: World) -> None:
-    await world.fund("tokens")
+async def _outlived(world: World, used: Usage) -> Receipt:
+    """A call whose hold has expired, charged with 102 as noted, before it ends with what it really used."""
 
     async def play(tab: Tab) -> None:
         sink = tab.watch(_nowhere)
@@ -153,10 +153,17 @@ async def test_a_call_that_outlives_its_hold_is_charged_late_and_once(world: Wor
         world.clock.advance(HOLD_SECONDS + 1)
         await world.store.sweep()
         assert await world.expiries("TOKEN") == [-102]
-        done(usage=Usage(input=100, output=50))(tab)
+        done(usage=used)(tab)
 
     receipt = await world.run("tokens", play)
     assert receipt is not None
+    return receipt
+
+
+async def test_a_call_that_outlives_its_hold_is_charged_late_and_once(world: World) -> None:
+    await world.fund("tokens")
+
+    receipt = await _outlived(world, Usage(input=100, output=50))
     assert receipt.amount == 188
     [row] = await world.rows()
     assert (row.outcome, row.charge_amount, row.is_estimated, row.usage) == ("done", 188, False, Usage(100, output=50))
@@ -171,19 +178,7 @@ async def test_a_call_that_outlived_its_hold_and_used_less_than_was_noted_gets_t
 ) -> None:
     await world.fund("tokens")
 
-    async def play(tab: Tab) -> None:
-        sink = tab.watch(_nowhere)
-        assert sink is not None
-        world.clock.advance(2)
-        tab.meter.bytes_delivered = 4
-        await sink([1])
-        world.clock.advance(HOLD_SECONDS + 1)
-        await world.store.sweep()
-        assert await world.expiries("TOKEN") == [-102]
-        done(usage=Usage(input=10, output=5))(tab)
-
-    receipt = await world.run("tokens", play)
-    assert receipt is not None
+    receipt = await _outlived(world, Usage(input=10, output=5))
     assert (receipt.amount, receipt.balance) == (19, 1_000 - 19)
     [row] = await world.rows()
     assert (row.outcome, row.charge_amount, row.is_estimated, row.usage) == ("done", 19, False, Usage(10, output=5))
