@@ -15,7 +15,7 @@ BUILD = "setuptools>=80"
 HEAD = "# Made by `make lock` from pyproject.toml. Every package is pinned by version and hash; no index is named here."
 SETS: dict[str, tuple[str, ...]] = {
     "requirements.txt": (),
-    "requirements-dev.txt": ("--extra=dev", "--extra=postgres", "--extra=redis", "--extra=sdk"),
+    "requirements-dev.txt": ("--extra=dev", "--extra=postgres", "--extra=redis", "--extra=sdk", "--extra=mcp"),
     "requirements-all.txt": ("--all-extras",),
 }
 
