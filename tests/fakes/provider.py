@@ -8,7 +8,7 @@ import argparse
 import asyncio
 import re
 import sys
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
@@ -16,12 +16,19 @@ from typing import Self
 import orjson
 
 from tests.fakes import wires
+from tests.fakes.operations import answer_to, responses_wire_of
 from tests.fakes.scripts import BY_MODEL, GOOD, Script
+from tests.fakes.tool_wires import tool_wire_of
 from tests.fakes.wires import Vendor, Wire
 
 _MODEL_IN_BODY = re.compile(rb'"model"\s*:\s*"([^"]*)"')
 _MODEL_IN_PATH = re.compile(r"/models/([^:]+):")
 _STREAM_IN_BODY = re.compile(rb'"stream"\s*:\s*true')
+_ONE_SHOT = re.compile(r"/embeddings|/count_tokens|/input_tokens|:batchEmbedContents|:embedContent|:countTokens")
+TOOLS = "fake-tools"
+JSON = "fake-json"
+MIRROR = "fake-mirror"
+"""Models that ask for tools, that answer with JSON, and that repeat the body of the request as their text."""
 
 
 @dataclass
@@ -60,7 +67,8 @@ class FakeProvider:
         self.connections: set[_Connection] = set()
         self.port = 0
         self._words = words
-        self._wires: dict[tuple[Vendor, str], tuple[Wire, bytes, bytes]] = {}
+        self._wires: dict[tuple[Vendor, str, bool], tuple[Wire, bytes, bytes]] = {}
+        self._turns: Counter[str] = Counter()
         self._server: asyncio.Server | None = None
 
     @property
@@ -95,17 +103,30 @@ class FakeProvider:
         """How the next request is answered."""
         if self.scripts:
             return self.scripts.popleft()
-        return self.script or BY_MODEL.get(model, GOOD)
+        script = self.script or BY_MODEL.get(model, GOOD)
+        if not script.turns:
+            return script
+        self._turns[model] += 1
+        return script.turns[(self._turns[model] - 1) % len(script.turns)]
 
-    def answers_for(self, vendor: Vendor, model: str) -> tuple[Wire, bytes, bytes]:
+    def answers_for(self, vendor: Vendor, model: str, path: str, body: bytes) -> tuple[Wire, bytes, bytes]:
         """The wire, and whole HTTP replies with it: plain and, chunk by chunk, stream."""
-        found = self._wires.get((vendor, model))
+        is_responses = path.endswith("/responses")
+        found = self._wires.get((vendor, model, is_responses))
         if found is None:
-            wire = wires.wire_of(vendor, model, self._words)
+            wire = self._wire(vendor, model, body, is_responses=is_responses)
             plain = head_of(200, "application/json", {}, length=len(wire.reply)) + wire.reply
             stream = head_of(200, "text/event-stream", {}, length=None)
-            found = self._wires[vendor, model] = (wire, plain, stream)
+            found = (wire, plain, stream)
+            if model != MIRROR:
+                self._wires[vendor, model, is_responses] = found
         return found
+
+    def _wire(self, vendor: Vendor, model: str, body: bytes, *, is_responses: bool) -> Wire:
+        words = wires.JSON_WORDS if model == JSON else (body.decode(),) if model == MIRROR else self._words
+        if is_responses:
+            return responses_wire_of(model, words, calls_tools=model == TOOLS)
+        return tool_wire_of(vendor, model) if model == TOOLS else wires.wire_of(vendor, model, words)
 
 
 def head_of(status: int, content_type: str, headers: dict[str, str], *, length: int | None) -> bytes:
@@ -178,7 +199,10 @@ class _Connection(asyncio.Protocol):
         model = in_path.group(1) if in_path else in_body.group(1).decode() if in_body else ""
         is_stream = ":streamGenerate" in path or _STREAM_IN_BODY.search(body) is not None
         script = fake.script_for(model)
-        wire, plain, stream_head = fake.answers_for(vendor, model)
+        if script is GOOD and _ONE_SHOT.search(path) and (answer := answer_to(path, body)) is not None:
+            self._plain(200, answer, "application/json", {})
+            return
+        wire, plain, stream_head = fake.answers_for(vendor, model, path, body)
         if script is not GOOD:
             self._task = asyncio.get_running_loop().create_task(self._act(script, vendor, wire, is_stream=is_stream))
         elif is_stream:
@@ -255,7 +279,7 @@ class _Connection(asyncio.Protocol):
 def _vendor_of(path: str, headers: str) -> Vendor:
     if "/messages" in path or "anthropic-version" in headers.lower():
         return "anthropic"
-    if ":generateContent" in path or ":streamGenerateContent" in path or "x-goog-api-key" in headers.lower():
+    if _MODEL_IN_PATH.search(path) or "x-goog-api-key" in headers.lower():
         return "google"
     return "openai"
 

@@ -31,14 +31,20 @@ class Script:
     """The stream repeats its text until the client leaves."""
     hangs_after: int | None = None
     """Events after which nothing more comes, with the connection open."""
+    turns: tuple["Script", ...] = ()
+    """Every request is answered by the next of these, over and over."""
 
 
 GOOD = Script()
+BUSY = Script(status=429, headers={"retry-after": "1"})
 
 BY_MODEL: dict[str, Script] = {
     "fake-slow": Script(delay=0.2),
     "fake-error-401": Script(status=401),
-    "fake-error-429": Script(status=429, headers={"retry-after": "1"}),
+    "fake-error-400": Script(status=400, message="the scripted model wants nothing of this"),
+    "fake-error-404": Script(status=404),
+    "fake-error-429": BUSY,
+    "fake-busy-then-good": Script(turns=(BUSY, GOOD)),
     "fake-error-500": Script(status=500),
     "fake-error-503": Script(status=503),
     "fake-cut": Script(cut_after=4),

@@ -12,6 +12,8 @@ WORDS = ("Grüße, ", "ready ", "when ", "you ", "are ", "✓ ", "世界 ", "don
 TEXT = "".join(WORDS)
 TOKENS_IN = 11
 TOKENS_OUT = 7
+JSON_WORDS = ('{"city":', '"Berlin"', ',"degrees":21}')
+"""What a model says that was asked for this shape."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,8 @@ def models_of(vendor: Vendor) -> bytes:
             return b'{"models":[]}'
 
 
-def _data(value: dict[str, Any], event: str = "") -> bytes:
+def data_event(value: dict[str, Any], event: str = "") -> bytes:
+    """One server-sent event."""
     head = f"event: {event}\n".encode() if event else b""
     return head + b"data: " + orjson.dumps(value) + b"\n\n"
 
@@ -78,7 +81,7 @@ def _openai(model: str, words: Sequence[str]) -> Wire:
 
     def chunk(choices: list[dict[str, Any]], usage: dict[str, int] | None = None) -> bytes:
         head = {"id": "chatcmpl-fake", "object": "chat.completion.chunk", "created": 1, "model": model}
-        return _data({**head, "choices": choices, "usage": usage})
+        return data_event({**head, "choices": choices, "usage": usage})
 
     def delta(delta: dict[str, str], finish_reason: str | None = None) -> bytes:
         return chunk([{"index": 0, "delta": delta, "finish_reason": finish_reason}])
@@ -100,7 +103,7 @@ def _anthropic(model: str, words: Sequence[str]) -> Wire:
     started = {"type": "message_start", "message": {**head, "content": [], "stop_reason": None, "usage": usage}}
     block = {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}}
     texts = [
-        _data(
+        data_event(
             {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": word}},
             "content_block_delta",
         )
@@ -114,13 +117,13 @@ def _anthropic(model: str, words: Sequence[str]) -> Wire:
     return Wire(
         orjson.dumps(reply),
         (
-            _data(started, "message_start"),
-            _data(block, "content_block_start"),
-            _data({"type": "ping"}, "ping"),
+            data_event(started, "message_start"),
+            data_event(block, "content_block_start"),
+            data_event({"type": "ping"}, "ping"),
             *texts,
-            _data({"type": "content_block_stop", "index": 0}, "content_block_stop"),
-            _data(ended, "message_delta"),
-            _data({"type": "message_stop"}, "message_stop"),
+            data_event({"type": "content_block_stop", "index": 0}, "content_block_stop"),
+            data_event(ended, "message_delta"),
+            data_event({"type": "message_stop"}, "message_stop"),
         ),
     )
 
@@ -139,5 +142,5 @@ def _google(model: str, words: Sequence[str]) -> Wire:
         body: dict[str, Any] = {"candidates": [candidate], "modelVersion": model, "responseId": "fake"}
         return {**body, "usageMetadata": usage} if is_last else body
 
-    events = tuple(_data(part(word, is_last=at == len(words) - 1)) for at, word in enumerate(words))
+    events = tuple(data_event(part(word, is_last=at == len(words) - 1)) for at, word in enumerate(words))
     return Wire(orjson.dumps(part("".join(words), is_last=True)), events)
