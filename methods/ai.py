@@ -18,7 +18,7 @@ from methods.ai_request import Draft, draft_of, images_in, tokens_input_likely, 
 from methods.ai_result import ExecuteResult
 from methods.context import Context, Services
 from methods.errors import ProviderFailed, ProviderTimedOut, UnknownModel, UnknownProvider
-from methods.method import Access, Method
+from methods.method import Access, Method, Tool
 from methods.progress import Notice, Progress, ProgressSink, RunStarted
 from methods.providers.base import Ask
 from monetization.errors import NotEntitled, Overloaded, PaymentRequired, PriceUnknown, QuotaExceeded, RateLimited
@@ -132,6 +132,12 @@ METHODS = (
         name="executeAIRequest",
         handler=execute,
         scope="ai:call",
+        tool=Tool(
+            "Ask an AI model",
+            is_read_only=False,
+            is_open_world=True,
+            hides=("stream", "apiKey", "userId", "provider", "options.stream", "options.apiKey"),
+        ),
         access=Access.OPTIONAL,
         terms=Terms(is_metered=True),
         aliases=("ai.generateText", "generateText"),

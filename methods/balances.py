@@ -3,7 +3,7 @@
 from billing.accounts import credits_of, pool_of
 from methods.context import Context
 from methods.errors import Forbidden, InvalidParams
-from methods.method import Access, Example, Method, Params, Result
+from methods.method import Access, Example, Method, Params, Result, Tool
 from methods.money_shapes import UserId, iso_or_none, number, text, user_of
 from methods.organizations import organization_id_of
 from monetization.statements import Standing
@@ -146,6 +146,7 @@ METHODS = [
         "getTokenBalance",
         get_token_balance,
         scope="account:read",
+        tool=Tool("Balance of virtual tokens"),
         access=Access.REQUIRED,
         aliases=("billing.getTokenBalance",),
         faults=(Forbidden,),
@@ -161,6 +162,7 @@ METHODS = [
         "getCreditBalance",
         get_credit_balance,
         scope="account:read",
+        tool=Tool("Balance of credits"),
         access=Access.REQUIRED,
         aliases=("billing.getCreditBalance",),
         faults=(Forbidden,),

@@ -12,7 +12,7 @@ from pydantic import Field
 from billing.accounts import credits_of, pool_of
 from methods.context import Context
 from methods.errors import Forbidden
-from methods.method import Access, Example, Method, Params, Result
+from methods.method import Access, Example, Method, Params, Result, Tool
 from methods.money_shapes import UserId, iso_or_none, number, text, user_of
 from methods.tiers import TierResult, shown_tier
 from monetization.callers import Caller
@@ -217,6 +217,7 @@ METHODS = [
         "checkRequestEligibility",
         check_request_eligibility,
         scope="account:read",
+        tool=Tool("Would a request be served?"),
         access=Access.REQUIRED,
         aliases=("user.checkRequestEligibility",),
         faults=_FAULTS,
@@ -247,6 +248,7 @@ METHODS = [
         "getCurrentTier",
         get_current_tier,
         scope="account:read",
+        tool=Tool("The plan in force"),
         access=Access.REQUIRED,
         faults=_FAULTS,
         examples=(

@@ -12,7 +12,7 @@ from pydantic.alias_generators import to_camel
 from methods.context import Context
 from methods.eligibility import PREVIEWED, Name, Tokens, balance_of, caller_of, code_of, reason_of
 from methods.errors import Forbidden, UnknownModel, UnknownProvider
-from methods.method import Access, Example, Method, Params, Result
+from methods.method import Access, Example, Method, Params, Result, Tool
 from methods.money_shapes import UserId, number, text
 from monetization.charging.policies import Charge, credits_for, dollars
 from monetization.eligibility import Metered, Preview
@@ -166,6 +166,7 @@ METHODS = [
         "checkEntitlement",
         check_entitlement,
         scope="account:read",
+        tool=Tool("Would a feature be allowed?"),
         access=Access.REQUIRED,
         faults=(Forbidden, UnknownModel, UnknownProvider),
         examples=(

@@ -7,7 +7,7 @@ from typing import Literal
 
 from methods.context import Context
 from methods.errors import Forbidden, InvalidParams
-from methods.method import Access, Example, Method, Params, Result
+from methods.method import Access, Example, Method, Params, Result, Tool
 from methods.money_shapes import Asset, Cursor, Limit, UserId, iso_or_none, number, text, user_of
 from methods.paging import Offset, Paging, page_at, paging_of
 from methods.usage_shapes import RowFigures, cost_text, figures_of
@@ -293,6 +293,7 @@ METHODS = [
         "getUsageHistory",
         get_usage_history,
         scope="account:read",
+        tool=Tool("Calls and what they cost"),
         access=Access.REQUIRED,
         aliases=("billing.getUsageHistory",),
         faults=_FAULTS,

@@ -77,6 +77,20 @@ class Example:
     result: object
 
 
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """How agents see a method that is offered to them (the Model Context Protocol's `ToolAnnotations`)."""
+
+    title: str
+    """For people."""
+    is_read_only: bool = True
+    """It changes nothing; asked again, it only reads again."""
+    is_open_world: bool = False
+    """It reaches beyond this server."""
+    hides: tuple[str, ...] = ()
+    """Parameters that agents are not offered: credentials, what their transport says itself, other names for the same."""
+
+
 # Handlers take their own Params subclass; a table of them has no narrower common type than Any.
 Handler = Callable[[Context, Any], Awaitable[Answer]]
 
@@ -94,6 +108,8 @@ class Method:
     """What the caller must be allowed to do; `monetization/roles.py` says which roles allow it. None: nobody may call it."""
     faults: tuple[type[Fault], ...] = ()
     examples: tuple[Example, ...] = ()
+    tool: Tool | None = None
+    """None: it is no tool for agents."""
     streams: bool = False
     """True: it reports progress before its result, so `stream` makes sense."""
     most: Callable[[Services, Any], Most] | None = None

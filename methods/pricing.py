@@ -6,7 +6,7 @@ from pydantic import Field
 
 from methods.context import Context
 from methods.errors import InvalidParams, UnknownModel, UnknownProvider
-from methods.method import Access, Example, Method, Params, Result
+from methods.method import Access, Example, Method, Params, Result, Tool
 from methods.money_shapes import Amount
 from monetization.charging.policies import Charge, Rules, charge_for, credits_for, dollars, revenue_of
 from monetization.errors import PriceUnknown
@@ -299,6 +299,7 @@ METHODS = [
         "calculateCost",
         calculate_cost,
         scope="public",
+        tool=Tool("Calculate a cost"),
         access=Access.OPTIONAL,
         faults=(UnknownModel, UnknownProvider, PriceUnknown),
         examples=(
@@ -313,6 +314,7 @@ METHODS = [
         "getProviderPricing",
         get_provider_pricing,
         scope="public",
+        tool=Tool("Prices of models"),
         access=Access.OPTIONAL,
         faults=(UnknownModel, UnknownProvider),
         examples=(Example("the first page", {"limit": 10}, {"data": [], "total": 0, "limit": 10, "offset": 0}),),

@@ -6,7 +6,7 @@ from pydantic import BeforeValidator, Field, StrictInt, model_validator
 
 from methods.context import Context
 from methods.errors import Forbidden, InvalidParams
-from methods.method import Access, Example, Method, NoParams, Params, Result
+from methods.method import Access, Example, Method, NoParams, Params, Result, Tool
 from methods.money_shapes import Key, UserId, beyond, user_of
 from monetization.errors import QuotaExceeded
 from monetization.funding import BOOKED
@@ -285,6 +285,7 @@ METHODS = [
         "getQuotaStatus",
         get_quota_status,
         scope="account:read",
+        tool=Tool("Quotas and what is counted of them"),
         access=Access.REQUIRED,
         faults=_FAULTS,
         examples=(Example("a user's", {"userId": "u1"}, {"success": True, "data": []}),),

@@ -4,7 +4,7 @@ from pydantic import Field
 
 from methods.context import Context
 from methods.errors import Overloaded
-from methods.method import Access, Example, Method, NoParams, Result
+from methods.method import Access, Example, Method, NoParams, Result, Tool
 from monetization.periods import iso
 from storage.ephemeral.limiter import Standing
 
@@ -98,6 +98,7 @@ METHODS = (
         "getRateLimitStatus",
         get_rate_limit_status,
         scope="account:read",
+        tool=Tool("What is left of the rate limits"),
         access=Access.OPTIONAL,
         faults=(Overloaded,),
         examples=(

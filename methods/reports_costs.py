@@ -4,7 +4,7 @@ from typing import Literal
 
 from methods.context import Context
 from methods.errors import Forbidden, InvalidParams
-from methods.method import Access, Example, Method, Result
+from methods.method import Access, Example, Method, Result, Tool
 from methods.money_shapes import beyond, number, text
 from methods.reports_shapes import (
     PeriodReport,
@@ -154,6 +154,7 @@ METHODS = [
         "getCostBreakdown",
         get_cost_breakdown,
         scope="account:read",
+        tool=Tool("What providers billed, by part"),
         access=Access.REQUIRED,
         faults=_FAULTS,
         examples=(Example("the month by model", {"by": "model"}, {"by": "model", "breakdown": []}),),

@@ -8,7 +8,7 @@ from typing import Literal
 
 from methods.context import Context
 from methods.errors import Forbidden, InvalidParams
-from methods.method import Access, Example, Method, Result
+from methods.method import Access, Example, Method, Result, Tool
 from methods.money_shapes import Asset, number, text
 from methods.reports_shapes import WhoseParams, percent, whose_of
 from methods.tiers import TierLimits, shown_tier
@@ -361,6 +361,7 @@ METHODS = [
         "getBurnForecast",
         get_burn_forecast,
         scope="account:read",
+        tool=Tool("How long the balance lasts"),
         access=Access.REQUIRED,
         faults=_FAULTS,
         examples=(
@@ -375,6 +376,7 @@ METHODS = [
         "getRecommendations",
         get_recommendations,
         scope="account:read",
+        tool=Tool("Cheaper plans and models"),
         access=Access.REQUIRED,
         faults=_FAULTS,
         examples=(

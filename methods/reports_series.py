@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from methods.context import Context
 from methods.errors import Forbidden, InvalidParams
-from methods.method import Access, Example, Method, Result
+from methods.method import Access, Example, Method, Result, Tool
 from methods.money_shapes import number
 from methods.reports_shapes import (
     TOKENS,
@@ -212,6 +212,7 @@ METHODS = [
         "getUsageTimeSeries",
         get_usage_time_series,
         scope="account:read",
+        tool=Tool("Usage over time"),
         access=Access.REQUIRED,
         faults=_FAULTS,
         examples=(

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from methods.context import Context
 from methods.errors import Forbidden, InvalidParams
-from methods.method import Access, Example, Method, Result
+from methods.method import Access, Example, Method, Result, Tool
 from methods.money_shapes import number
 from methods.reports_events import EventEntry, entry_of
 from methods.reports_shapes import (
@@ -315,6 +315,7 @@ METHODS = [
         "getUsageStats",
         get_usage_stats,
         scope="account:read",
+        tool=Tool("Usage of a period"),
         access=Access.REQUIRED,
         faults=_FAULTS,
         examples=(

@@ -9,7 +9,7 @@ from pydantic import ConfigDict, Field, SecretStr, field_validator
 from methods.ai_params import KEY_CHARACTERS_MAX, Name, checked_key
 from methods.context import Context
 from methods.errors import ProviderFailed, ProviderTimedOut, UnknownProvider
-from methods.method import Access, Example, Method, NoParams, Params, Result
+from methods.method import Access, Example, Method, NoParams, Params, Result, Tool
 from monetization.callers import Secret
 
 _SAMPLE_TIME: Final = "2026-01-31T12:00:00Z"
@@ -218,6 +218,7 @@ METHODS = (
         name="listAllowedModels",
         handler=list_models,
         scope="public",
+        tool=Tool("Models that can be named"),
         access=Access.OPTIONAL,
         aliases=("ai.listAllowedModels",),
         faults=(UnknownProvider,),

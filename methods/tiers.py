@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from methods.context import Context
-from methods.method import Access, Example, Method, NoParams, Params, Result
+from methods.method import Access, Example, Method, NoParams, Params, Result, Tool
 from monetization.tiers import Policy, Tier
 from storage.errors import NotFound
 from storage.records.money import USD, to_text
@@ -135,6 +135,7 @@ METHODS = [
         "listTiers",
         list_tiers,
         scope="public",
+        tool=Tool("Plans on offer"),
         access=Access.OPTIONAL,
         examples=(Example("every tier", {}, {"success": True, "tiers": [], "data": {}}),),
     ),
