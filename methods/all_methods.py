@@ -37,12 +37,15 @@ from methods import (
     reports_parts,
     reports_series,
     reports_usage,
+    shared_prompts,
     system,
     tiers,
     upgrades,
     user_keys,
 )
 from methods.method import Method
+from methods.vendors import chat as vendor_chat
+from methods.vendors import models as vendor_models
 
 METHODS: Final[tuple[Method, ...]] = (
     *ai.METHODS,
@@ -82,5 +85,9 @@ METHODS: Final[tuple[Method, ...]] = (
     *reports_parts.METHODS,
     *reports_admin.METHODS,
     *reports_export.METHODS,
+    *shared_prompts.METHODS,
     *system.METHODS,
 )
+
+OF_DOORS: Final[tuple[Method, ...]] = (*vendor_chat.METHODS, *vendor_models.METHODS)
+"""What the vendors' own doors call; nobody finds them over JSON-RPC, MCP or REST."""

@@ -1,4 +1,6 @@
-"""The prompt registry: the operator's own prompts, kept as files, filled with a caller's values, never sent back to anybody.
+"""The prompt registry: the operator's own prompts, kept as files, filled with a caller's values.
+
+None is sent back to anybody, but for those whose head says `shared`: they are shown to whoever may make AI requests.
 
 A prompt is `<directory>/<id>.md`: text with `{{ name }}` placeholders, after an optional head in TOML between two `+++` lines:
 
@@ -8,6 +10,7 @@ A prompt is `<directory>/<id>.md`: text with `{{ name }}` placeholders, after an
     model = "claude-sonnet-4-5"
     max_tokens = 2000
     temperature = 0.2
+    shared = true                       # callers may read it: `getPrompt`, and the prompts of the MCP door
     [variables]
     language = "Python"                 # the value when the call gives none; others must be given
     +++
@@ -51,6 +54,7 @@ class Head(BaseModel):
     model: str | None = None
     max_tokens: int | None = Field(None, ge=1)
     temperature: float | None = Field(None, ge=0, le=2)
+    shared: bool = False
     variables: dict[str, str] = Field(default_factory=dict)
 
 
@@ -73,6 +77,16 @@ class FilledPrompt:
     model: str | None = None
     max_tokens: int | None = None
     temperature: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SharedPrompt:
+    """What is told of a prompt that the operator shares."""
+
+    prompt_id: str
+    description: str
+    variables: Mapping[str, str | None]
+    """Its placeholders in the order in which they first appear, each with its default. None: the value must be given."""
 
 
 class PromptRegistry:
@@ -102,14 +116,9 @@ class PromptRegistry:
 
     def fill(self, prompt_id: str, values: Mapping[str, str]) -> FilledPrompt:
         """The prompt with its placeholders replaced. Raises: NotFound, InvalidParams naming the missing variables."""
-        now = self._clock()
-        if now - self._checked >= self._check_seconds:
-            self._refresh(now)
-        prompt = self._prompts.get(prompt_id)  # ids are looked up among what was read, so none can point outside
+        prompt = self._now().get(prompt_id)  # ids are looked up among what was read, so none can point outside
         if prompt is None:
-            raise NotFound(
-                f"there is no prompt {prompt_id[:64]!r}; ask the operator for its id", reason="unknown_prompt"
-            )
+            raise unknown_prompt(prompt_id)
         head = prompt.head
         return FilledPrompt(
             text=_fill(prompt, values),
@@ -118,6 +127,31 @@ class PromptRegistry:
             max_tokens=head.max_tokens,
             temperature=head.temperature,
         )
+
+    def shared(self) -> list[SharedPrompt]:
+        """The prompts that callers may read, by id."""
+        return [
+            SharedPrompt(
+                prompt_id,
+                prompt.head.description,
+                {name: prompt.head.variables.get(name) for name in prompt.pieces[1::2]},
+            )
+            for prompt_id, prompt in sorted(self._now().items())
+            if prompt.head.shared
+        ]
+
+    def shown(self, prompt_id: str, values: Mapping[str, str]) -> str:
+        """The text of a shared prompt. Raises: NotFound, also for one that is kept to ourselves; InvalidParams as `fill`."""
+        prompt = self._now().get(prompt_id)
+        if prompt is None or not prompt.head.shared:
+            raise unknown_prompt(prompt_id)
+        return _fill(prompt, values)
+
+    def _now(self) -> Mapping[str, Prompt]:
+        now = self._clock()
+        if now - self._checked >= self._check_seconds:
+            self._refresh(now)
+        return self._prompts
 
     def _refresh(self, now: float) -> None:
         """Read what has changed and swap the whole table at once; a bad file keeps its last good version."""
@@ -157,6 +191,11 @@ class PromptRegistry:
         if self._refused.get(prompt_id) != signature:
             self._refused[prompt_id] = signature
             self._on_problem(problem)
+
+
+def unknown_prompt(prompt_id: str) -> NotFound:
+    """The refusal of an id that names nothing that may be told."""
+    return NotFound(f"there is no prompt {prompt_id[:64]!r}; ask the operator for its id", reason="unknown_prompt")
 
 
 def read(path: Path, signature: Signature) -> Prompt:

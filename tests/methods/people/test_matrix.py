@@ -61,7 +61,7 @@ OPERATORS: Final = {
 """These name what belongs to the operator, behind a scope of the operator's."""
 NO_ROW: Final = {
     ("checkEntitlement", "featureId"), ("executeAIRequest", "promptId"), ("cancelRequest", "id"), ("listUsageEvents", "keyId"),
-    ("executeAIRequest", "featureId"),
+    ("executeAIRequest", "featureId"), ("getPrompt", "promptId"),
     ("markNotificationRead", "id"), ("consumeCredits", "featureId"), ("setEntitlement", "featureId"),
 }  # fmt: skip
 """These name no user's row, or only ever what is this caller's own: a call that it runs, a key among its own rows."""

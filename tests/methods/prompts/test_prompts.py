@@ -192,3 +192,28 @@ def test_nothing_prints_the_text_of_a_prompt(shelf: Shelf) -> None:
     filled = shelf.registry.fill("p", {})
     assert "CANARY" not in repr(filled)
     assert "CANARY" not in repr(shelf.registry._prompts)
+
+
+def test_only_shared_prompts_are_told_of(shelf: Shelf) -> None:
+    head = '+++\ndescription = "Reviews code"\nshared = true\n[variables]\nlanguage = "Python"\n+++\n'
+    shelf.write("review.md", f"{head}{{{{ team }}}} reviews {{{{ language }}}}; {{{{ team }}}}!")
+    shelf.write("secret.md", "SECRET WORDS")
+    shelf.later()
+    (told,) = shelf.registry.shared()
+    assert (told.prompt_id, told.description) == ("review", "Reviews code")
+    assert list(told.variables.items()) == [("team", None), ("language", "Python")]
+
+
+def test_a_shared_prompt_can_be_read_and_another_looks_as_if_it_were_not_there(shelf: Shelf) -> None:
+    shelf.write("review.md", "+++\nshared = true\n+++\nYou review {{ language }}.")
+    shelf.write("secret.md", "SECRET WORDS")
+    shelf.later()
+    assert shelf.registry.shown("review", {"language": "Python"}) == "You review Python."
+    with pytest.raises(InvalidParams):
+        shelf.registry.shown("review", {})
+    refusals = []
+    for prompt_id in ("secret", "missing"):
+        with pytest.raises(NotFound) as refused:
+            shelf.registry.shown(prompt_id, {})
+        refusals.append((refused.value.slug, str(refused.value).replace(prompt_id, "")))
+    assert refusals[0] == refusals[1]
