@@ -13,6 +13,7 @@ from methods.dialects.canonical import (
     ChatReply,
     Finished,
     FinishReason,
+    Passed,
     Reasoning,
     ReasoningDelta,
     Started,
@@ -65,7 +66,7 @@ class Answer:
         self.finish_reason: FinishReason = "other"
         self.model: str | None = None
 
-    def take(self, events: Sequence[StreamEvent]) -> list[Progress]:
+    def take(self, events: Sequence[StreamEvent | Passed]) -> list[Progress]:
         """Add what one read brought, and return what a client may see of it."""
         seen: list[Progress] = []
         for event in events:
@@ -131,7 +132,7 @@ class Answer:
         asked = [asked.name + "".join(asked.arguments) for asked in self._asked.values()]
         return sum(map(tokens_likely, ["".join(self._texts), *thoughts, *asked]))
 
-    def _take_other(self, event: StreamEvent) -> Progress | None:
+    def _take_other(self, event: StreamEvent | Passed) -> Progress | None:
         match event:
             case ReasoningDelta():
                 self._think(event)
@@ -147,7 +148,7 @@ class Answer:
             case Finished():
                 self.finish_reason = event.finish_reason
                 self._meter.is_complete = True
-            case TextDelta() | VendorError():  # the first is taken above, the second is raised by the provider
+            case TextDelta() | VendorError() | Passed():  # taken above; raised by the provider; goes another way
                 pass
         return None
 

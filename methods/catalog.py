@@ -1,18 +1,29 @@
 """The full list of methods, found by name or alias."""
 
 from collections.abc import Iterable, Mapping
+from typing import Final
 
 from methods.errors import MethodNotFound
 from methods.method import Access, Method
+from monetization.calls import DoorName
+
+VENDOR_DOORS: Final[frozenset[DoorName]] = frozenset({"openai", "anthropic", "gemini"})
 
 
 class Catalog:
     """Every method there is. Built once; names and aliases are unique, and `rpc.` is the specification's own."""
 
     def __init__(
-        self, methods: Iterable[Method], *, public: Iterable[str] = (), is_auth_required: bool = False
+        self,
+        methods: Iterable[Method],
+        *,
+        public: Iterable[str] = (),
+        is_auth_required: bool = False,
+        of_doors: Iterable[Method] = (),
     ) -> None:
+        """`of_doors` are called by the vendors' doors alone: whoever names one over JSON-RPC finds nothing."""
         self.methods = tuple(methods)
+        self._of_doors = {method.name: method for method in of_doors}
         self._by_name: dict[str, Method] = {}
         for method in self.methods:
             for name in (method.name, *method.aliases):
@@ -27,7 +38,7 @@ class Catalog:
         if unknown:
             raise ValueError(f"public_methods names no method: {', '.join(unknown)}")
         public_methods = frozenset(self._by_name[name].name for name in public_names)
-        self.access: Mapping[str, Access] = {
+        self.access: Mapping[str, Access] = {name: method.access for name, method in self._of_doors.items()} | {
             method.name: (
                 Access.PUBLIC
                 if method.name in public_methods
@@ -38,9 +49,11 @@ class Catalog:
             for method in self.methods
         }
 
-    def find(self, name: str) -> Method:
-        """Raises: MethodNotFound."""
+    def find(self, name: str, door: DoorName = "rpc") -> Method:
+        """The method that a door asks for. Raises: MethodNotFound."""
         method = self._by_name.get(name)
+        if method is None and door in VENDOR_DOORS:
+            method = self._of_doors.get(name)
         if method is None:
             raise MethodNotFound(
                 f"there is no method {name[:128]!r}; rpc.discover lists them", data={"method": name[:128]}

@@ -116,14 +116,19 @@ class Method:
     """The most that one call can cause; set exactly for metered methods."""
     present: Callable[[Any, Receipt], Answer] | None = None
     """Adds the closed tab's figures to the result."""
+    like: str | None = None
+    """Of a method that only a door calls: the public method that does the same, whose gates it shares."""
     params_type: type[Params] = field(init=False)
     result_type: Any = field(init=False)
+    gate: str = field(init=False)
+    """Under which name the configuration asks something of its callers."""
 
     def __post_init__(self) -> None:
         hints = get_type_hints(self.handler)
         names = list(inspect.signature(self.handler).parameters)
         object.__setattr__(self, "params_type", hints[names[1]])
         object.__setattr__(self, "result_type", hints["return"])
+        object.__setattr__(self, "gate", self.like or self.name)
         assert self.terms.is_metered == (self.most is not None), (
             f"{self.name}: metered methods say their most, others do not"
         )

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from methods.dialects.canonical import ReasoningDelta, TextDelta, ToolCallDelta, UsageSeen
+from methods.dialects.canonical import Passed, ReasoningDelta, TextDelta, ToolCallDelta, UsageSeen
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +22,7 @@ class Notice:
     text: str
 
 
-Progress: TypeAlias = RunStarted | TextDelta | ReasoningDelta | ToolCallDelta | UsageSeen | Notice
+Progress: TypeAlias = RunStarted | TextDelta | ReasoningDelta | ToolCallDelta | UsageSeen | Notice | Passed
+"""`Passed` comes on the vendors' own doors, and nothing else there."""
 ProgressSink: TypeAlias = Callable[[Sequence[Progress]], Awaitable[None]]
 """Takes what has arrived since the last time. Awaiting it is the back-pressure of a slow client."""

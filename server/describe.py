@@ -3,7 +3,7 @@
 from importlib.metadata import version
 from typing import Any
 
-from methods.all_methods import METHODS
+from methods.all_methods import METHODS, OF_DOORS
 from methods.catalog import Catalog
 from methods.openrpc import describe
 from server.config import ConfigError, Settings
@@ -16,7 +16,8 @@ TITLE = "Tollgate"
 def catalog_of(settings: Settings) -> Catalog:
     """The catalog as this configuration opens and closes it. Raises: ConfigError for a public name that no method has."""
     try:
-        return Catalog(METHODS, public=settings.auth.public_methods, is_auth_required=settings.auth.require_auth)
+        auth = settings.auth
+        return Catalog(METHODS, public=auth.public_methods, is_auth_required=auth.require_auth, of_doors=OF_DOORS)
     except ValueError as wrong:
         problem = str(wrong).removeprefix("public_methods ")
         raise ConfigError("settings", "auth.public_methods", f"{problem}; rpc.discover lists them") from None

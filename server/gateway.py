@@ -46,10 +46,10 @@ class Gateway:
         caller = await self.callers.identify(call.credential)  # Unauthenticated
         caller = entry.caller = await self.people.complete(caller)  # with what is kept of its user and organization
         self.watch.check(caller)  # RateLimited, for those who are blocked
-        method = self.catalog.find(call.method)  # MethodNotFound
+        method = self.catalog.find(call.method, call.door)  # MethodNotFound
         entry.method = method
         method.authorize(caller, self.catalog.access[method.name])  # Unauthenticated, Forbidden
-        self.entitlements.gate(caller, method.name)  # NotEntitled
+        self.entitlements.gate(caller, method.gate)  # NotEntitled
         params = method.parse(call.params)  # InvalidParams
         caller = entry.caller = caller.bringing(params.own_key)  # an own provider key makes the caller byok
 

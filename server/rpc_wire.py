@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import orjson
 
-from methods.dialects.canonical import ReasoningDelta, TextDelta, ToolCallDelta, UsageSeen
+from methods.dialects.canonical import Passed, ReasoningDelta, TextDelta, ToolCallDelta, UsageSeen
 from methods.progress import Notice, Progress, RunStarted
 
 
@@ -53,6 +53,8 @@ class ProgressWire:
                 return {"message": item.text}
             case TextDelta():
                 return {"index": item.index, "delta": {"type": "text", "text": item.text}}
+            case Passed():
+                raise AssertionError("a vendor's own bytes go to that vendor's door")
 
 
 def _kind(item: Progress) -> str:

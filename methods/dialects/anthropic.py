@@ -7,7 +7,7 @@ What it cannot carry to another vendor: `untranslatable_fields` names it, as dat
 from collections.abc import Mapping, Sequence
 from typing import Final, Literal
 
-from methods.dialects import anthropic_errors, anthropic_reply, anthropic_request
+from methods.dialects import anthropic_errors, anthropic_own, anthropic_reply, anthropic_request
 from methods.dialects.anthropic_blocks import DIALECT
 from methods.dialects.anthropic_output import Thinking
 from methods.dialects.anthropic_request import (
@@ -19,6 +19,7 @@ from methods.dialects.anthropic_request import (
 )
 from methods.dialects.anthropic_stream import AnthropicEventParser, AnthropicEventRenderer
 from methods.dialects.canonical import ChatReply, ChatRequest, JsonObject, VendorError
+from methods.dialects.passing import EventPasser
 from storage.errors import Fault
 
 __all__ = ["DIALECT", "HARMLESS_EXTRA", "PRICED_EXTRA", "UNTRANSLATABLE_EXTRA", "Anthropic", "untranslatable_fields"]
@@ -98,6 +99,22 @@ class Anthropic:
     def render_fault(self, fault: Fault, status: int, request_id: str) -> JsonObject:
         """A fault of ours in this vendor's error shape."""
         return anthropic_errors.render_fault(fault, status, request_id)
+
+    def untranslatable(self, request: ChatRequest) -> list[str]:
+        """The fields that matter and that no other dialect can be told."""
+        return untranslatable_fields(request)
+
+    def unpriced(self, body: JsonObject) -> list[str]:
+        """The fields that change what the vendor charges in a way that no price of ours knows."""
+        return anthropic_own.unpriced(body)
+
+    def amended(self, body: JsonObject, request: ChatRequest) -> JsonObject:
+        """A client's own body with the model, the bound and the stream of `request`; the same object where it has them."""
+        return anthropic_own.amended(body, request)
+
+    def passer(self, request: ChatRequest) -> EventPasser:  # noqa: ARG002  # of the dialects' contract
+        """A new filter for one stream."""
+        return anthropic_own.passer()
 
     def event_parser(self) -> AnthropicEventParser:
         """A new reader for one stream."""

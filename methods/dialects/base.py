@@ -1,10 +1,12 @@
 """What a dialect can do. Three files implement this; providers and doors only ever see the protocol."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import field
 from typing import Protocol
 
 from methods.dialects.canonical import ChatReply, ChatRequest, JsonObject, StreamEvent, VendorError
 from storage.errors import Fault
+from storage.records.fact import fact
 
 
 class Untranslatable(ValueError):
@@ -38,6 +40,18 @@ class EventRenderer(Protocol):
 
     def close(self) -> bytes:
         """What ends the stream."""
+        ...
+
+
+class Passer(Protocol):
+    """Lets a vendor's stream through to a client of the same vendor, but for what the client did not ask for, and for errors."""
+
+    def feed(self, data: bytes) -> bytes:
+        """What the client may have of these bytes now: whole events. A vendor's error is left out; it becomes a fault of ours."""
+        ...
+
+    def close(self) -> bytes:
+        """What the vendor left out of the end of an answer that it completed."""
         ...
 
 
@@ -83,6 +97,25 @@ class Dialect(Protocol):
         """A fault of ours in this vendor's error shape."""
         ...
 
+    def untranslatable(self, request: ChatRequest) -> Sequence[str]:
+        """The fields of a request of this dialect that matter and that no other dialect can be told; none of other requests."""
+        ...
+
+    def unpriced(self, body: JsonObject) -> Sequence[str]:
+        """The fields of a client's body that change what the vendor charges in a way that no price of ours knows."""
+        ...
+
+    def amended(self, body: JsonObject, request: ChatRequest) -> JsonObject:
+        """A client's own body with the model, the bound of the answer and the stream that `request` says, all else kept.
+
+        The same object where nothing has to change, so that the client's own bytes can go on.
+        """
+        ...
+
+    def passer(self, request: ChatRequest) -> Passer:
+        """A new filter for one stream."""
+        ...
+
     def event_parser(self) -> EventParser:
         """A new reader for one stream."""
         ...
@@ -90,3 +123,16 @@ class Dialect(Protocol):
     def event_renderer(self, request: ChatRequest, *, created: int, reply_id: str) -> EventRenderer:
         """A new writer for one stream. `created` is Unix seconds."""
         ...
+
+
+@fact
+class Original:
+    """A request as its client wrote it, for a provider that speaks the same language."""
+
+    dialect: Dialect
+    """The client's: its version of paths and headers."""
+    body: JsonObject
+    text: bytes | None = None
+    """The body's own bytes. None: what `body` makes of them is the same."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """What goes along to a vendor of the same dialect."""

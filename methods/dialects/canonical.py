@@ -161,6 +161,8 @@ class ChatReply:
     stop_sequence: str | None = None
     dialect: str | None = None
     extra: Mapping[str, Json] = field(default_factory=dict)
+    raw: bytes | None = field(default=None, compare=False, repr=False)
+    """The vendor's own bytes, for a client that speaks this vendor's language."""
 
     @property
     def text(self) -> str:
@@ -232,6 +234,13 @@ class VendorError:
     """The vendor's type or status word, such as `rate_limit_error` or `RESOURCE_EXHAUSTED`."""
     message: str
     retry_after_seconds: float | None = None
+
+
+@fact
+class Passed:
+    """Bytes of an event stream that go to the client as they are, on a door that speaks the vendor's own language."""
+
+    data: bytes
 
 
 StreamEvent: TypeAlias = Started | TextDelta | ReasoningDelta | ToolCallDelta | UsageSeen | Finished | VendorError

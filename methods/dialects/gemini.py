@@ -8,13 +8,14 @@ from collections.abc import Mapping
 from typing import Final, Literal
 from urllib.parse import quote
 
-from methods.dialects import gemini_errors, gemini_reply, gemini_request
+from methods.dialects import gemini_errors, gemini_own, gemini_reply, gemini_request
 from methods.dialects.base import Untranslatable
 from methods.dialects.canonical import ChatReply, ChatRequest, JsonObject, VendorError
 from methods.dialects.gemini_config import HARMLESS_CONFIG, Thinking
 from methods.dialects.gemini_names import DIALECT
 from methods.dialects.gemini_request import HARMLESS_EXTRA, PRICED_EXTRA, UNTRANSLATABLE_EXTRA, untranslatable_fields
 from methods.dialects.gemini_stream import GeminiEventParser, GeminiEventRenderer
+from methods.dialects.passing import EventPasser
 from storage.errors import Fault
 
 __all__ = [
@@ -82,6 +83,22 @@ class Gemini:
     def render_fault(self, fault: Fault, status: int, request_id: str) -> JsonObject:
         """A fault of ours in this vendor's error shape."""
         return gemini_errors.render_fault(fault, status, request_id)
+
+    def untranslatable(self, request: ChatRequest) -> list[str]:
+        """The fields that matter and that no other dialect can be told."""
+        return untranslatable_fields(request)
+
+    def unpriced(self, body: JsonObject) -> list[str]:
+        """The fields that change what the vendor charges in a way that no price of ours knows."""
+        return gemini_own.unpriced(body)
+
+    def amended(self, body: JsonObject, request: ChatRequest) -> JsonObject:
+        """A client's own body with the bound of `request`; the same object where it has it."""
+        return gemini_own.amended(body, request)
+
+    def passer(self, request: ChatRequest) -> EventPasser:  # noqa: ARG002  # of the dialects' contract
+        """A new filter for one stream."""
+        return gemini_own.passer()
 
     def event_parser(self) -> GeminiEventParser:
         """A new reader for one stream."""

@@ -7,7 +7,7 @@ What it cannot carry to or from another vendor: `openai_extra.untranslatable_fie
 from collections.abc import Mapping
 from typing import Final
 
-from methods.dialects import openai_errors, openai_reply, openai_request
+from methods.dialects import openai_errors, openai_own, openai_reply, openai_request
 from methods.dialects.canonical import ChatReply, ChatRequest, JsonObject, VendorError
 from methods.dialects.openai_extra import (
     HARMLESS_EXTRA,
@@ -18,6 +18,7 @@ from methods.dialects.openai_extra import (
 from methods.dialects.openai_messages import DIALECT
 from methods.dialects.openai_request import MaxTokensField
 from methods.dialects.openai_stream import OpenAIEventParser, OpenAIEventRenderer
+from methods.dialects.passing import EventPasser
 from storage.errors import Fault
 
 __all__ = ["DIALECT", "HARMLESS_EXTRA", "PRICED_EXTRA", "UNTRANSLATABLE_EXTRA", "OpenAI", "untranslatable_fields"]
@@ -93,6 +94,24 @@ class OpenAI:
     def render_fault(self, fault: Fault, status: int, request_id: str) -> JsonObject:
         """A fault of ours in this vendor's error shape."""
         return openai_errors.render_fault(fault, status, request_id)
+
+    def untranslatable(self, request: ChatRequest) -> list[str]:
+        """The fields that matter and that no other dialect can be told."""
+        return untranslatable_fields(request)
+
+    def unpriced(self, body: JsonObject) -> list[str]:
+        """The fields that change what the vendor charges in a way that no price of ours knows."""
+        return openai_own.unpriced(body)
+
+    def amended(self, body: JsonObject, request: ChatRequest) -> JsonObject:
+        """A client's own body with the model, the bound and the stream of `request`; the same object where it has them."""
+        return openai_own.amended(
+            body, request, max_tokens_field=self._max_tokens_field, asks_stream_usage=self._asks_stream_usage
+        )
+
+    def passer(self, request: ChatRequest) -> EventPasser:
+        """A new filter for one stream."""
+        return openai_own.passer(request)
 
     def event_parser(self) -> OpenAIEventParser:
         """A new reader for one stream."""

@@ -4,7 +4,8 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
-from methods.dialects.canonical import ChatReply, ChatRequest, StreamEvent
+from methods.dialects.base import Original
+from methods.dialects.canonical import ChatReply, ChatRequest, Passed, StreamEvent
 from monetization.callers import Secret
 from storage.records.fact import fact
 
@@ -20,9 +21,12 @@ class Ask:
     traceparent: str | None = None
     is_private: bool = False
     """It carries a prompt of the server's own, which the vendor's words about the request could repeat: they are not shown."""
+    original: Original | None = None
+    """The request as a vendor's client wrote it: a provider of the same language gets that, and its reply comes back as it is."""
 
 
-Batches = AsyncIterator[Sequence[StreamEvent]]
+Batches = AsyncIterator[Sequence[StreamEvent | Passed]]
+"""Each item holds the events of one read. Of a provider that speaks the client's own language, `Passed` comes last in each."""
 
 
 class Provider(Protocol):

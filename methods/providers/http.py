@@ -4,7 +4,7 @@ Where a request goes is the operator's choice alone: nothing that a caller sends
 redirects are not followed, and a caller's own key goes to the one configured address.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, NoReturn
 
@@ -14,8 +14,8 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from methods.deadlines import Deadlines
-from methods.dialects.base import Dialect, Untranslatable
-from methods.dialects.canonical import ChatReply, ChatRequest, VendorError
+from methods.dialects.base import Dialect, Original, Untranslatable
+from methods.dialects.canonical import ChatReply, ChatRequest, JsonObject, VendorError
 from methods.errors import InvalidParams, Unauthenticated
 from methods.providers import faults
 from methods.providers.base import Ask
@@ -47,6 +47,7 @@ class Timeouts:
 class HttpProvider:
     """Implements `methods.providers.base.Provider` for one configured vendor.
 
+    `also` are other dialects that the vendor speaks at the same address, for clients who speak them.
     `session` is shared by all providers. `key` is the operator's; None: callers bring their own, or (`needs_key=False`) the
     server asks for none. `headers` go with every request. `models_path` is where the vendor lists models, for `check_key`.
     """
@@ -58,6 +59,7 @@ class HttpProvider:
         dialect: Dialect,
         base_url: str,
         *,
+        also: Sequence[Dialect] = (),
         session: aiohttp.ClientSession,
         key: Secret | None = None,
         needs_key: bool = True,
@@ -70,6 +72,7 @@ class HttpProvider:
         self.name = name
         self.kind = kind
         self.dialect = dialect
+        self._spoken = {spoken.name: spoken for spoken in (dialect, *also)}
         self.timeouts = timeouts or Timeouts()
         self.reply_bytes_max = reply_bytes_max
         self.stream_bytes_max = stream_bytes_max
@@ -82,7 +85,8 @@ class HttpProvider:
         self._urls: dict[str, URL] = {}
         self._extra = dict(headers or {})
         self._secrets = (*(() if key is None else (key.reveal(),)), *self._extra.values())
-        self._operator_headers = self._headers_with("" if key is None else key.reveal())
+        self._operator_key = "" if key is None else key.reveal()
+        self._operator_headers: dict[Dialect, CIMultiDict[str]] = {}
         bounds = self.timeouts
         self._deadlines = Deadlines(bounds.total)
         self._bounded = aiohttp.ClientTimeout(total=None, connect=bounds.connect)
@@ -112,7 +116,8 @@ class HttpProvider:
                 response.close()
         if "json" not in response.headers.get("content-type", ""):
             raise faults.failed(self.name, faults.MALFORMED, "answered with something that is not JSON")
-        return self._reply(body)
+        reply = self._reply(self.dialect_for(ask), body)
+        return reply if self.same(ask) is None else replace(reply, raw=body)
 
     def stream(self, ask: Ask) -> HttpStream:
         """The answer as it arrives. Entering waits for the first event, so that all that fails early fails there."""
@@ -124,7 +129,7 @@ class HttpProvider:
         try:
             async with self._session.get(
                 self._url(self._models_path),
-                headers=self._headers_with(key.reveal()),
+                headers=self._headers_with(self.dialect, key.reveal()),
                 timeout=self._whole,
                 allow_redirects=False,
             ) as response:
@@ -188,9 +193,14 @@ class HttpProvider:
         raise fault from lost
 
     async def _post(self, ask: Ask, request: ChatRequest, bounds: aiohttp.ClientTimeout) -> aiohttp.ClientResponse:
+        same = self.same(ask)
         try:
-            body = orjson.dumps(self.dialect.render_request(request))
-            path = self.dialect.path(request)
+            if same is None:
+                body = orjson.dumps(self._translated(ask, request))
+                path = self.dialect.path(request)
+            else:
+                body = self._amended(same, request)
+                path = same.dialect.path(request)
         except Untranslatable as why:
             raise InvalidParams(
                 f"provider {self.name!r} cannot be asked for {why.field}: {why.why}",
@@ -200,10 +210,33 @@ class HttpProvider:
         return await self._session.post(
             self._url(path),
             data=body,
-            headers=self._headers(ask),
+            headers=self._headers(ask, same),
             timeout=bounds,
             allow_redirects=False,
         )
+
+    def same(self, ask: Ask) -> Original | None:
+        """What the client wrote, if this vendor understands it as it is."""
+        original = ask.original
+        return original if original is not None and original.dialect.name in self._spoken else None
+
+    def dialect_for(self, ask: Ask) -> Dialect:
+        """The language in which this ask is put."""
+        original = ask.original
+        return self.dialect if original is None else self._spoken.get(original.dialect.name, self.dialect)
+
+    def _translated(self, ask: Ask, request: ChatRequest) -> JsonObject:
+        """The body in this vendor's language. Raises: Untranslatable."""
+        if ask.original is not None:
+            lost = ask.original.dialect.untranslatable(request)
+            if lost:
+                raise Untranslatable(lost[0], "this vendor has nothing that stands for it; leave it out")
+        return self.dialect.render_request(request)
+
+    def _amended(self, original: Original, request: ChatRequest) -> bytes:
+        """The client's own body; its own bytes where nothing had to be set in it."""
+        body = self._spoken[original.dialect.name].amended(original.body, request)
+        return original.text if body is original.body and original.text is not None else orjson.dumps(body)
 
     def _url(self, path: str) -> URL:
         """The address of a path below the base URL, and never any other one."""
@@ -217,7 +250,7 @@ class HttpProvider:
             self._urls[path] = url
         return url
 
-    def _headers_with(self, key: str) -> CIMultiDict[str]:
+    def _headers_with(self, dialect: Dialect, key: str) -> CIMultiDict[str]:
         return CIMultiDict(
             {
                 "content-type": "application/json",
@@ -226,15 +259,16 @@ class HttpProvider:
                 "accept-encoding": "identity",
                 "user-agent": "tollgate",
                 **self._extra,
-                **self.dialect.headers(key),
+                **dialect.headers(key),
             }
         )
 
-    def _headers(self, ask: Ask) -> CIMultiDict[str]:
+    def _headers(self, ask: Ask, same: Original | None) -> CIMultiDict[str]:
+        dialect = self.dialect if same is None else same.dialect
         if ask.own_key is not None:
-            headers = self._headers_with(ask.own_key.reveal())
+            headers = self._headers_with(dialect, ask.own_key.reveal())
         elif self.has_operator_key():
-            headers = self._operator_headers.copy()
+            headers = self._of_operator(dialect).copy()
         else:
             raise Unauthenticated(
                 f"provider {self.name!r} is only served with your own key; send it as apiKey",
@@ -244,6 +278,14 @@ class HttpProvider:
         headers["x-request-id"] = ask.request_id
         if ask.traceparent is not None:
             headers["traceparent"] = ask.traceparent
+        if same is not None:
+            headers.update(same.headers)
+        return headers
+
+    def _of_operator(self, dialect: Dialect) -> CIMultiDict[str]:
+        headers = self._operator_headers.get(dialect)
+        if headers is None:  # as many as there are dialects and versions of them
+            headers = self._operator_headers[dialect] = self._headers_with(dialect, self._operator_key)
         return headers
 
     async def _whole_body(self, response: aiohttp.ClientResponse) -> bytes:
@@ -263,9 +305,9 @@ class HttpProvider:
     def _too_large(self) -> Fault:
         return faults.failed(self.name, faults.TOO_LARGE, f"answered with more than {self.reply_bytes_max} bytes")
 
-    def _reply(self, body: bytes) -> ChatReply:
+    def _reply(self, dialect: Dialect, body: bytes) -> ChatReply:
         try:
-            return self.dialect.parse_reply(orjson.loads(body))
+            return dialect.parse_reply(orjson.loads(body))
         except (ValueError, TypeError, KeyError, AttributeError) as wrong:
             raise faults.failed(self.name, faults.MALFORMED, "answered with something that is no reply") from wrong
 
@@ -286,7 +328,7 @@ class HttpProvider:
         pieces = bytearray()
         while len(pieces) < ERROR_BYTES_MAX and (piece := await response.content.readany()):
             pieces += piece
-        error = self.dialect.parse_error(status, bytes(pieces[:ERROR_BYTES_MAX]), response.headers)
+        error = self.dialect_for(ask).parse_error(status, bytes(pieces[:ERROR_BYTES_MAX]), response.headers)
         return self._fault_of(ask, error)
 
     def _fault_of(self, ask: Ask, error: VendorError) -> Fault:

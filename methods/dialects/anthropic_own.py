@@ -1,0 +1,75 @@
+"""A client's own message on its way to its own vendor: what is set in it, what is refused, what of its stream passes."""
+
+from collections.abc import Iterator
+from typing import Final
+
+import orjson
+
+from methods.dialects.anthropic_request import PRICED_EXTRA
+from methods.dialects.canonical import ChatRequest, Json, JsonObject
+from methods.dialects.passing import EventPasser
+
+_USUAL: Final[dict[str, tuple[Json, ...]]] = {"service_tier": ("auto", "standard_only"), "speed": ("standard",)}
+"""Priced members at what costs no more than leaving them out."""
+_CLIENTS_TOOLS: Final = ("custom", "bash_", "text_editor_", "computer_", "memory_")
+"""Tools that the client runs itself, so that they cost only their tokens. The vendor's own are charged by use."""
+_UNFORESEEN: Final = frozenset({"container_upload", "file"})
+_TEXT_SOURCES: Final = frozenset({"text", "content"})
+
+
+def unpriced(body: JsonObject) -> list[str]:
+    """The members whose use the vendor charges apart from tokens at their usual rate, or whose tokens nobody can foresee."""
+    found = [
+        name
+        for name in sorted(PRICED_EXTRA & body.keys())
+        if body[name] is not None and body[name] not in _USUAL.get(name, ())
+    ]
+    tools = body.get("tools")
+    for place, tool in enumerate(tools if isinstance(tools, list) else ()):
+        kind = tool.get("type") if isinstance(tool, dict) else None
+        if isinstance(kind, str) and not kind.startswith(_CLIENTS_TOOLS):
+            found.append(f"tools[{place}]")
+    messages = body.get("messages")
+    for place, message in enumerate(messages if isinstance(messages, list) else ()):
+        content = message.get("content") if isinstance(message, dict) else None
+        found += _unforeseen(content, f"messages[{place}].content")
+    return found
+
+
+def _unforeseen(content: Json, field: str) -> Iterator[str]:
+    """Blocks whose tokens depend on something that is not in the request: files, and pages of a PDF."""
+    for place, block in enumerate(content if isinstance(content, list) else ()):
+        if not isinstance(block, dict):
+            continue
+        kind, source = block.get("type"), block.get("source")
+        source_kind = source.get("type") if isinstance(source, dict) else None
+        if kind in _UNFORESEEN or (kind == "document" and source_kind not in _TEXT_SOURCES):
+            yield f"{field}[{place}]"
+        yield from _unforeseen(block.get("content"), f"{field}[{place}].content")
+
+
+def amended(body: JsonObject, request: ChatRequest) -> JsonObject:
+    """The body with the request's model, bound and stream. The same object where nothing has to change."""
+    changes: JsonObject = {}
+    if body.get("model") != request.model:
+        changes["model"] = request.model
+    if body.get("max_tokens") != request.max_tokens:
+        changes["max_tokens"] = request.max_tokens
+    if bool(body.get("stream")) != request.is_stream:
+        changes["stream"] = request.is_stream
+    return {**body, **changes} if changes else body
+
+
+def passer() -> EventPasser:
+    """Everything passes but errors."""
+    return EventPasser(is_error=_is_error)
+
+
+def _is_error(name: bytes | None, payload: bytes) -> bool:
+    if name == b"error":
+        return True
+    try:
+        event = orjson.loads(payload)
+    except orjson.JSONDecodeError:
+        return False
+    return isinstance(event, dict) and event.get("type") == "error"

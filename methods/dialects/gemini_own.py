@@ -1,0 +1,77 @@
+"""A client's own content on its way to its own vendor: what is set in it, what is refused, what of its stream passes."""
+
+from collections.abc import Iterator
+from typing import Final
+
+import orjson
+
+from methods.dialects.canonical import ChatRequest, Json, JsonObject
+from methods.dialects.gemini_names import members_of
+from methods.dialects.gemini_request import PRICED_EXTRA
+from methods.dialects.passing import EventPasser
+
+_USUAL: Final[dict[str, tuple[Json, ...]]] = {"serviceTier": ("standard", "STANDARD", "SERVICE_TIER_STANDARD")}
+"""Priced members at what costs no more than leaving them out."""
+_TOOLS: Final = frozenset({"functionDeclarations"})
+_SPOKEN: Final = ("speechConfig", "imageConfig", "videoConfig")
+_CONFIGS: Final = ("generationConfig", "generation_config")
+_BOUNDS: Final = ("maxOutputTokens", "max_output_tokens")
+
+
+def unpriced(body: JsonObject) -> list[str]:
+    """The members whose use the vendor charges apart from tokens at their usual rate, or whose tokens nobody can foresee."""
+    given = members_of(body)
+    found = [
+        name
+        for name in sorted(PRICED_EXTRA & given.keys())
+        if given[name] is not None and given[name] not in _USUAL.get(name, ())
+    ]
+    tools = given.get("tools")
+    for place, tool in enumerate(tools if isinstance(tools, list) else ()):
+        if isinstance(tool, dict):
+            found += [f"tools[{place}].{name}" for name in members_of(tool).keys() - _TOOLS if tool]
+    config = given.get("generationConfig")
+    if isinstance(config, dict):
+        said = members_of(config)
+        found += [f"generationConfig.{name}" for name in _SPOKEN if said.get(name) is not None]
+        if said.get("responseModalities") not in (None, [], ["TEXT"], ["text"]):
+            found.append("generationConfig.responseModalities")
+    return [*found, *_unforeseen(given.get("contents"))]
+
+
+def _unforeseen(contents: Json) -> Iterator[str]:
+    """Parts whose tokens depend on something that is not in the request, or that are priced apart: files, audio, video, PDF."""
+    for place, turn in enumerate(contents if isinstance(contents, list) else ()):
+        parts = turn.get("parts") if isinstance(turn, dict) else None
+        for number, part in enumerate(parts if isinstance(parts, list) else ()):
+            members = members_of(part) if isinstance(part, dict) else {}
+            for name in ("inlineData", "fileData"):
+                blob = members.get(name)
+                kind = members_of(blob).get("mimeType") if isinstance(blob, dict) else None
+                if name in members and not (isinstance(kind, str) and kind.startswith("image/")):
+                    yield f"contents[{place}].parts[{number}].{name}"
+
+
+def amended(body: JsonObject, request: ChatRequest) -> JsonObject:
+    """The body with the request's bound; model and stream stand in the URL. The same object where nothing has to change."""
+    place = next((name for name in _CONFIGS if isinstance(body.get(name), dict)), _CONFIGS[0])
+    config = body.get(place)
+    given: JsonObject = config if isinstance(config, dict) else {}
+    bound = next((name for name in _BOUNDS if given.get(name) is not None), _BOUNDS[0])
+    if given.get(bound) == request.max_tokens:
+        return body
+    return {**body, place: {**given, bound: request.max_tokens}}
+
+
+def passer() -> EventPasser:
+    """Everything passes but errors."""
+    return EventPasser(is_error=_is_error)
+
+
+def _is_error(name: bytes | None, payload: bytes) -> bool:
+    del name
+    try:
+        event = orjson.loads(payload)
+    except orjson.JSONDecodeError:
+        return False
+    return isinstance(event, dict) and bool(event.get("error"))
