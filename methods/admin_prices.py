@@ -23,8 +23,9 @@ class SetPriceParams(Params):
     provider: Annotated[str, Field(pattern=r"^[^/\s]{1,100}$")]
     """The configured provider's name, or a kind."""
     model: Name
-    prices: Annotated[dict[str, Amount], Field(min_length=2, max_length=20)]
-    """`input` and `output`, and where they differ `cache_read`, `cache_write_5m`, `reasoning`…; `request` per request."""
+    prices: Annotated[dict[str, Amount], Field(min_length=2, max_length=60)]
+    """`input` and `output`, and where they differ `cache_read`, `cache_write_5m`, `reasoning`…; `request` per request.
+    `batch.input`, `batch.output`… and the like of `flex`, `priority` and `fast` price calls that the provider handles so."""
     effective_from: Instant | None = None
     """Absent: from now on. A price cannot be changed for the past."""
     reason: Reason | None = None

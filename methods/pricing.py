@@ -12,7 +12,7 @@ from monetization.charging.policies import Charge, Rules, charge_for, credits_fo
 from monetization.errors import PriceUnknown
 from monetization.ingestion.events import Kind, Window, event_of
 from monetization.ingestion.rejecting import Rejected, Unrated
-from monetization.prices.rates import Price
+from monetization.prices.rates import STANDARD, Price, Processing, Rates
 from monetization.terms import Target
 from monetization.tiers import Policy
 from storage.records.usage import Usage
@@ -42,6 +42,8 @@ class CostParams(Params):
     """Of `inputTokens`, those that the provider reads from its cache."""
     reasoning_tokens: Tokens = 0
     """Of `outputTokens`, those that the model spends on thinking."""
+    processing: Processing = STANDARD
+    """How the provider handles it: batch and flex cost no more than standard, priority and fast more."""
     type: Literal["text", "image", "video", "audio", "api_call", "custom"] = "text"
     """What is priced: tokens (`text`), or units by their own prices, as events of usage are."""
     count: Amount | None = None
@@ -109,6 +111,14 @@ class UnitPrice(Result):
     currency: str = "USD"
 
 
+class ProcessingPricing(Result):
+    """The price of one model now, handled by its provider in one way."""
+
+    pricing: dict[str, UnitPrice]
+    long_context: list[dict[str, object]] | None = None
+    price_version: str
+
+
 class ModelPricing(Result):
     """The price of one model now."""
 
@@ -120,6 +130,8 @@ class ModelPricing(Result):
     long_context: list[dict[str, object]] | None = None
     """Steps by tokens in: past `over`, every token of the call pays these prices."""
     price_version: str
+    processing: dict[Processing, ProcessingPricing] | None = None
+    """The prices of batch, flex, priority and fast, as far as they are known; batch and flex else cost the standard price."""
 
 
 class PricingResult(Result):
@@ -166,7 +178,7 @@ def _priced(context: Context, params: CostParams) -> tuple[Target, Price]:
         target = services.ingestion.rating.target(provider, params.model)
         if not services.quotes.book().knows(target, now_us):
             raise
-    return target, services.quotes.book().find(target, now_us)
+    return target, services.quotes.book().find(target, now_us, params.processing)
 
 
 def _units(context: Context, params: CostParams, policy: Policy) -> CostResult:
@@ -183,6 +195,7 @@ def _units(context: Context, params: CostParams, policy: Policy) -> CostResult:
         "image_size": params.image_size,
         "quality": params.quality,
         "unit_type": params.unit_type,
+        "processing": params.processing,
         count: params.count if params.duration_seconds is None else params.duration_seconds,
     }
     try:
@@ -262,36 +275,41 @@ def _price_now(context: Context, target: Target) -> Price | None:
 
 
 def _shown(target: Target, price: Price) -> ModelPricing:
-    def unit_prices(step: int | None) -> dict[str, UnitPrice]:
-        rates = price.base if step is None else price.tiers[step][1]
-        shown = {"input_token": rates.input, "output_token": rates.output}
-        more = (
-            ("cache_read_token", rates.cache_read, rates.input),
-            ("cache_write_token", rates.cache_write_5m, rates.input),
-            ("cache_write_1h_token", rates.cache_write_1h, rates.cache_write_5m),
-            ("reasoning_token", rates.reasoning, rates.output),
-            ("audio_input_token", rates.audio_input, rates.input),
-            ("image_input_token", rates.image_input, rates.input),
-            ("audio_output_token", rates.audio_output, rates.output),
-            ("image_output_token", rates.image_output, rates.output),
-        )
-        shown |= {name: rate for name, rate, instead in more if rate != instead}
-        prices = {name: UnitPrice(cost_per_unit=dollars(nano)) for name, nano in shown.items()}
-        if price.request_nano:
-            prices["request"] = UnitPrice(cost_per_unit=dollars(price.request_nano), unit_size=1)
-        return prices
+    processed = {kind: ProcessingPricing.model_validate(_members(other)) for kind, other in price.processed}
+    named = {"provider": target.provider, "model": target.model, "processing": processed or None}
+    return ModelPricing.model_validate({**named, **_members(price)})
 
-    return ModelPricing(
-        provider=target.provider,
-        model=target.model,
-        pricing=unit_prices(None),
-        long_context=[
-            {"over": over, "pricing": {k: v.cost_per_unit for k, v in unit_prices(step).items()}}
-            for step, (over, _) in enumerate(price.tiers)
-        ]
-        or None,
-        price_version=price.version,
+
+def _members(price: Price) -> dict[str, object]:
+    """What is shown of the price of one kind of processing."""
+    steps = [
+        {"over": over, "pricing": {name: unit.cost_per_unit for name, unit in _unit_prices(price, rates).items()}}
+        for over, rates in price.tiers
+    ]
+    return {
+        "pricing": _unit_prices(price, price.base),
+        "long_context": steps or None,
+        "price_version": price.version,
+    }
+
+
+def _unit_prices(price: Price, rates: Rates) -> dict[str, UnitPrice]:
+    shown = {"input_token": rates.input, "output_token": rates.output}
+    more = (
+        ("cache_read_token", rates.cache_read, rates.input),
+        ("cache_write_token", rates.cache_write_5m, rates.input),
+        ("cache_write_1h_token", rates.cache_write_1h, rates.cache_write_5m),
+        ("reasoning_token", rates.reasoning, rates.output),
+        ("audio_input_token", rates.audio_input, rates.input),
+        ("image_input_token", rates.image_input, rates.input),
+        ("audio_output_token", rates.audio_output, rates.output),
+        ("image_output_token", rates.image_output, rates.output),
     )
+    shown |= {name: rate for name, rate, instead in more if rate != instead}
+    prices = {name: UnitPrice(cost_per_unit=dollars(nano)) for name, nano in shown.items()}
+    if price.request_nano:
+        prices["request"] = UnitPrice(cost_per_unit=dollars(price.request_nano), unit_size=1)
+    return prices
 
 
 METHODS = [

@@ -95,6 +95,8 @@ class StorageSettings(Section):
     redis_url: Annotated[SecretStr, AfterValidator(_redis)] = SecretStr("")
     """Empty: limits and leases live in this process."""
     usage_retention_days: Annotated[int, Field(ge=1, le=36_500)] = 400
+    check_age_seconds_max: Annotated[float, Field(ge=0, le=60, allow_inf_nan=False)] = 1.0
+    """How old another process's commit may be before a check shows it; SQLite has no other process. 0: each asks the database."""
 
     @property
     def is_sqlite(self) -> bool:
@@ -225,7 +227,7 @@ class RoutingSettings(Section):
 
 
 class PriceSettings(Section):
-    """`[prices]`: US dollars per million units. None: the built-in price book's rule for that bucket."""
+    """`[prices]`: US dollars per million units. None: as `input`, or `output`; a cache's hour as its five minutes."""
 
     input: Exact
     output: Exact
@@ -237,6 +239,11 @@ class PriceSettings(Section):
     reasoning: Exact | None = None
     audio_output: Exact | None = None
     image_output: Exact | None = None
+    batch: dict[str, Exact] | None = None
+    """The same keys, for calls that the provider handles as a batch; so the others."""
+    flex: dict[str, Exact] | None = None
+    priority: dict[str, Exact] | None = None
+    fast: dict[str, Exact] | None = None
 
 
 class CeilingSettings(Section):

@@ -1,6 +1,6 @@
 """What the operator said, in the words of the floors below: pure, and the only place that knows both."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from decimal import Decimal
 from urllib.parse import unquote, urlsplit
@@ -66,10 +66,7 @@ def tiers_of(settings: Settings) -> Tiers:
 
 def price_sources_of(settings: Settings) -> list[Source]:
     """The operator's prices over the built-in ones. Raises: ConfigError."""
-    written = {
-        name: {bucket: _plain(value) for bucket, value in price.model_dump(exclude_none=True).items()}
-        for name, price in settings.prices.items()
-    }
+    written = {name: dict(_dollars(price.model_dump(exclude_none=True))) for name, price in settings.prices.items()}
     try:
         overrides = from_configuration(written)
     except ValueError as wrong:
@@ -185,6 +182,15 @@ def provider_config_of(name: str, settings: Settings) -> ProviderConfig:
         asks_stream_usage=said.asks_stream_usage,
         sends_reasoning=said.sends_reasoning,
     )
+
+
+def _dollars(price: Mapping[str, object]) -> Iterator[tuple[str, str]]:
+    """The figures of `[prices]` by their keys; those of a table inside it as `table.key`."""
+    for key, value in price.items():
+        if isinstance(value, Mapping):
+            yield from ((f"{key}.{bucket}", _plain(figure)) for bucket, figure in value.items())
+        else:
+            yield key, _plain(value)
 
 
 def _plain(value: object) -> str:

@@ -16,6 +16,7 @@ import orjson
 
 from monetization.ingestion.cloudevents import SPECVERSION, flattened
 from monetization.ingestion.rejecting import Rejected
+from monetization.prices.rates import STANDARD, Processing
 from storage.records.fact import fact
 from storage.records.usage import Usage
 
@@ -63,9 +64,19 @@ _SPELLINGS: Final = (
     ("image_input_tokens", "imageInputTokens"), ("audio_output_tokens", "audioOutputTokens"),
     ("image_output_tokens", "imageOutputTokens"), ("image_count", "imageCount"), ("image_size", "imageSize"),
     ("quality",), ("resolution",), ("duration_seconds", "durationSeconds"), ("unit_type", "unitType"), ("quantity",),
+    ("processing", "service_tier", "serviceTier"),
 )  # fmt: skip
 MEMBERS: Final = {spelling: spellings[0] for spellings in _SPELLINGS for spelling in spellings}
 """Every member as it may be spelled → its name."""
+_PROCESSING: Final[Mapping[str, Processing]] = {
+    "standard": "standard",
+    "default": "standard",
+    "batch": "batch",
+    "flex": "flex",
+    "priority": "priority",
+    "fast": "fast",
+}
+"""What vendors say in their answers (OpenAI's and Anthropic's `service_tier`), and batches."""
 _NAMES: Final = frozenset(MEMBERS.values())
 _INSIDE_INPUT: Final = (
     ("cached_input_tokens", "cache_read"),
@@ -114,6 +125,8 @@ class Event:
     """In lower case."""
     model: str | None = None
     usage: Usage = Usage()
+    processing: Processing = STANDARD
+    """How the provider handled it, which decides what tokens cost."""
     unit: str | None = None
     """None exactly where tokens were used."""
     quantity_nano: int | None = None
@@ -163,6 +176,7 @@ def event_of(element: object, window: Window) -> Event:
         provider=None if provider is None else provider.lower(),
         model=model,
         usage=usage or Usage(),
+        processing=_processing(said, usage) if "processing" in said else STANDARD,
         unit=unit,
         quantity_nano=quantity,
         variant=() if usage is not None else _variant(said),
@@ -222,6 +236,17 @@ def _source(said: Mapping[str, Any]) -> str:
     if source == OURS:
         raise Rejected("invalid_source", f"source: {OURS!r} is this server's own; name yours")
     return source
+
+
+def _processing(said: Mapping[str, Any], usage: Usage | None) -> Processing:
+    """How the provider handled it. A word that nobody can price is refused: it might stand for more than the standard price."""
+    value = said["processing"]
+    found = _PROCESSING.get(value.lower()) if isinstance(value, str) else None
+    if found is None:
+        raise Rejected("invalid_processing", f"processing: must be one of {', '.join(_PROCESSING)}")
+    if usage is None and found != STANDARD:
+        raise Rejected("invalid_processing", "processing: only tokens are priced by it; name such units apart")
+    return found
 
 
 def _variant(said: Mapping[str, Any]) -> tuple[str, ...]:
@@ -336,6 +361,6 @@ def digest_of(event: Event) -> str:
         event.kind, event.user_id, event.organization_id, event.feature, event.provider, event.model, event.unit,
         event.quantity_nano, event.variant, sorted(event.metadata.items()), usage.input, usage.cache_read,
         usage.cache_write_5m, usage.audio_input, usage.image_input, usage.output, usage.reasoning, usage.audio_output,
-        usage.image_output,
+        usage.image_output, *(() if event.processing == STANDARD else (event.processing,)),
     )  # fmt: skip
     return hashlib.blake2b(orjson.dumps(body), digest_size=16).hexdigest()

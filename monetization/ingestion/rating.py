@@ -15,7 +15,7 @@ from monetization.errors import PriceUnknown
 from monetization.ingestion.events import NANO, UNITS, Event
 from monetization.ingestion.rejecting import Rejected, Unrated
 from monetization.prices.book import PriceBook
-from monetization.prices.rates import Price
+from monetization.prices.rates import STANDARD, Price, Processing
 from monetization.terms import Target
 from monetization.tiers import Policy
 from storage.records.fact import fact
@@ -84,7 +84,7 @@ class Rating:
         assert event.provider is not None, "an event of tokens names provider and model"
         assert event.model is not None, "the same"
         target = self.target(event.provider, event.model)
-        price = self._price(target, event.occurred_us, now_us)
+        price = self._price(target, event.processing, event.occurred_us, now_us)
         if policy != "byok":
             _demand(price, event)
         cost = price.cost(event.usage) if price is not None else 0
@@ -92,7 +92,7 @@ class Rating:
         charge = charge_for(policy, self.rules, event.usage, cost, burn)
         return Rated(charge, None if price is None else cost, None if price is None else price.version)
 
-    def _price(self, target: Target, *instants_us: int) -> Price | None:
+    def _price(self, target: Target, processing: Processing, *instants_us: int) -> Price | None:
         book = self.book()
         unknown = self._unknown.get(book)
         if unknown is None:
@@ -101,7 +101,7 @@ class Rating:
         if unknown and target in unknown:
             return None
         for at_us in instants_us:
-            price = _found(book, target, at_us)
+            price = _found(book, target, at_us, processing)
             if price is not None:
                 return price
         if len(unknown) < UNKNOWN_MAX and not book.knows(target, AMOUNT_MAX):  # neither now nor later on
@@ -128,16 +128,17 @@ class Rating:
         return next((rule for at_us in instants_us if (rule := self.unit_rules(names, at_us)) is not None), None)
 
 
-def _found(book: PriceBook, target: Target, at_us: int) -> Price | None:
+def _found(book: PriceBook, target: Target, at_us: int, processing: Processing) -> Price | None:
     try:
-        return book.find(target, at_us)
+        return book.find(target, at_us, processing)
     except PriceUnknown:
         return None
 
 
 def _demand(price: Price | None, event: Event) -> None:
     """Whoever pays is told what; output that has no price is not given away."""
-    named = f"{event.provider}/{event.model}"
+    handled = "" if event.processing == STANDARD else f" with {event.processing} processing"
+    named = f"{event.provider}/{event.model}{handled}"
     if price is None:
         raise Unrated("unknown_model", f"no price is known for {named}; set one, then replay the event")
     if event.usage.tokens_output and not price.is_output_priced:

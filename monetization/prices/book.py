@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from monetization.errors import PriceUnknown
-from monetization.prices.rates import Price, Rates
+from monetization.prices.rates import STANDARD, Price, Processing, Rates
 from monetization.terms import Most, Target
 
 CEILING: Final = "ceiling"
@@ -53,8 +53,17 @@ class PriceBook:
         self._ceiling = ceiling
         self._timelines: dict[Target, tuple[tuple[int, ...], tuple[Price, ...]]] = {}
 
-    def find(self, target: Target, at_us: int) -> Price:
-        """The price of the model at an instant (Unix microseconds). Raises: PriceUnknown."""
+    def find(self, target: Target, at_us: int, processing: Processing = STANDARD) -> Price:
+        """The price of the model at an instant (Unix microseconds), for calls handled in this way. Raises: PriceUnknown."""
+        price = self._standard(target, at_us).processed_as(processing)
+        if price is None:
+            raise PriceUnknown(
+                f"no price of {processing} processing is known for {target.provider}/{target.model}; add it to [prices]",
+                data={"provider": target.provider, "model": target.model[:128], "processing": processing},
+            )
+        return price
+
+    def _standard(self, target: Target, at_us: int) -> Price:
         timeline = self._timelines.get(target)
         if timeline is None:
             timeline = self._merge(target)

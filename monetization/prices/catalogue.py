@@ -4,18 +4,20 @@ Its updater is never used: a price changes only as a versioned row.
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from copy import copy
+from dataclasses import replace
+from datetime import UTC, date, datetime
 from decimal import ROUND_HALF_UP, Decimal
 from functools import cached_property
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Final
 
-from monetization.prices.rates import NANO_PER_DOLLAR, Price, Rates, nano_per_million, rates_from
+from monetization.prices.rates import NANO_PER_DOLLAR, Price, Processing, Rates, nano_per_million, rates_from
 from monetization.terms import Target
 
 if TYPE_CHECKING:
-    from genai_prices.types import ModelInfo, ModelPrice, Provider
+    from genai_prices.types import ModelInfo, ModelPrice, PriceVariant, Provider
 
 _KEYS: Final[Mapping[str, str]] = {
     "input": "input_mtok",
@@ -29,6 +31,14 @@ _KEYS: Final[Mapping[str, str]] = {
     "audio_output": "output_audio_mtok",
     "image_output": "output_image_mtok",
 }
+
+_CONTEXTS: Final[Mapping[Processing, Mapping[str, str]]] = {
+    "batch": {"processing": "batch"},
+    "flex": {"service_tier": "flex"},
+    "priority": {"service_tier": "priority"},
+    "fast": {"service_tier": "fast", "speed": "fast"},
+}
+"""How the source says each kind of processing: OpenAI and Google have tiers of service, Anthropic a speed."""
 
 # The simulator answers without a provider; its price exists so that holds and charges can be seen at work for nothing.
 SIMULATOR: Final = rates_from(input=nano_per_million("1"), output=nano_per_million("2"))
@@ -99,25 +109,62 @@ class Catalogue:
 
 def _compile(model: "ModelInfo", name: str, source: str) -> list[Price]:
     """Every dated price of a model. A price that holds only at some hours is left out: the standing one is held and charged."""
-    from genai_prices.types import StartDateConstraint  # noqa: PLC0415 - see above
-
+    variants = [variant for variant in model.price_variants or () if _start(variant.constraint) is not None]
     rows = model.prices if isinstance(model.prices, list) else None
     if rows is None:
-        return [p for p in [_price(model.prices, name, f"{source}#0", 0)] if p is not None]  # type: ignore[arg-type]  # not a list here
-    prices = []
-    for index, row in enumerate(rows):
-        starts = row.constraint
-        if starts is not None and not isinstance(starts, StartDateConstraint):
-            continue
-        day = (
-            datetime(starts.start_date.year, starts.start_date.month, starts.start_date.day, tzinfo=UTC)
-            if starts
-            else None
-        )
-        price = _price(row.prices, name, f"{source}#{index}", int(day.timestamp()) * 1_000_000 if day else 0)
-        if price is not None:
-            prices.append(price)
+        return list(_dated(model.prices, variants, name, f"{source}#0", 0, None))  # type: ignore[arg-type]  # not a list here
+    dated = [
+        (start, index, row.prices) for index, row in enumerate(rows) if (start := _start(row.constraint)) is not None
+    ]
+    prices: list[Price] = []
+    for start, index, values in dated:
+        until = min((other for other, _, _ in dated if other > start), default=None)
+        prices += _dated(values, variants, name, f"{source}#{index}", start, until)
     return prices
+
+
+def _start(constraint: object) -> int | None:
+    """When what stands under a constraint begins to hold (Unix microseconds). None: it holds only at some hours."""
+    from genai_prices.types import StartDateConstraint  # noqa: PLC0415 - see above
+
+    if constraint is None:
+        return 0
+    return _midnight_us(constraint.start_date) if isinstance(constraint, StartDateConstraint) else None
+
+
+def _midnight_us(day: date) -> int:
+    return int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()) * 1_000_000
+
+
+def _dated(
+    values: "ModelPrice", variants: "Sequence[PriceVariant]", name: str, source: str, start: int, until: int | None
+) -> Iterator[Price]:
+    """One standard price, anew from each instant on at which what other processing costs changes; `until`: the next one."""
+    standard = _price(values, name, source, start)
+    if standard is None:
+        return
+    changes = {begins for variant in variants if (begins := _start(variant.constraint) or 0) > start}
+    for instant in sorted({start, *(begins for begins in changes if until is None or begins < until)}):
+        active = [variant for variant in variants if (_start(variant.constraint) or 0) <= instant]
+        dated = "" if instant == start else f"@{datetime.fromtimestamp(instant // 1_000_000, UTC).date()}"
+        now = replace(standard, valid_from_us=instant)
+        yield replace(now, processed=tuple(_processed(values, active, now, dated)))
+
+
+def _processed(
+    values: "ModelPrice", active: "Sequence[PriceVariant]", standard: Price, dated: str
+) -> Iterator[tuple[Processing, Price]]:
+    """Each kind of processing that the source prices: of every figure the first variant that names it, else the standard one."""
+    for kind, context in _CONTEXTS.items():
+        matching = [one.prices for one in active if all(context.get(key) == said for key, said in one.when.items())]
+        if not matching:
+            continue
+        resolved = copy(values)
+        for prices in reversed(matching):
+            resolved.__dict__.update({key: value for key, value in prices.__dict__.items() if value is not None})
+        price = _price(resolved, standard.model, f"{standard.version}/{kind}{dated}", standard.valid_from_us)
+        if price is not None:
+            yield kind, price
 
 
 def _price(prices: "ModelPrice", name: str, source: str, valid_from_us: int) -> Price | None:

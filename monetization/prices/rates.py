@@ -2,12 +2,18 @@
 
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
-from typing import Final
+from typing import Final, Literal
 
 from storage.records.usage import Usage
 
 MILLION: Final = 1_000_000
 NANO_PER_DOLLAR: Final = 1_000_000_000
+
+Processing = Literal["standard", "batch", "flex", "priority", "fast"]
+"""How the provider was asked to handle a call, which decides what it bills (OpenAI's `service_tier`, the vendors' batches)."""
+STANDARD: Final = "standard"
+CHEAPER: Final[frozenset[Processing]] = frozenset({"batch", "flex"})
+"""Slow kinds, which vendors sell below their standard price or at it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +74,18 @@ class Price:
     """Nano dollars for every request, whatever it uses."""
     is_output_priced: bool = True
     """False: the source knows no price of output (embedding models); a call that may produce output is refused."""
+    processed: tuple[tuple[Processing, "Price"], ...] = ()
+    """What calls cost that are not handled in the standard way; each a whole price, with a version of its own."""
+
+    def processed_as(self, processing: Processing) -> "Price | None":
+        """The price of calls handled in this way. None: nobody knows it, and it may lie above the standard one.
+
+        Batch and flex fall back on the standard price, as in genai-prices (`ModelInfo.get_prices`): it is the most they cost.
+        """
+        if processing == STANDARD:
+            return self
+        found = next((price for kind, price in self.processed if kind == processing), None)
+        return self if found is None and processing in CHEAPER else found
 
     def rates_for(self, tokens_input: int) -> Rates:
         """The rates of a call with this many tokens in."""

@@ -40,6 +40,19 @@ async def test_s2_19_tokens_told_of_cost_the_user_what_a_call_would(sender: Send
     assert (row["charged"], row["chargedAsset"]) == ("0.2", "CREDIT")
 
 
+async def test_tokens_of_a_batch_are_charged_at_the_price_of_batches(sender: Sender) -> None:
+    prices = {"input": "4", "output": "8", "batch.input": "1", "batch.output": "2"}
+    await sender.admin("setPrice", {"provider": "simulator", "model": "simulator", "prices": prices})
+    for kind, cost in (("batch", "0.002"), ("default", "0.008")):
+        told = event(f"evt_{kind}", service_tier=kind)
+        assert (await sender.one(told))["status"] == "accepted"
+        row = (await sender.history())[0]
+        assert row["costExact"] == cost
+        assert row["priceVersion"].endswith("/batch") == (kind == "batch")
+    urgent = await sender.one(event("evt_urgent", processing="priority"))
+    assert (urgent["reason"], "dead_letter_id" in urgent) == ("unknown_model", True)
+
+
 async def test_s2_20_and_s2_21_images_and_pages_are_charged_by_their_unit(sending: Any) -> None:
     async with sending(**CREDITS) as sender:
         await sender.subscribe("u1", "credits")

@@ -63,9 +63,48 @@ async def test_a_price_set_for_later_waits_and_a_newer_one_takes_its_place(produ
     assert (await product.admin("listPrices", {"model": "gpt-4o"}))["data"] == []
 
 
+async def test_a_price_of_batches_is_previewed_listed_and_charged_alike(product: Product) -> None:
+    token = product.token("u1", "allowance")
+    prices = {"input": "4", "output": "8", "batch.input": "1", "batch.output": "2", "batch.cache_read": "0.5"}
+    made = await product.admin("setPrice", {"provider": "simulator", "model": "simulator", "prices": prices})
+    assert made["prices"] == prices
+    usage = {"model": "simulator", "inputTokens": 1_000_000, "outputTokens": 1_000_000, "cachedInputTokens": 500_000}
+    costs = {}
+    for kind in ("standard", "batch", "flex"):
+        preview = await product.call(token, "calculateCost", {**usage, "processing": kind})
+        costs[kind] = (preview["costExact"], preview["priceVersion"])
+    version = made["version"]
+    assert costs == {"standard": ("12", version), "batch": ("2.75", f"{version}/batch"), "flex": ("12", version)}
+    refused = await product.refused(token, "calculateCost", {**usage, "processing": "priority"})
+    assert isinstance(refused, PriceUnknown)
+    assert isinstance(await product.refused(token, "calculateCost", {**usage, "processing": "auto"}), InvalidParams)
+    image = {"type": "image", "count": 1, "processing": "batch"}
+    assert isinstance(await product.refused(token, "calculateCost", image), InvalidParams)
+    (shown,) = (await product.call(token, "getProviderPricing", {"model": "simulator"}))["data"]
+    assert shown["processing"] == {
+        "batch": {
+            "pricing": {
+                "input_token": {"costPerUnit": "1", "unitSize": 1_000_000, "currency": "USD"},
+                "output_token": {"costPerUnit": "2", "unitSize": 1_000_000, "currency": "USD"},
+                "cache_read_token": {"costPerUnit": "0.5", "unitSize": 1_000_000, "currency": "USD"},
+            },
+            "priceVersion": f"{version}/batch",
+        }
+    }
+
+
+@pytest.mark.parametrize("name", ["serviceTier", "service_tier", "processing", "speed"])
+async def test_no_call_can_ask_its_provider_for_processing_that_was_not_quoted(product: Product, name: str) -> None:
+    token = product.token("u1", "allowance")
+    for params in ({"content": "Hi", name: "priority"}, {"content": "Hi", "options": {name: "priority"}}):
+        assert isinstance(await product.refused(token, "executeAIRequest", params), InvalidParams)
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
+        {"prices": {"input": "1", "output": "1", "batch.input": "1"}},
+        {"prices": {"input": "1", "output": "1", "slow.input": "1", "slow.output": "1"}},
         {"prices": {"input": "1"}},
         {"prices": {"input": "1", "output": "-1"}},
         {"prices": {"input": "1", "output": "1", "nonsense": "1"}},

@@ -104,9 +104,25 @@ def test_the_digest_leaves_out_when_it_happened_and_the_idempotency_key_and_noth
         {"user_id": "x"}, {"model": "x"}, {"provider": "x"}, {"feature_id": "x"}, {"team_id": "x"}, {"input_tokens": 1001},
         {"output_tokens": 501}, {"reasoning_tokens": 1}, {"cached_input_tokens": 1}, {"metadata": {"a": "b"}},
         {"cache_write_tokens": 1}, {"audio_input_tokens": 1}, {"image_input_tokens": 1}, {"audio_output_tokens": 1},
-        {"image_output_tokens": 1},
+        {"image_output_tokens": 1}, {"processing": "batch"}, {"processing": "flex"},
     ]  # fmt: skip
     assert len({digest_of(read(**change)) for change in [{}, *changes]}) == len(changes) + 1
+
+
+def test_an_event_says_how_its_provider_handled_it_in_the_vendors_words() -> None:
+    said = {
+        word: read(processing=word).processing for word in ("standard", "default", "batch", "FLEX", "priority", "fast")
+    }
+    assert said == {
+        "standard": "standard", "default": "standard", "batch": "batch", "FLEX": "flex", "priority": "priority", "fast": "fast",
+    }  # fmt: skip
+    assert read(service_tier="batch") == read(serviceTier="batch") == read(processing="batch")
+    assert digest_of(read(processing="default")) == digest_of(read())
+    for wrong in ("auto", "scale", "", "turbo", 1, True, ["batch"]):
+        assert reason({**TOKENS, "processing": wrong}) == "invalid_processing"
+    image = {"event_id": "e", "user_id": "u", "event_type": "IMAGE_GENERATION", "model": "m"}
+    assert reason({**image, "processing": "priority"}) == "invalid_processing"
+    assert event_of({**image, "processing": "standard"}, WINDOW).processing == "standard"
 
 
 NO_TOKENS: list[Any] = [-1, 1.0, "1000", True, [], TOKENS_MAX + 1]

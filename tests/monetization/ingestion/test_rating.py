@@ -65,6 +65,25 @@ def test_tokens_cost_what_a_call_with_the_same_usage_costs(policy: Policy) -> No
     assert rated.price_version == "configuration"
 
 
+def test_tokens_of_a_batch_cost_what_the_book_says_of_batches_and_urgent_ones_are_never_cheaper() -> None:
+    made = rating()
+    standard, batch = (
+        made.rate(tokens("gpt-4o", input_tokens=2_000_000, processing=kind), "credits", NOW_US)
+        for kind in ("standard", "batch")
+    )
+    assert batch.cost_nano is not None
+    assert standard.cost_nano == 2 * batch.cost_nano
+    assert batch.charge.amount * 2 == standard.charge.amount
+    assert str(batch.price_version).startswith(f"{standard.price_version}/batch")
+    configured = tokens(processing="flex")  # the operator prices gpt-4-turbo and says nothing of flex
+    assert made.rate(configured, "credits", NOW_US) == made.rate(tokens(), "credits", NOW_US)
+    with pytest.raises(Unrated, match="priority processing") as refused:
+        made.rate(tokens(processing="priority"), "credits", NOW_US)
+    assert refused.value.reason == "unknown_model"
+    assert made.rate(tokens(processing="priority"), "byok", NOW_US).cost_nano is None
+    assert made.rate(tokens(), "credits", NOW_US).cost_nano is not None  # the model is not forgotten for it
+
+
 def test_a_burn_table_decides_for_credits_and_for_nobody_else() -> None:
     made = rating(rules={"gpt-4-turbo": {"input_tokens": "1.5", "output_tokens": "10", "per_unit": 1000}})
     assert made.rate(tokens(input_tokens=1000, output_tokens=500), "credits", NOW_US).charge.amount == 65 * NANO // 10

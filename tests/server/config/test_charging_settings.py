@@ -1,7 +1,10 @@
 """What `[charging]` comes to in the words of the floor that charges."""
 
+import pytest
+
 from monetization.charging.policies import DEFAULT, Fee, Rules
-from server.config import Settings
+from monetization.terms import Target
+from server.config import ConfigError, Settings
 from server.from_settings import ceiling_of, price_sources_of, rules_of
 
 
@@ -45,3 +48,20 @@ def test_the_legacy_book_knows_only_the_documents_models_and_the_simulator() -> 
     _, *built_in = price_sources_of(settings(price_book="legacy"))
     known = {model for source in built_in for model in source.models("openai", "openai")}
     assert known == {"gpt-4", "gpt-4-turbo", "gpt-3.5-turbo", "gpt-4o"}
+
+
+def test_a_configured_price_may_name_other_kinds_of_processing() -> None:
+    def priced(**more: object) -> Settings:
+        return Settings.of({"prices": {"mine/m": {"input": "10", "output": "30", **more}}})
+
+    first, *_ = price_sources_of(priced(batch={"input": "5", "output": "15", "cache_read": "0.5"}))
+    (price,) = first.find(Target("mine", "m"))
+    batch = price.processed_as("batch")
+    assert batch is not None
+    assert (batch.version, batch.base.output, batch.base.cache_read) == ("configuration/batch", 15 * 10**9, 5 * 10**8)
+    for wrong, problem in (
+        ({"batch": {"input": "5"}}, "mine/m: batch.output is missing"),
+        ({"fast": {"input": "5", "output": "1", "cache": "1"}}, r"mine/m: unknown key 'fast\.cache'"),
+    ):
+        with pytest.raises(ConfigError, match=problem):
+            price_sources_of(priced(**wrong))
