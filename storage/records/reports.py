@@ -82,6 +82,8 @@ class UsageSum:
     """What the providers bill, in nano dollars."""
     fee_nano: int = 0
     """Platform fees, in nano dollars."""
+    saving_nano: int = 0
+    """What calls would have been charged more, had the models asked for served all of them; in nano dollars, net."""
     charged: Mapping[str, int] = field(default_factory=dict)
     """What was taken from balances by asset, each in its own scale."""
     latency_us: int = 0

@@ -114,6 +114,11 @@ class UsageRow:
     """How many units, scale 9."""
     source: str = "gateway"
     """Who told of it: ourselves, or the source of an event that came from elsewhere."""
+    asked_model: str | None = None
+    """`provider/model` that was asked for, where another one served. None: that one served, or several were asked for alike."""
+    saving_nano: int | None = None
+    """What that one would have charged for the same usage less what was charged, in nano dollars; negative: it would have charged
+    less. None: nothing to compare, or no price is known."""
 
     @property
     def is_unpriced(self) -> bool:

@@ -37,10 +37,12 @@ TOKENS: Final = tuple(f"tokens_{bucket}" for bucket in BUCKETS)
 COUNTED: Final = (
     "requests", "failed", "partial", "estimated", "unpriced", *TOKENS, "latency_us", "first_byte_us", "first_bytes"
 )  # fmt: skip
-SPLIT: Final = ("quantity_nano", "cost_nano", "fee_nano", "charge_amount")
+SPLIT: Final = ("quantity_nano", "cost_nano", "fee_nano", "charge_amount", "saving_nano")
 """Sums that may pass 64 bits and must not stop a charge, so they are kept in two parts: 10^9 and the rest."""
 MEASURES: Final = (*COUNTED, *(f"{name}_{part}" for name in SPLIT for part in ("whole", "rest")))
 """What is added up, in this order."""
+SINCE_0006: Final = MEASURES[-2:]
+"""Those of savings, which slots made before have none of."""
 SLOT_KEY: Final = ("series", "grain", "start_us")
 SLOT: Final = (*SLOT_KEY, *MEASURES)
 """The columns of `usage_slot`."""
@@ -113,14 +115,21 @@ def _raise(sums: dict[Key, Slot], key: Key, measures: Slot) -> None:
 
 def _measures(columns: Columns) -> tuple[int, tuple[int, ...]]:
     """When the row happened, and the values of `MEASURES`."""
-    occurred_us, outcome, partial, estimated, latency, first_byte, quantity, cost, fee, charge = _told(columns)
+    occurred_us, outcome, partial, estimated, latency, first_byte, quantity, cost, fee, charge, saving = _told(columns)
     tokens = columns[_FIRST:_LAST]
     unpriced = 1 if cost is None and sum(tokens) > 0 else 0
     return occurred_us, (
         1, 1 if outcome in FAILED else 0, partial, estimated, unpriced, *tokens,
         latency, first_byte or 0, 0 if first_byte is None else 1,
         *divmod(quantity or 0, NANO), *divmod(cost or 0, NANO), *divmod(fee or 0, NANO), *divmod(charge or 0, NANO),
+        *((0, 0) if saving is None else halves(saving)),
     )  # fmt: skip
+
+
+def halves(amount: int) -> tuple[int, int]:
+    """An amount in two parts as SQL divides: towards zero, so that both have its sign."""
+    whole, rest = divmod(abs(amount), NANO)
+    return (whole, rest) if amount >= 0 else (-whole, -rest)
 
 
 def stored(rows: Sequence[Columns], ids: Iterable[str]) -> list[Columns]:

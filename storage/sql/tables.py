@@ -18,7 +18,7 @@ from sqlalchemy import (
 )
 
 from storage.sql.ledger_rows import MOVED
-from storage.sql.rollups import DIMENSIONS, MEASURES, SLOT_KEY
+from storage.sql.rollups import DIMENSIONS, MEASURES, SINCE_0006, SLOT_KEY
 from storage.sql.usage_rows import BUCKETS
 
 metadata = MetaData()
@@ -61,6 +61,8 @@ usage = Table(
     Column("unit", Text),
     Column("quantity_nano", I8),
     Column("source", Text, nullable=False, server_default="gateway"),
+    Column("asked_model", Text),
+    Column("saving_nano", I8),
     Index("usage_by_user", "tenant", "user_id", "occurred_us", "seq"),
     Index("usage_by_time", "tenant", "occurred_us", "seq"),
     PrimaryKeyConstraint("seq").ddl_if(dialect="sqlite"),
@@ -95,7 +97,8 @@ usage_slot = Table(
     "usage_slot",
     metadata,
     *(Column(name, I8, primary_key=True, autoincrement=False) for name in SLOT_KEY),
-    *(Column(name, I8, nullable=False) for name in MEASURES),
+    *(Column(name, I8, nullable=False) for name in MEASURES[: -len(SINCE_0006)]),
+    *(Column(name, I8, nullable=False, server_default="0") for name in SINCE_0006),
     sqlite_strict=True,
     sqlite_with_rowid=False,
     postgresql_with={"fillfactor": 70},

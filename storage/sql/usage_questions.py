@@ -58,6 +58,8 @@ _SLOTS_WEIGHED: Final[Mapping[Order, str]] = {
     "requests": "0, sum(t.requests), sum(t.requests)",
     "cost": "sum(t.cost_nano_whole), sum(t.cost_nano_rest), sum(t.requests)",
 }
+_SUMMED: Final = tuple(name for name in SPLIT if name != "charge_amount")
+"""What is summed whatever the asset."""
 _SLOTS: Final = ", ".join(f"sum(t.{name})" for name in MEASURES)
 
 
@@ -326,7 +328,8 @@ class Sums:
             asset, *values = row[1 + self._dims :]
             measures = [int(value or 0) for value in values]
             halves = zip(measures[cut::2], measures[cut + 1 :: 2], strict=True)
-            *amounts, charge = (whole * NANO + rest for whole, rest in halves)
+            *amounts, charge, saving = (whole * NANO + rest for whole, rest in halves)
+            amounts.append(saving)
             totals, charged = self._totals.setdefault((int(start), tuple(key)), ([0] * (cut + len(amounts)), {}))
             totals[:] = map(int.__add__, totals, (*measures[:cut], *amounts))
             if asset is not None and charge:
@@ -339,7 +342,7 @@ class Sums:
 
 
 def _sum(start: int, key: tuple[str | None, ...], totals: Sequence[int], charged: Mapping[str, int]) -> UsageSum:
-    named = dict(zip((*COUNTED, *SPLIT[:-1]), totals, strict=True))
+    named = dict(zip((*COUNTED, *_SUMMED), totals, strict=True))
     usage = Usage(*(named.pop(name) for name in TOKENS))
     return UsageSum(start_us=start, key=key, usage=usage, charged=charged, **named)
 

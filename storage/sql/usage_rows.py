@@ -34,6 +34,7 @@ TAIL = (
 )
 SINCE_0005 = ("key_id", "kind", "unit", "quantity_nano", "source")
 """Behind all others, so that what was noted of a hold before they came can still be read."""
+SINCE_0006 = ("asked_model", "saving_nano")
 COLUMNS = (
     *HEAD,
     *(f"tokens_{bucket}" for bucket in BUCKETS),
@@ -43,19 +44,20 @@ COLUMNS = (
     "is_stream",
     "metadata",
     *SINCE_0005,
+    *SINCE_0006,
 )
 
 _head = attrgetter(*HEAD)
 _buckets = attrgetter(*BUCKETS)
 _tail = attrgetter(*TAIL)
-_since_0005 = attrgetter(*SINCE_0005)
+_since = attrgetter(*SINCE_0005, *SINCE_0006)
 
 
 def to_columns(row: UsageRow) -> tuple[object, ...]:
     """The values of `COLUMNS`, in that order, in types that every driver takes as they are."""
     flags = (int(row.is_estimated), int(row.is_partial), int(row.is_stream))
     labels = json.dumps(dict(row.metadata)) if row.metadata else None
-    return (*_head(row), *_buckets(row.usage), *_tail(row), *flags, labels, *_since_0005(row))
+    return (*_head(row), *_buckets(row.usage), *_tail(row), *flags, labels, *_since(row))
 
 
 def from_columns(values: tuple[object, ...]) -> UsageRow:
@@ -64,7 +66,7 @@ def from_columns(values: tuple[object, ...]) -> UsageRow:
     tail = end + len(TAIL)
     named = dict(zip(HEAD, values[:cut], strict=True)) | dict(zip(TAIL, values[end:tail], strict=True))
     is_estimated, is_partial, is_stream, labels, *since = values[tail:]
-    named |= dict(zip(SINCE_0005, since, strict=False))
+    named |= dict(zip((*SINCE_0005, *SINCE_0006), since, strict=False))
     return UsageRow(
         **named,  # type: ignore[arg-type]  # the columns are typed by the table
         usage=Usage(*values[cut:end]),  # type: ignore[arg-type]  # same

@@ -46,7 +46,10 @@ def _sum(start: int, key: tuple[str | None, ...], rows: Sequence[UsageRow]) -> U
         usage=Usage(*(sum(getattr(row.usage, bucket.name) for row in rows) for bucket in fields(Usage))),
         charged=charged,
         first_bytes=sum(row.first_byte_us is not None for row in rows),
-        **{name: _of(rows, name) for name in ("quantity_nano", "cost_nano", "fee_nano", "latency_us", "first_byte_us")},
+        **{
+            name: _of(rows, name)
+            for name in ("quantity_nano", "cost_nano", "fee_nano", "saving_nano", "latency_us", "first_byte_us")
+        },
     )
 
 

@@ -180,9 +180,11 @@ async def test_sums_past_sixty_four_bits_stop_no_charge(store: Store, clock: Clo
     await done(store, grant(ADA, most))
     for number in range(3):
         row = replace(usage_row(str(number), "ada", clock()), cost_nano=most, fee_nano=most, quantity_nano=most)
+        row = replace(row, saving_nano=-most)
         await store.record_usage(row)
     (one,) = await store.usage_sums(T, (clock() - DAY_US, clock() + DAY_US))
-    assert (one.cost_nano, one.fee_nano, one.quantity_nano) == (3 * most,) * 3
+    assert (one.cost_nano, one.fee_nano, one.quantity_nano, -one.saving_nano) == (3 * most,) * 4
+    assert all(check.is_ok for check in await store.verify())
 
 
 @pytest.mark.parametrize(

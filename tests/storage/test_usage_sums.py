@@ -28,8 +28,10 @@ def row(number: int, user_id: str | None = "ada", *, at: int = 0, **more: Any) -
 
 ROWS = (
     row(1, charge_amount=5, charge_asset="TOKEN", first_byte_us=70, organization_id="acme", key_id="key_1"),
-    row(2, at=HOUR_US, model="gpt-4o-mini", feature="chat", is_partial=True, outcome="partial"),
-    row(3, at=DAY_US, provider="anthropic", model="claude", charge_amount=2**63 - 1, charge_asset="CREDIT"),
+    row(2, at=HOUR_US, model="gpt-4o-mini", asked_model="openai/gpt-4o", saving_nano=2 * 10**9 + 5,
+        feature="chat", is_partial=True, outcome="partial"),
+    row(3, at=DAY_US, provider="anthropic", model="claude", asked_model="openai/gpt-4o", saving_nano=-3 * 10**9 - 7,
+        charge_amount=2**63 - 1, charge_asset="CREDIT"),
     row(4, "bob", at=DAY_US + 1, charge_amount=2**63 - 1, charge_asset="CREDIT", outcome="failed", is_estimated=True),
     row(5, "bob", at=3 * DAY_US, cost_nano=None, caller_kind="byok", source="api", kind="CUSTOM", unit="gb",
         quantity_nano=5, organization_id="acme"),

@@ -7,9 +7,9 @@ from typing import Any
 # Any: columns hold what their table says.
 
 TEXTS = frozenset((
-    "actor", "asset", "body", "caller_kind", "category", "charge_asset", "code", "digest", "door", "feature", "hash",
-    "id:usage", "key", "key_id", "kind:directory", "kind:kept", "kind:usage", "kind:usage_series", "marks", "method", "metadata",
-    "model", "note", "on_expire", "organization_id",
+    "actor", "asked_model", "asset", "body", "caller_kind", "category", "charge_asset", "code", "digest", "door", "feature",
+    "hash", "id:usage", "key", "key_id", "kind:directory", "kind:kept", "kind:usage", "kind:usage_series", "marks", "method",
+    "metadata", "model", "note", "on_expire", "organization_id",
     "outcome", "owner", "owner_id", "owner_type", "paid_currency", "payload", "period", "prev_hash", "price_version", "provider",
     "reason", "ref", "request_hash", "request_id", "resource", "result", "scope", "source", "source_ref", "state",
     "subject", "tenant", "tier", "topic", "unit", "user_id",

@@ -258,6 +258,8 @@ STATEMENTS: Final = (
     unit TEXT,
     quantity_nano INTEGER,
     source TEXT DEFAULT 'gateway' NOT NULL,
+    asked_model TEXT,
+    saving_nano INTEGER,
     PRIMARY KEY (seq),
     UNIQUE (id)
 )
@@ -323,6 +325,8 @@ STATEMENTS: Final = (
     fee_nano_rest INTEGER NOT NULL,
     charge_amount_whole INTEGER NOT NULL,
     charge_amount_rest INTEGER NOT NULL,
+    saving_nano_whole INTEGER DEFAULT '0' NOT NULL,
+    saving_nano_rest INTEGER DEFAULT '0' NOT NULL,
     PRIMARY KEY (series, grain, start_us)
 )
  WITHOUT ROWID,
