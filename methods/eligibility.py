@@ -182,7 +182,7 @@ async def balance_of(
         return named, None
     pool = caller.pool
     account = credits_of(caller.user_id, named) if pool is None else pool_of(pool.organization_id, named)
-    balance = seen.get(account) or await context.services.money.statements.balance(account)
+    balance = seen.get(account) or await context.services.eligibility.counters.balance(account)
     return named, balance.available
 
 

@@ -14,6 +14,7 @@ from monetization.periods import Period, iso
 from monetization.quota_desk import DAYS_LEFT_MAX, Origin, Standing, month_of_tokens, tightest
 from monetization.roles import Scope
 from storage.errors import IdempotencyConflict
+from storage.store import Counters
 
 Resource = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[a-z][a-z0-9_]*$")]
 SaidPeriod = Annotated[Period, BeforeValidator(lambda said: "lifetime" if said == "total" else said)]
@@ -133,10 +134,10 @@ async def check_quota_status(context: Context, params: NoParams) -> QuotaStatusR
     """Where the caller's monthly tokens stand."""
     del params
     user = user_of(context, None)
-    own = month_of_tokens(await context.services.quotas.of_user(context.caller), user)
+    desk = context.services.quotas
+    own = month_of_tokens(await desk.of_user(context.caller, desk.store.remembered), user)
     if own is None:
-        month = await context.services.money.statements.month(f"user:{user}", context.services.money.clock_us())
-        return QuotaStatusResult(quota_used=month.tokens)
+        return QuotaStatusResult(quota_used=await desk.month_of(user))
     return QuotaStatusResult(
         quota_remaining=own.left,
         quota_limit=own.limit,
@@ -144,7 +145,7 @@ async def check_quota_status(context: Context, params: NoParams) -> QuotaStatusR
         reset_date=_date(own),
         warning_threshold=_threshold(own),
         current_usage_percentage=_percentage(own),
-        estimated_days_remaining=await context.services.quotas.days_left(own),
+        estimated_days_remaining=await desk.days_left(own),
     )
 
 
@@ -162,7 +163,7 @@ async def list_quotas(context: Context, params: WhoseParams) -> ListResult:
 
 async def check_quota(context: Context, params: CheckParams) -> CheckResult:
     """Whether so much more of a resource would be let through; without a quota everything is. Nothing is counted."""
-    _, found = await _found(context, params)
+    _, found = await _found(context, params, counters=context.services.quotas.store.remembered)
     return _checked(_about(found, params.resource, params.period), params.amount)
 
 
@@ -186,18 +187,18 @@ async def enforce_quota(context: Context, params: EnforceParams) -> CheckResult:
 
 
 async def _found(
-    context: Context, params: WhoseParams, scope: Scope = "users:read"
+    context: Context, params: WhoseParams, scope: Scope = "users:read", counters: Counters | None = None
 ) -> tuple[Whose, tuple[Standing, ...]]:
-    """Whose quotas, and the quotas. Raises: Forbidden for those of others, there or not."""
+    """Whose quotas, and the quotas, by these counters or by the books. Raises: Forbidden for those of others, there or not."""
     desk, caller, organization = context.services.quotas, context.caller, params.organization_id
     if organization is not None:
         is_inside = organization == caller.organization_id and caller.organization_role is not None
         if not caller.may(scope) and not (is_inside and caller.may("organization:read") and scope == "users:read"):
             raise beyond(scope, "an organization", "leave organizationId out")
-        return ("organization", organization), await desk.of_organization(organization)
+        return ("organization", organization), await desk.of_organization(organization, counters)
     user = user_of(context, params.user_id, scope)
     known = caller if user == caller.user_id else await context.services.eligibility.caller(user)
-    return ("user", user), await desk.of_user(known)
+    return ("user", user), await desk.of_user(known, counters)
 
 
 def _about(found: tuple[Standing, ...], resource: str, period: Period | None) -> list[Standing]:

@@ -19,7 +19,7 @@ from storage.errors import Fault, StorageUnavailable
 from storage.ledger.answers import exceeded
 from storage.records.commands import Claim, Refusal
 from storage.records.ledger import AccountKey, Balance
-from storage.store import Reader
+from storage.store import Counters
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,8 @@ class Eligibility:
     people: People
     entitlements: Entitlements
     quotes: Quotes
-    store: Reader
+    counters: Counters
+    """Balances and windows; from memory, where a process serves."""
     links: Links
     overdraft_tokens: int = 0
 
@@ -89,7 +90,7 @@ class Eligibility:
         found = []
         for quota in caller.quotas:
             if quota.resource == feature:
-                window = await self.store.window(quota.window(now))
+                window = await self.counters.window(quota.window(now))
                 used = window.used + window.held
                 found.append(Metered(quota, used, used + count > quota.limit))
         return min(
@@ -105,7 +106,7 @@ class Eligibility:
         refusal, is_soft = await self._past(source.claims)
         if refusal is not None or not source.amount:
             return refusal, is_soft
-        balance = seen[source.account] = await self.store.balance(source.account)
+        balance = seen[source.account] = await self.counters.balance(source.account)
         free = balance.available + max(balance.overdraft, source.overdraft)
         if free >= source.amount:
             return None, is_soft
@@ -116,8 +117,8 @@ class Eligibility:
         for claim in claims:
             if claim.limit is None:
                 continue
-            window = await self.store.window(claim.window)
-            carried = await carried_into(self.store, window, claim.carry)
+            window = await self.counters.window(claim.window)
+            carried = await carried_into(self.counters, window, claim.carry)
             if window.used + window.held + claim.amount <= claim.limit + carried:
                 continue
             if claim.is_hard:

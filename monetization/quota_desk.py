@@ -8,7 +8,7 @@ from billing.accounts import credits_of, pool_of
 from monetization.callers import Caller
 from monetization.charging.policies import Charge
 from monetization.directory import Directory
-from monetization.funding import sources
+from monetization.funding import TENANT, sources
 from monetization.periods import end_of, kind_of, start_of
 from monetization.quotas import TOKENS, Quota
 from monetization.refusals import Links, fault_of
@@ -21,7 +21,7 @@ from storage.records.commands import Claim, Idempotency, Refusal
 from storage.records.fact import fact
 from storage.records.ledger import WindowKey
 from storage.records.money import TOKEN
-from storage.store import Store
+from storage.store import Counters, Store
 
 DAY_US: Final = 86_400_000_000
 DAYS_LEFT_MAX: Final = 365
@@ -72,22 +72,28 @@ class QuotaDesk:
     links: Links
     clock_us: Callable[[], int]
 
-    async def of_user(self, caller: Caller) -> tuple[Standing, ...]:
+    async def of_user(self, caller: Caller, counters: Counters | None = None) -> tuple[Standing, ...]:
         """Every quota that binds the caller's calls: the tier's monthly figures, a member's caps, what was set for both.
 
-        Raises: StorageUnavailable.
+        `counters`: where the figures are read; None: from the books. Raises: StorageUnavailable.
         """
         now_us = self.clock_us()
         tier = self.tiers().of(caller.tier)
-        return tuple([await self._standing(*found) for found in _in_force(caller, tier, now_us)])
+        return await self._standings(_in_force(caller, tier, now_us), counters)
 
-    async def of_organization(self, organization_id: str) -> tuple[Standing, ...]:
-        """Every quota that was set for an organization. Raises: StorageUnavailable."""
+    async def of_organization(self, organization_id: str, counters: Counters | None = None) -> tuple[Standing, ...]:
+        """Every quota that was set for an organization; `counters` as for a user. Raises: StorageUnavailable."""
         now_us = self.clock_us()
         profile = await self.directory.of(f"org:{organization_id}")
         subscription = subscription_of(profile)
         found = quotas_of(profile, None if subscription is None else subscription.period_start_us)
-        return tuple([await self._standing(quota.claim(0, now_us), quota, "organization") for quota in found])
+        return await self._standings([(quota.claim(0, now_us), quota, "organization") for quota in found], counters)
+
+    async def month_of(self, user_id: str) -> int:
+        """The tokens that a user's calls counted this month, limited or not; from memory. Raises: StorageUnavailable."""
+        start_us = start_of("monthly", self.clock_us())
+        key = WindowKey(TENANT, f"user:{user_id}", TOKENS, "monthly", start_us)
+        return (await self.store.remembered.window(key)).used
 
     async def count(
         self,
@@ -125,18 +131,25 @@ class QuotaDesk:
         used, since_us = standing.used, window.start_us
         if now_us - since_us < RECENT_DAYS * DAY_US:
             before_us = start_of("monthly", since_us - 1)
-            before = await self.store.window(WindowKey(*window[:4], before_us))
+            before = await self.store.remembered.window(WindowKey(*window[:4], before_us))
             if before.used:
                 used, since_us = used + before.used, before_us
         if not used:
             return None
         return min(standing.left * max(now_us - since_us, DAY_US) // (used * DAY_US), DAYS_LEFT_MAX)
 
-    async def _standing(self, claim: Claim, quota: Quota, origin: Origin) -> Standing:
-        key = claim.window
-        window = await self.store.window(key)
-        carried = await carried_into(self.store, window, claim.carry) if claim.carry is not None else 0
-        return Standing(quota, origin, window.used, window.held, end_of(key.period, key.start_us), carried)
+    async def _standings(
+        self, found: Iterable[tuple[Claim, Quota, Origin]], counters: Counters | None
+    ) -> tuple[Standing, ...]:
+        asked = counters or self.store
+        return tuple([await _standing(asked, *one) for one in found])
+
+
+async def _standing(counters: Counters, claim: Claim, quota: Quota, origin: Origin) -> Standing:
+    key = claim.window
+    window = await counters.window(key)
+    carried = await carried_into(counters, window, claim.carry) if claim.carry is not None else 0
+    return Standing(quota, origin, window.used, window.held, end_of(key.period, key.start_us), carried)
 
 
 def _in_force(caller: Caller, tier: Tier, now_us: int) -> list[tuple[Claim, Quota, Origin]]:

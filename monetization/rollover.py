@@ -8,7 +8,7 @@ from monetization.tiers import Tier
 from storage.ledger.windows import left_over
 from storage.records.commands import Carry
 from storage.records.ledger import WindowKey, WindowView
-from storage.store import Reader
+from storage.store import Counters
 
 
 def carry_of(tier: Tier, window: WindowKey) -> Carry | None:
@@ -20,7 +20,7 @@ def carry_of(tier: Tier, window: WindowKey) -> Carry | None:
     return Carry(before, tier.rollover_max_tokens)
 
 
-async def carried_into(store: Reader, window: WindowView, carry: Carry | None) -> int:
+async def carried_into(store: Counters, window: WindowView, carry: Carry | None) -> int:
     """What a window has taken over, or would with its first claim. Raises: StorageUnavailable."""
     if window.carried is not None or carry is None:
         return window.carried or 0

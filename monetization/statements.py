@@ -96,10 +96,6 @@ class Statements:
         """Balance and totals of an organization's pool; what came into it was moved there. Raises: StorageUnavailable."""
         return await self._standing(pool_of(organization_id, asset, tenant=self.tenant), record_of(()))
 
-    async def balance(self, account: AccountKey) -> Balance:
-        """The balance alone, however long the account's history is. Raises: StorageUnavailable."""
-        return await self.store.balance(account)
-
     async def _standing(self, account: AccountKey, record: Record) -> Standing:
         totals, balance = await self._agreeing(account)
         fees, given_back = record.fees(account.asset)

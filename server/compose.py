@@ -165,7 +165,7 @@ async def compose(settings: Settings, instruments: Instruments) -> AsyncIterator
             running=calls,
             admission=admission,
             clock=time.time,
-            health=partial(_health, instruments.drain, time.monotonic()),
+            health=partial(_health, instruments.drain, time.monotonic(), version("tollgate")),
             openrpc=lambda: document,
             tiers=tiers,
             reload_tiers=in_force.reload_noted,
@@ -198,7 +198,10 @@ async def compose(settings: Settings, instruments: Instruments) -> AsyncIterator
 
 
 def _store(settings: Settings, metrics: Metrics) -> AbstractAsyncContextManager[Store]:
-    return open_store(settings.storage.url.get_secret_value(), clock_us=now_us, committed=metrics.committed)
+    said = settings.storage
+    age_us = int(said.check_age_seconds_max * 1_000_000)
+    url = said.url.get_secret_value()
+    return open_store(url, clock_us=now_us, committed=metrics.committed, remembered_us_max=age_us)
 
 
 async def _registers(store: Store, settings: Settings, logs: Logs) -> Registers:
@@ -228,7 +231,7 @@ def _eligibility(
     settings: Settings, people: People, entitlements: Entitlements, quotes: Quotes, store: Store
 ) -> Eligibility:
     overdraft = settings.charging.overdraft_tokens
-    return Eligibility(people, entitlements, quotes, store, _links(settings), overdraft)
+    return Eligibility(people, entitlements, quotes, store.remembered, _links(settings), overdraft)
 
 
 def _keys(settings: Settings, directory: Directory, store: Store, tiers: Callable[[], Tiers], logs: Logs) -> KeyParts:
@@ -261,6 +264,7 @@ def _callers(
         on_failure=metrics.auth_failed,
         watch=watch,
         gateway_keys=keys.gateway_keys,
+        resources=settings.resources,
         clock=time.time,
         monotonic=time.monotonic,
     )
@@ -315,10 +319,10 @@ def _money(store: Store, settings: Settings, rules: Rules, registers: Registers)
     )
 
 
-def _health(drain: Drain, started: float) -> dict[str, object]:
+def _health(drain: Drain, started: float, release: str) -> dict[str, object]:
     return {
         "status": "draining" if drain.is_draining else "healthy",
-        "version": version("tollgate"),
+        "version": release,
         "uptimeSeconds": int(time.monotonic() - started),
     }
 

@@ -22,6 +22,7 @@ from storage.records.ledger import (
 from storage.records.money import AMOUNT_MAX
 from storage.records.reports import EVERYTHING, Dim, Order, UsageScope, UsageSum, UsageTop
 from storage.records.usage import UsageRow
+from storage.sql.remembered import REMEMBERED_US_MAX
 from storage.sql.waiting import Committed, unheard
 
 
@@ -172,8 +173,29 @@ class Reader(Protocol):
         ...
 
 
+class Counters(Protocol):
+    """Where accounts and quotas stand, and nothing else. Both may raise StorageUnavailable."""
+
+    def balance(self, key: AccountKey) -> Awaitable[Balance]:
+        """The balance; zeros for an account that nothing has touched yet."""
+        ...
+
+    def window(self, key: WindowKey) -> Awaitable[WindowView]:
+        """One quota window's counters; zeros where nothing was counted yet."""
+        ...
+
+
 class Store(Reader, Protocol):
     """What is kept, and the promises kept with it. Every method may raise StorageUnavailable; then nothing was written."""
+
+    @property
+    def remembered(self) -> Counters:
+        """The same figures from memory, for checks before a call: a call itself is decided in its commit.
+
+        They are those after the last commit of this process. On a database that several processes write, the others' commits
+        are seen when what was read before is `remembered_us_max` old.
+        """
+        ...
 
     def submit(self, command: Command) -> Awaitable[Outcome]:
         """Apply one command; it is durable once the outcome is there. A refusal is an answer, not an exception."""
@@ -209,10 +231,19 @@ class Store(Reader, Protocol):
 
 
 @asynccontextmanager
-async def open_store(url: str, *, clock_us: Callable[[], int], committed: Committed = unheard) -> AsyncIterator[Store]:
+async def open_store(
+    url: str,
+    *,
+    clock_us: Callable[[], int],
+    committed: Committed = unheard,
+    remembered_us_max: int = REMEMBERED_US_MAX,
+) -> AsyncIterator[Store]:
     """Open the store at `url`: `sqlite:///path`, `sqlite://` (private, gone at the end) or `postgresql://...`.
 
     `clock_us` gives microseconds since 1970 UTC; the store knows no other clock. `committed` hears of every commit.
+    `remembered_us_max`: how old what `Store.remembered` tells of other processes' commits may be; 0: never from memory.
+    SQLite has no other processes.
+
     Holds whose time has come are expired before this yields.
 
     Raises: StoreRefused, one line naming `storage.url`, when it cannot be opened as configured.
@@ -226,7 +257,9 @@ async def open_store(url: str, *, clock_us: Callable[[], int], committed: Commit
     elif separator and scheme in {"postgresql", "postgres"}:
         from storage.sql.postgres.store import open_postgres  # noqa: PLC0415  # only the backend that is named
 
-        async with open_postgres(url, clock_us=clock_us, committed=committed) as shared:
+        async with open_postgres(
+            url, clock_us=clock_us, committed=committed, remembered_us_max=remembered_us_max
+        ) as shared:
             yield shared
     else:
         raise StoreRefused(f"storage.url: {scheme!r} is not a known database; use sqlite:///path or postgresql://...")

@@ -14,6 +14,11 @@ Committed = Callable[[int], None]
 """Hears how many microseconds a commit took, from its first statement until it was durable or had failed; on the lane's loop."""
 
 
+def unseen(changes: object) -> None:
+    """For engines whose changes nobody remembers."""
+    del changes
+
+
 def unheard(microseconds: int) -> None:
     """For lanes whose commits nobody counts."""
     del microseconds

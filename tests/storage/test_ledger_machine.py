@@ -302,11 +302,13 @@ class Ledger(RuleBasedStateMachine):
         found, lots = await asyncio.gather(self.store.balance(key(name)), self.store.lots(key(name), with_empty=True))
         wanted = (account.posted, self.model.held(name), account.overdraft, gone)
         assert (found.posted, found.held, found.overdraft, found.expirable) == wanted
+        assert await self.store.remembered.balance(key(name)) == found
         assert [lot.remaining for lot in lots] == [lot.left for lot in self.model.ordered(name)]
 
     async def _compare_window(self, resource: str) -> None:
         view = await self.store.window(window(resource))
         assert (view.used, view.held) == (self.model.used.get(resource, 0), self.model.held_of(resource))
+        assert await self.store.remembered.window(window(resource)) == view
 
     async def _compare_losses(self) -> None:
         losses = AccountKey("t", "system", "", WRITE_OFF, TOKEN)

@@ -11,7 +11,7 @@ from typing import Any
 from storage.errors import StorageUnavailable
 from storage.ledger.evaluate import Told, evaluate
 from storage.ledger.needs import missing
-from storage.ledger.state import State
+from storage.ledger.state import Changes, State
 from storage.sql.postgres.connections import Connection, sqlstate
 from storage.sql.postgres.known import Known
 from storage.sql.postgres.loader import Loader
@@ -20,7 +20,7 @@ from storage.sql.postgres.series import Series, told_of
 from storage.sql.postgres.session import Failure, Session, failure_of
 from storage.sql.postgres.writer import Writer, is_in_chain
 from storage.sql.usage_rows import COLUMNS
-from storage.sql.waiting import unavailable, unknown
+from storage.sql.waiting import unavailable, unknown, unseen
 
 # Any: an error's causes are of every kind.
 
@@ -46,9 +46,12 @@ _UNSTORABLE = ("22021", "22P05")
 class Engine:
     """Runs batches over the session's connection."""
 
-    def __init__(self, session: Session, clock_us: Callable[[], int]) -> None:
+    def __init__(
+        self, session: Session, clock_us: Callable[[], int], changed: Callable[[Changes], None] = unseen
+    ) -> None:
         self._session = session
         self._clock_us = clock_us
+        self._changed = changed
         self._known = Known()
         self._series = Series()
         self._months = Months()
@@ -119,8 +122,11 @@ class Engine:
         known.begin(state)
         outcomes = evaluate(commands, state, now)
         known.end(state)
-        mark = await Writer(connection, state, self._series, is_cleaned=is_cleaned).store()
-        await self._commit(connection, mark)
+        try:
+            mark = await Writer(connection, state, self._series, is_cleaned=is_cleaned).store()
+            await self._commit(connection, mark)
+        finally:
+            self._changed(state.changes)
         known.remember(state)
         return outcomes
 

@@ -18,6 +18,7 @@ from storage.records.ledger import (
     WindowKey,
     WindowView,
 )
+from storage.records.money import NEVER_US
 from storage.records.reports import EVERYTHING, Dim, Order, UsageScope, UsageSum, UsageTop
 from storage.records.usage import UsageRow
 from storage.sql import ledger_rows as rows
@@ -38,12 +39,16 @@ def _of(alias: str, columns: str) -> str:
     return ", ".join(f"{alias}.{name}" for name in columns.split(", "))
 
 
-_DUE = "EXISTS (SELECT 1 FROM lot l WHERE l.account_id=a.id AND l.remaining>0 AND l.expires_us<=$1)"
+_FIRST_EXPIRY = "(SELECT min(l.expires_us+0) FROM lot l WHERE l.account_id=a.id AND l.remaining>0)"
+"""`+0`: by the account's lots, however young; an index of all expiries would be walked for the first one of the account."""
 _BALANCE = (
-    f"SELECT {_of('a', rows.ACCOUNT)}, {_DUE} FROM account a "
-    "WHERE tenant=$2 AND owner_type=$3 AND owner_id=$4 AND kind=$5 AND asset=$6"
+    f"SELECT {_of('a', rows.ACCOUNT)}, {_FIRST_EXPIRY} FROM account a "
+    "WHERE tenant=$1 AND owner_type=$2 AND owner_id=$3 AND kind=$4 AND asset=$5"
 )
-_ACCOUNTS = f"SELECT {_of('a', rows.ACCOUNT)}, {_DUE} FROM account a WHERE tenant=$2 AND kind<100 AND id>$3 ORDER BY id LIMIT $4"
+_ACCOUNTS = (
+    f"SELECT {_of('a', rows.ACCOUNT)}, {_FIRST_EXPIRY} FROM account a WHERE tenant=$1 AND kind<100 AND id>$2 "
+    "ORDER BY id LIMIT $3"
+)
 _ACCOUNT = f"SELECT {rows.ACCOUNT} FROM account WHERE id=$1"
 _ID = "(SELECT id FROM account WHERE tenant=$1 AND owner_type=$2 AND owner_id=$3 AND kind=$4 AND asset=$5)"
 _OPEN = f"SELECT {rows.LOT} FROM lot WHERE account_id=$1 AND remaining>0 ORDER BY priority, expires_us, id"
@@ -102,14 +107,18 @@ class PostgresReader(DirectoryReads):
 
     async def balance(self, key: AccountKey) -> Balance:
         """The balance; zeros for an account that nothing has touched yet."""
-        found = await self._pool.fetch(_BALANCE, self._clock_us(), *key)
-        return await self._balance(found[0]) if found else Balance()
+        return (await self.balance_until(key))[0]
 
-    async def _balance(self, row: Any) -> Balance:
-        *values, has_due = row
-        return await self._pool.snapshot(lambda connection: self._expired(connection, values[0])) if has_due else (
-            rows.balance_of(tuple(values), 0)
-        )  # fmt: skip
+    async def balance_until(self, key: AccountKey) -> tuple[Balance, int]:
+        """The balance, and when its next lot expires: what time alone changes."""
+        found = await self._pool.fetch(_BALANCE, *key)
+        return await self._balance(found[0]) if found else (Balance(), NEVER_US)
+
+    async def _balance(self, row: Any) -> tuple[Balance, int]:
+        *values, first_us = row
+        if first_us is None or first_us > self._clock_us():
+            return rows.balance_of(tuple(values), 0), NEVER_US if first_us is None else first_us
+        return await self._pool.snapshot(lambda connection: self._expired(connection, values[0])), first_us
 
     async def _expired(self, connection: Connection, account_id: int) -> Balance:
         """The balance of an account with lots past their expiry: what may be taken follows from its lots and holds."""
@@ -154,9 +163,9 @@ class PostgresReader(DirectoryReads):
         self, tenant: str, *, limit: int = 50, cursor: str | None = None
     ) -> Page[tuple[AccountKey, Balance]]:
         """The customers' accounts, oldest first."""
-        found = await self._pool.fetch(_ACCOUNTS, self._clock_us(), tenant, *numbers(cursor, (0,)), limit + 1)
+        found = await self._pool.fetch(_ACCOUNTS, tenant, *numbers(cursor, (0,)), limit + 1)
         page = found[:limit]
-        views = [(AccountKey(*values[1:6]), await self._balance(values)) for values in page]
+        views = [(AccountKey(*values[1:6]), (await self._balance(values))[0]) for values in page]
         return Page(tuple(views), str(page[-1][0]) if len(found) > limit else None)
 
     async def system_balance(self, key: AccountKey) -> int:

@@ -19,6 +19,7 @@ from storage.sql.postgres.pooler import check_pooler
 from storage.sql.postgres.readers import PostgresReader
 from storage.sql.postgres.session import Session, check_schema
 from storage.sql.pruning import SLACK_US, prune
+from storage.sql.remembered import REMEMBERED_US_MAX, Remembered
 from storage.sql.waiting import Committed, unheard
 
 # Any: outcomes of many kinds, as the lane gives them.
@@ -29,9 +30,10 @@ SWEEP_ROWS = 500
 class PostgresStore(PostgresReader):
     """A store over one database that other processes may share. See `storage.store.Store` for the promises."""
 
-    def __init__(self, lane: Lane, pool: Pool, clock_us: Callable[[], int]) -> None:
+    def __init__(self, lane: Lane, pool: Pool, clock_us: Callable[[], int], remembered: Remembered) -> None:
         super().__init__(pool, clock_us)
         self._lane = lane
+        self.remembered = remembered
 
     async def submit(self, command: Command) -> Outcome:
         """Apply one command; it is durable when this returns."""
@@ -79,9 +81,15 @@ class PostgresStore(PostgresReader):
 
 @asynccontextmanager
 async def open_postgres(
-    url: str, *, clock_us: Callable[[], int], committed: Committed = unheard
+    url: str,
+    *,
+    clock_us: Callable[[], int],
+    committed: Committed = unheard,
+    remembered_us_max: int = REMEMBERED_US_MAX,
 ) -> AsyncIterator[PostgresStore]:
     """Open the database at `url`; it has the schema of this program already (`tollgate migrate`).
+
+    `remembered_us_max`: how old what `remembered` answers may be, since other processes write too.
 
     Raises: StoreRefused when it cannot be reached, has no or another schema, or asyncpg is not installed.
     """
@@ -92,8 +100,9 @@ async def open_postgres(
         await check_schema(connection)
         await check_pooler(address, connection)
         async with open_pool(address) as pool:
-            lane = Lane(Engine(session, clock_us).run, committed)
-            store = PostgresStore(lane, pool, clock_us)
+            remembered = Remembered(PostgresReader(pool, clock_us), clock_us, age_us_max=remembered_us_max)
+            lane = Lane(Engine(session, clock_us, remembered.changed).run, committed)
+            store = PostgresStore(lane, pool, clock_us, remembered)
             try:
                 await _sweep_first(store)
                 yield store

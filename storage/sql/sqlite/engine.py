@@ -11,11 +11,12 @@ from itertools import islice
 from storage.ledger.chain import GENESIS
 from storage.ledger.evaluate import Told, evaluate
 from storage.ledger.needs import missing
-from storage.ledger.state import State
+from storage.ledger.state import Changes, State
 from storage.sql.sqlite.directory import last_seq
 from storage.sql.sqlite.loader import Loader
 from storage.sql.sqlite.series import UsageWriter
 from storage.sql.sqlite.writer import store
+from storage.sql.waiting import unseen
 
 ROWS_MAX = 20_000
 """Accounts, holds and windows kept in memory between batches."""
@@ -31,11 +32,13 @@ class Engine:
         connection: sqlite3.Connection,
         clock_us: Callable[[], int],
         *,
+        changed: Callable[[Changes], None] = unseen,
         rows_max: int = ROWS_MAX,
         usage: Callable[[sqlite3.Connection], UsageWriter] = UsageWriter,
     ) -> None:
         self._connection = connection
         self._clock_us = clock_us
+        self._changed = changed
         self._rows_max = rows_max
         self._state = State()
         self._loader = Loader(connection, self._state)
@@ -63,11 +66,13 @@ class Engine:
     def keep(self) -> None:
         """What was prepared is on disk."""
         self._last_hash = self._next_hash
+        self._changed(self._state.changes)
         self._state.end()
         self._evict()
 
     def undo(self) -> None:
         """Nothing was written: after a failed commit only the database knows what is true."""
+        self._changed(self._state.changes)
         self._state.forget()
         self._usage.forget()
         if self._connection.in_transaction:

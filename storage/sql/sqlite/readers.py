@@ -19,6 +19,7 @@ from storage.records.ledger import (
     WindowKey,
     WindowView,
 )
+from storage.records.money import NEVER_US
 from storage.records.reports import Dim, Order, UsageScope, UsageSum, UsageTop
 from storage.records.usage import UsageRow
 from storage.sql import ledger_rows as rows
@@ -36,6 +37,8 @@ from storage.sql.waiting import unavailable
 _KEY = "tenant=? AND owner_type=? AND owner_id=? AND kind=? AND asset=?"
 _ACCOUNT = f"SELECT {rows.ACCOUNT} FROM account WHERE {_KEY}"
 _LOTS = f"SELECT {rows.LOT} FROM lot WHERE account_id=? AND remaining>=? ORDER BY priority, expires_us, id"
+_FIRST_EXPIRY = "SELECT min(expires_us+0) FROM lot WHERE account_id=? AND remaining>0"
+"""`+0`: by the account's lots, however young; an index of all expiries would be walked for the first one of the account."""
 _HOLDS = f"SELECT {rows.HOLD} FROM hold WHERE account_id=? ORDER BY transfer_id"
 _OPEN = f"SELECT {rows.LOT} FROM lot WHERE account_id=? AND remaining>0 ORDER BY priority, expires_us, id"
 _SIDE = (
@@ -99,16 +102,19 @@ class Readers:
 
     def balance(self, key: AccountKey) -> Balance:
         """The balance; zeros for an account that nothing has touched yet."""
-        found = self._all(_ACCOUNT, key)
-        return self._balance(found[0]) if found else Balance()
+        return self.balance_until(key)[0]
 
-    def _balance(self, values: tuple[Any, ...]) -> Balance:
+    def balance_until(self, key: AccountKey) -> tuple[Balance, int]:
+        """The balance, and when its next lot expires: what time alone changes."""
+        found = self._all(_ACCOUNT, key)
+        return self._balance(found[0]) if found else (Balance(), NEVER_US)
+
+    def _balance(self, values: tuple[Any, ...]) -> tuple[Balance, int]:
         now = self._clock_us()
-        is_due = self._all(
-            "SELECT 1 FROM lot WHERE account_id=? AND remaining>0 AND expires_us<=? LIMIT 1", (values[0], now)
-        )
-        gone = sum(amount for _, amount in expirable(self._opened(values), now)) if is_due else 0
-        return rows.balance_of(values, gone)
+        ((first_us,),) = self._all(_FIRST_EXPIRY, (values[0],))
+        until_us = NEVER_US if first_us is None else int(first_us)
+        gone = sum(amount for _, amount in expirable(self._opened(values), now)) if until_us <= now else 0
+        return rows.balance_of(values, gone), until_us
 
     def _opened(self, values: tuple[Any, ...]) -> Account:
         account = rows.account_of(values)
@@ -159,7 +165,7 @@ class Readers:
         """The customers' accounts, oldest first."""
         found = self._all(_ACCOUNTS, (tenant, *numbers(cursor, (0,)), limit + 1))
         page = found[:limit]
-        views = tuple((AccountKey(*values[1:6]), self._balance(values)) for values in page)
+        views = tuple((AccountKey(*values[1:6]), self._balance(values)[0]) for values in page)
         return Page(views, str(page[-1][0]) if len(found) > limit else None)
 
     def system_balance(self, key: AccountKey) -> int:

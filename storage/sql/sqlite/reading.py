@@ -55,6 +55,10 @@ class SqliteReader(DirectoryReads):
         """The balance after the last commit."""
         return self._readers.balance(key)
 
+    async def balance_until(self, key: AccountKey) -> tuple[Balance, int]:
+        """The balance after the last commit, and when its next lot expires."""
+        return self._readers.balance_until(key)
+
     async def system_balance(self, key: AccountKey) -> int:
         """What a system account received less what it gave."""
         return self._readers.system_balance(key)

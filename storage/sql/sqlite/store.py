@@ -15,6 +15,7 @@ from storage.records.commands import Command, Done, Expire, ExpireLots, Forget, 
 from storage.records.usage import UsageRow
 from storage.sql.each import each
 from storage.sql.pruning import prune
+from storage.sql.remembered import Remembered
 from storage.sql.sqlite import connections, schema
 from storage.sql.sqlite.engine import Engine
 from storage.sql.sqlite.lane import Lane
@@ -32,10 +33,17 @@ class SqliteStore(SqliteReader):
     """A store over one file. See `storage.store.Store` for the promises."""
 
     def __init__(
-        self, path: Path, lane: Lane, readers: Readers, threads: Executor, clock_us: Callable[[], int]
+        self,
+        path: Path,
+        lane: Lane,
+        readers: Readers,
+        threads: Executor,
+        clock_us: Callable[[], int],
+        remembered: Remembered,
     ) -> None:
         super().__init__(path, readers, threads, clock_us)
         self._lane = lane
+        self.remembered = remembered
 
     def submit(self, command: Command) -> asyncio.Future[Outcome]:
         """Apply one command; it is on disk once the future has its outcome. Cancelling the future takes nothing back."""
@@ -104,8 +112,12 @@ async def _open_file(
         closing(connections.reader(path)) as reader,
         long_reads() as threads,
     ):
-        lane = Lane(Engine(connection, clock_us, **options), asyncio.get_running_loop(), committed)
-        store = SqliteStore(path, lane, Readers(reader, clock_us), threads, clock_us)
+        readers = Readers(reader, clock_us)
+        # No age: no other process writes the file, so what no commit of ours has taken out is true.
+        remembered = Remembered(SqliteReader(path, readers, threads, clock_us), clock_us)
+        engine = Engine(connection, clock_us, changed=remembered.changed, **options)
+        lane = Lane(engine, asyncio.get_running_loop(), committed)
+        store = SqliteStore(path, lane, readers, threads, clock_us, remembered)
         try:
             await store.sweep()  # what a dead process held is settled before anyone is served
             yield store

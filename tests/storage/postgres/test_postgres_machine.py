@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
+from storage.records.money import NEVER_US
 from storage.sql.postgres.store import open_postgres
 from tests.fakes.postgres import Server
 from tests.storage.test_ledger_machine import Ledger
@@ -24,7 +25,8 @@ class PostgresLedger(Ledger):
         if not hasattr(self, "url"):
             self.url = await asyncio.to_thread(self.server.cleaned)
         self.stack = AsyncExitStack()
-        opened = open_postgres(self.url, clock_us=lambda: self.model.now)
+        # Nothing grows too old: what is remembered has to be true because of the commits alone.
+        opened = open_postgres(self.url, clock_us=lambda: self.model.now, remembered_us_max=NEVER_US)
         self.store = await self.stack.enter_async_context(opened)  # type: ignore[arg-type]  # the other backend
 
 
