@@ -1,4 +1,4 @@
-"""What a dialect can do. Three files implement this; providers and doors only ever see the protocol."""
+"""What a dialect can do. Four files implement this; providers and doors only ever see the protocol."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import field

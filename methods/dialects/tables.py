@@ -44,4 +44,10 @@ def _gemini(version: str | None) -> Dialect:
             return Gemini()
 
 
-_MAKERS: Final = {"openai": _openai, "anthropic": _anthropic, "gemini": _gemini}
+def _responses(_: str | None) -> Dialect:
+    from methods.dialects.responses import Responses  # noqa: PLC0415  # see above
+
+    return Responses()
+
+
+_MAKERS: Final = {"openai": _openai, "responses": _responses, "anthropic": _anthropic, "gemini": _gemini}

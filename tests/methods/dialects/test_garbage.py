@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 from methods.dialects.anthropic import Anthropic
 from methods.dialects.base import Dialect
 from methods.dialects.gemini import Gemini
+from methods.dialects.responses import Responses
 from tests.methods.dialects.anthropic import test_anthropic
 from tests.methods.dialects.gemini import test_gemini
+from tests.methods.dialects.responses import test_replies, test_requests, test_streams
 
 ODD = st.sampled_from([None, True, 0, -1, 1.5, "", "x", [], [1], {}, {"a": [None]}])
 
@@ -30,8 +32,9 @@ def places(value: Any) -> list[tuple[Any, Any]]:
     [
         (Anthropic(), [*test_anthropic.GOLDEN, test_anthropic.REPLY]),
         (Gemini(), [*test_gemini.GOLDEN, test_gemini.REPLY]),
+        (Responses(), [*test_requests.GOLDEN, test_replies.REPLY]),
     ],
-    ids=["anthropic", "gemini"],
+    ids=["anthropic", "gemini", "responses"],
 )
 @given(data=st.data())
 @settings(deadline=None, max_examples=200)
@@ -52,8 +55,12 @@ def test_a_request_or_reply_with_anything_in_any_place_is_read_or_refused(
 
 @pytest.mark.parametrize(
     ("dialect", "stream"),
-    [(Anthropic(), test_anthropic.STREAM), (Gemini(), test_gemini.STREAM)],
-    ids=["anthropic", "gemini"],
+    [
+        (Anthropic(), test_anthropic.STREAM),
+        (Gemini(), test_gemini.STREAM),
+        (Responses(), test_streams.written(test_streams.EVENTS)),
+    ],
+    ids=["anthropic", "gemini", "responses"],
 )
 @given(data=st.data())
 @settings(deadline=None, max_examples=200)
