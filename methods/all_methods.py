@@ -44,6 +44,8 @@ from methods import (
     user_keys,
 )
 from methods.method import Method
+from methods.vendors import chat as vendor_chat
+from methods.vendors import models as vendor_models
 
 METHODS: Final[tuple[Method, ...]] = (
     *ai.METHODS,
@@ -86,3 +88,6 @@ METHODS: Final[tuple[Method, ...]] = (
     *shared_prompts.METHODS,
     *system.METHODS,
 )
+
+OF_DOORS: Final[tuple[Method, ...]] = (*vendor_chat.METHODS, *vendor_models.METHODS)
+"""What the vendors' own doors call; nobody finds them over JSON-RPC, MCP or REST."""

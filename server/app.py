@@ -22,6 +22,7 @@ from server.health import Health, health_routes
 from server.ids import new_request_id
 from server.log_writer import LineWriter
 from server.logs import Logs
+from server.mcp.opening import direct_of, open_mcp, routes_of
 from server.metrics import Metrics, metrics_route, shared_directory
 from server.middleware import transport
 from server.plain_http import Means
@@ -35,6 +36,8 @@ from server.rest_ingestion import EventsDoor
 from server.rpc import RpcDoor
 from server.rpc_calls import RpcLimits
 from server.serving import worker_app
+from server.vendors import tables as vendor_tables
+from server.vendors.door import VendorDoor
 
 STDOUT = 1
 
@@ -62,7 +65,8 @@ def create_app(settings: Settings, drain: Drain, *, shared_metrics: Path | None 
         redactor=Redactor(secrets_of(settings)),
     )
     instruments = Instruments(logs, metrics, drain)
-    rpc, document, events, export, rest, described = Late(), Late(), Late(), Late(), Late(), Late()
+    rpc, document, events, export, rest, described, vendors = Late(), Late(), Late(), Late(), Late(), Late(), Late()
+    mcp = Late()
     problems = logs.logger("health")
 
     def check_failed(name: str, problem: Exception) -> None:
@@ -82,6 +86,10 @@ def create_app(settings: Settings, drain: Drain, *, shared_metrics: Path | None 
             export.app = ExportDoor(_means("export", settings, parts, drain, logs))
             facade = _means("rest", settings, parts, drain, logs)
             rest.app = RestDoor(facade, routes=ROUTES, catalog=parts.gateway.catalog)
+            vendors.app = VendorDoor(_means("vendors", settings, parts, drain, logs), clock=time.time)
+            if settings.mcp.enabled:
+                opening = open_mcp(settings, parts.gateway, _means("mcp", settings, parts, drain, logs))
+                mcp.app = await stack.enter_async_context(opening)
             document.app = _document(parts.openrpc)
             described.app = _document(lambda: openapi_document(settings))
             health.checks.update(parts.checks)
@@ -98,6 +106,8 @@ def create_app(settings: Settings, drain: Drain, *, shared_metrics: Path | None 
         Route("/openapi.json", described, methods=["GET"]),
         *health_routes(health),
         metrics_route(instruments.metrics),
+        *routes_of(settings, mcp),
+        *(Route(path, vendors) for path in vendor_tables.PATHS),
         *(Route(prefix, rest) for prefix in PREFIXES),  # after every path of its own
     ]
     return transport(
@@ -106,8 +116,13 @@ def create_app(settings: Settings, drain: Drain, *, shared_metrics: Path | None 
         monotonic=time.monotonic,
         body_bytes_max=settings.server.body_bytes_max,
         cors_origins=settings.server.cors_origins,
-        direct={"/rpc": rpc, EVENTS_PATH: events},
-        bounded=tuple(prefix.partition("{")[0] for prefix in PREFIXES),
+        direct={
+            "/rpc": rpc,
+            EVENTS_PATH: events,
+            **dict.fromkeys(vendor_tables.DIRECT, vendors),
+            **direct_of(settings, mcp),
+        },
+        bounded=tuple(prefix.partition("{")[0] for prefix in (*PREFIXES, *vendor_tables.PATHS)),
     )
 
 

@@ -164,7 +164,7 @@ class RpcDoor:
                 await self._single(request, outcome, out, departure)
                 return
         departure.stop()
-        await events.finish(outcome.reply)
+        await events.finish(BEFORE + outcome.reply + AFTER)
 
     def _events(self, token: RpcId, call: Call, out: Sender, departure: Departure) -> EventStream:
         limits = self._limits

@@ -2,15 +2,15 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Final, Protocol
 
 from starlette.types import Send
 
 from methods.progress import Progress
-from server.rpc_wire import ProgressWire
 
 BEFORE: Final = b"event: message\ndata: "
 AFTER: Final = b"\n\n"
+PING: Final = b": ping\n\n"
 _LOOK_SECONDS_MIN: Final = 0.05
 """Between two looks at a stream whose client takes nothing."""
 _HEADERS: Final = (
@@ -18,6 +18,17 @@ _HEADERS: Final = (
     (b"cache-control", b"no-store, no-cache, no-transform"),
     (b"x-accel-buffering", b"no"),
 )
+
+
+class Wire(Protocol):
+    """Progress as bytes."""
+
+    seq: int
+    """How many items were rendered."""
+
+    def render(self, items: Sequence[Progress]) -> list[bytes]:
+        """One message per item."""
+        ...
 
 
 class EventStream:
@@ -30,20 +41,27 @@ class EventStream:
     def __init__(
         self,
         send: Send,
-        wire: ProgressWire,
+        wire: Wire,
         *,
         ping_seconds: float,
         write_timeout_seconds: float,
         stalled: Callable[[], None],
         headers: Callable[[], list[tuple[bytes, bytes]]] = list,
+        ping: bytes | None = PING,
+        begins_with_output: bool = False,
     ) -> None:
-        """`headers` is asked for more of them when the stream begins."""
+        """`headers` is asked for more of them when the stream begins. `ping` keeps a silent stream open, where there is one.
+
+        `begins_with_output`: silence does not begin the stream, so whatever fails before any output keeps its own status.
+        """
         self._send = send
         self._wire = wire
         self._ping_seconds = ping_seconds
         self._write_timeout_seconds = write_timeout_seconds
         self._stalled = stalled
         self._headers = headers
+        self._ping_bytes = ping
+        self._begins_with_output = begins_with_output
         self._loop = asyncio.get_running_loop()
         self._wrote = self._loop.time()
         self._is_writing = False
@@ -63,10 +81,10 @@ class EventStream:
             await self._pinging
         await self._write(b"".join(self._wire.render(items)), more=True)
 
-    async def finish(self, reply: bytes) -> None:
-        """Send the one final reply and end the stream."""
+    async def finish(self, last: bytes) -> None:
+        """Send the last bytes and end the stream."""
         await self.close()
-        await self._write(BEFORE + reply + AFTER, more=False)
+        await self._write(last, more=False)
 
     async def close(self) -> None:
         """Stop keeping the stream open. Nothing is sent after it but the final reply."""
@@ -93,13 +111,16 @@ class EventStream:
         if self._is_writing and silence > self._write_timeout_seconds:
             self._stalled()
             return
-        if silence >= self._ping_seconds and not self._is_writing:
+        if silence >= self._ping_seconds and not self._is_writing and self._may_ping():
             self._pinging = self._loop.create_task(self._ping())
             silence = 0.0
         self._timer = self._loop.call_later(max(self._ping_seconds - silence, _LOOK_SECONDS_MIN), self._look)
 
+    def _may_ping(self) -> bool:
+        return self._ping_bytes is not None and (self.has_begun or not self._begins_with_output)
+
     async def _ping(self) -> None:
         try:
-            await self._write(b": ping\n\n", more=True)
+            await self._write(self._ping_bytes or b"", more=True)
         finally:
             self._pinging = None

@@ -1,0 +1,1 @@
+"""The doors of the vendors' own SDKs: their paths, credentials, statuses and headers. Nothing here knows money."""

@@ -1,0 +1,104 @@
+"""What one vendor's door differs in: its endpoints, where a credential stands, statuses, and how an error looks in a stream."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+import orjson
+
+from methods.dialects.tables import dialect_of
+from methods.errors import ProviderFailed
+from methods.providers.faults import RATE_LIMITED, UNAVAILABLE
+from monetization.errors import Overloaded, QuotaExceeded
+from server.errors import status_of
+from storage.errors import Fault
+
+SurfaceName = Literal["openai", "anthropic", "gemini"]
+Rates = Literal["openai", "anthropic", "none"]
+_PAYMENT: Final = 402
+_TOO_MANY: Final = 429
+_UNAVAILABLE: Final = 503
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One path of a door."""
+
+    verb: str
+    pattern: re.Pattern[str]
+    """Of the path after the door's prefix; groups `model`, `version` and `verb` say what they hold."""
+    method: str
+    """What it calls."""
+    dialect: str
+    """The language of its requests and answers."""
+    template: str
+    """The path as metrics show it."""
+    stream: bool | None = None
+    """Whether it streams, where the path says so; None: the body does."""
+    query: Mapping[str, str] = field(default_factory=dict)
+    """Names of the query that are parameters, with the parameters' names."""
+    flag: str = "stream"
+    """The body's member that asks for a stream."""
+
+
+@dataclass(frozen=True, slots=True)
+class Surface:
+    """One vendor's door."""
+
+    name: SurfaceName
+    endpoints: Sequence[Endpoint]
+    key_header: bytes | None
+    """Beside `Authorization: Bearer`: the vendor's own header for a key."""
+    statuses: Callable[[Fault, int], int]
+    """The vendor's status for a fault, given the usual one."""
+    rates: Rates
+    """In whose headers limits are told."""
+    ping: bytes | None
+    """What keeps a silent stream open; None: this vendor's SDKs bear nothing between events."""
+    error_event: bytes = b""
+    """The event's name before an error in a stream."""
+    key_query: str | None = None
+    """A name of the query that may hold the key."""
+
+    def status(self, fault: Fault) -> int:
+        """The HTTP status of a fault on this door."""
+        return self.statuses(fault, status_of(fault))
+
+    def error(self, fault: Fault, status: int, request_id: str) -> bytes:
+        """A fault as this vendor's SDKs read it."""
+        return orjson.dumps(dialect_of(self.name).render_fault(fault, status, request_id))
+
+    def error_frame(self, fault: Fault, request_id: str) -> bytes:
+        """The same in the middle of a stream."""
+        return b"%bdata: %b\n\n" % (self.error_event, self.error(fault, self.status(fault), request_id))
+
+
+def openai_status(fault: Fault, usual: int) -> int:
+    """OpenAI says 429 `insufficient_quota` where there is no money, and where a quota is used up."""
+    return _TOO_MANY if usual == _PAYMENT else _of_provider(fault, usual, _UNAVAILABLE)
+
+
+def anthropic_status(fault: Fault, usual: int) -> int:
+    """Anthropic says 402 `billing_error` where there is no money, 529 where it is overloaded."""
+    if isinstance(fault, QuotaExceeded):
+        return _TOO_MANY
+    overloaded = 529
+    return overloaded if isinstance(fault, Overloaded) else _of_provider(fault, usual, overloaded)
+
+
+def gemini_status(fault: Fault, usual: int) -> int:
+    """Google says 429 where a quota is used up, 403 where billing does not allow it (google.rpc.Code)."""
+    if isinstance(fault, QuotaExceeded):
+        return _TOO_MANY
+    return 403 if usual == _PAYMENT else _of_provider(fault, usual, _UNAVAILABLE)
+
+
+def _of_provider(fault: Fault, usual: int, overloaded: int) -> int:
+    """A provider that limits or has no room says so to the client, who knows from its vendor how to wait."""
+    if isinstance(fault, ProviderFailed):
+        if fault.slug == RATE_LIMITED:
+            return _TOO_MANY
+        if fault.slug == UNAVAILABLE:
+            return overloaded
+    return usual
