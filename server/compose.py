@@ -264,6 +264,7 @@ def _callers(
         on_failure=metrics.auth_failed,
         watch=watch,
         gateway_keys=keys.gateway_keys,
+        resources=settings.resources,
         clock=time.time,
         monotonic=time.monotonic,
     )

@@ -20,6 +20,7 @@ from server.config_gates import GateSettings
 from server.config_ingestion import IngestionSettings
 from server.config_keys import KeysSettings
 from server.config_limits import LimitsSettings
+from server.config_mcp import McpSettings, resource_of
 from server.config_names import documented_names
 from server.config_sections import (
     AuthSettings,
@@ -71,6 +72,7 @@ class Settings(Section):
     prompts: PromptsSettings = PromptsSettings()
     payments: PaymentsSettings = PaymentsSettings()
     webhooks: WebhooksSettings = WebhooksSettings()
+    mcp: McpSettings = McpSettings()
 
     model_config = ConfigDict(validate_default=False)
     _file: Path | None = PrivateAttr(default=None)
@@ -80,6 +82,11 @@ class Settings(Section):
     def file(self) -> Path | None:
         """The file that was loaded; None where the settings were made in code or from the environment alone."""
         return self._file
+
+    @property
+    def resources(self) -> tuple[str, ...]:
+        """The addresses of ours that tokens may be bound to (RFC 8707)."""
+        return (resource_of(self.server.public_url),) if self.mcp.enabled else ()
 
     def reread(self) -> Self:
         """What the same file and environment say now. Raises: ConfigError, also where no file was loaded."""

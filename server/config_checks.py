@@ -33,7 +33,7 @@ _ONLY_OPENAI = ("max_tokens_field", "asks_stream_usage", "sends_reasoning")
 
 def first_contradiction(settings: "Settings") -> Problem | None:
     """The first thing that cannot be, or None."""
-    checks = (_server, _auth, _providers, _routing, _charging, _tiers, _secrets, _addresses)
+    checks = (_server, _auth, _mcp, _providers, _routing, _charging, _tiers, _secrets, _addresses)
     return next((problem for check in checks for problem in check(settings)), None)
 
 
@@ -71,6 +71,11 @@ def _auth(settings: "Settings") -> Iterator[Problem]:
             yield f"auth.{name}", "is required where a key is configured; give the value that tokens carry"
     yield from _algorithms(auth)
     yield from _keys(auth)
+
+
+def _mcp(settings: "Settings") -> Iterator[Problem]:
+    if settings.mcp.enabled and not settings.auth.has_key and settings.keys.secret is None:
+        yield "mcp.enabled", "nobody could sign in; set public_key, jwks_url or secret in [auth], or keys.secret"
 
 
 def _algorithms(auth: "AuthSettings") -> Iterator[Problem]:

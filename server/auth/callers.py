@@ -42,10 +42,11 @@ class Callers:
         on_failure: Callable[[str], None],
         watch: Watch | None = None,
         gateway_keys: "GatewayKeys | None" = None,
+        resources: tuple[str, ...] = (),
         clock: Callable[[], float],
     ) -> None:
         self._keys = keys
-        self._rules = _rules(auth) if keys is not None else None
+        self._rules = _rules(auth, resources) if keys is not None else None
         self._reader = ClaimReader(
             auth.claims,
             default_tier=default_tier,
@@ -57,7 +58,8 @@ class Callers:
         self._watch = watch or Watch(AbuseRules(), clock_us=lambda: int(clock() * 1_000_000))
         self._gateway_keys = gateway_keys
         self._clock = clock
-        self._seed = hashlib.sha256(repr((auth.issuer, auth.audience, auth.algorithms, auth.jwks_url)).encode() + b"\0")
+        checked_against = (auth.issuer, auth.audience, resources, auth.algorithms, auth.jwks_url)
+        self._seed = hashlib.sha256(repr(checked_against).encode() + b"\0")
         self._cache: dict[bytes, tuple[float, Caller]] = {}
 
     @classmethod
@@ -73,13 +75,15 @@ class Callers:
         watch: Watch | None = None,
         on_key_fetch: Callable[[bool], None] = lambda _: None,
         gateway_keys: "GatewayKeys | None" = None,
+        resources: tuple[str, ...] = (),
         clock: Callable[[], float],
         monotonic: Callable[[], float],
     ) -> "Callers":
         """The callers of a configuration that was checked. `session` is asked only where keys come from a URL.
 
         `clock` gives unix seconds and judges tokens; `monotonic` gives seconds and ages key sets. `watch` counts
-        credentials that do not hold. None for `gateway_keys`: this server issues none.
+        credentials that do not hold. None for `gateway_keys`: this server issues none. `resources`: addresses of ours that
+        tokens may be bound to, besides the configured audience.
         """
         return cls(
             auth,
@@ -90,6 +94,7 @@ class Callers:
             on_failure=on_failure,
             watch=watch,
             gateway_keys=gateway_keys,
+            resources=resources,
             clock=clock,
         )
 
@@ -192,10 +197,10 @@ class Callers:
         return refusal
 
 
-def _rules(auth: "AuthSettings") -> "TokenRules":
+def _rules(auth: "AuthSettings", resources: tuple[str, ...]) -> "TokenRules":
     from server.auth.tokens import TokenRules  # noqa: PLC0415  # a server without tokens loads no cryptography
 
-    return TokenRules.of(auth)
+    return TokenRules.of(auth, resources)
 
 
 def _keys(

@@ -107,15 +107,17 @@ class TokenRules:
     """What every token must satisfy."""
 
     issuer: str
-    audience: str
+    audiences: tuple[str, ...]
+    """A token must name one of them."""
     algorithms: frozenset[str]
     """Modern names."""
     tolerance_seconds: int
 
     @classmethod
-    def of(cls, auth: "AuthSettings") -> "TokenRules":
-        """The rules that the configuration says."""
-        return cls(auth.issuer, auth.audience, frozenset(map(modern, auth.algorithms)), auth.clock_tolerance_seconds)
+    def of(cls, auth: "AuthSettings", resources: tuple[str, ...] = ()) -> "TokenRules":
+        """The rules that the configuration says. `resources`: addresses of ours that tokens may be bound to (RFC 8707)."""
+        algorithms = frozenset(map(modern, auth.algorithms))
+        return cls(auth.issuer, (auth.audience, *resources), algorithms, auth.clock_tolerance_seconds)
 
 
 async def verified(token: str, *, keys: Keys, rules: TokenRules, now: float) -> dict[str, Any]:
@@ -185,7 +187,7 @@ def _check_claims(claims: dict[str, Any], rules: TokenRules, now: float) -> None
         leeway=rules.tolerance_seconds,
         exp={"essential": True},
         iss={"essential": True, "value": rules.issuer},
-        aud={"essential": True, "value": rules.audience},
+        aud={"essential": True, "values": list(rules.audiences)},
     )
     try:
         registry.validate(claims)
