@@ -62,12 +62,13 @@ async def execute(context: Context, params: ExecuteParams) -> ExecuteResult:
 
 def most_of(services: Services, params: ExecuteParams) -> Most:
     """The most that these parameters can cause. Raises: UnknownModel, UnknownProvider, NotFound, InvalidParams."""
-    draft = draft_of(params, services.prompts, services.router.resolve)
+    draft = draft_of(params, services.prompts, services.router.route)
     request = draft.request
     images = images_in(request)
     tokens_input = tokens_input_max(request, images=images)
     return Most(
-        targets=draft.targets,
+        targets=draft.route.targets,
+        route=draft.route,
         tokens_input=tokens_input,
         tokens_output=request.max_tokens or 0,
         tokens_input_likely=request_tokens_rough(tokens_input, tools=len(request.tools), images=images),
@@ -79,14 +80,14 @@ def most_of(services: Services, params: ExecuteParams) -> Most:
 
 async def _whole(context: Context, most: Most, ask: Ask, answer: Answer) -> None:
     meter = context.meter
-    reply = await context.services.router.complete(most.targets, ask, _Serving(meter))
+    reply = await context.services.router.complete(most.targets, ask, _Serving(meter, most))
     meter.first_byte = context.services.router.clock()
     answer.take_reply(reply)
 
 
 async def _streamed(context: Context, most: Most, ask: Ask, answer: Answer, sink: ProgressSink) -> None:
     meter = context.meter
-    serving = _Serving(meter)
+    serving = _Serving(meter, most)
     async with context.services.router.stream(most.targets, ask, serving) as batches:
         async for events in batches:
             progress = answer.take(events)
@@ -100,20 +101,20 @@ async def _streamed(context: Context, most: Most, ask: Ask, answer: Answer, sink
 class _Serving:
     """Hears from the router which target is asked next, and tells the meter."""
 
-    __slots__ = ("_meter", "_notices")
+    __slots__ = ("_asked", "_meter", "_notices")
 
-    def __init__(self, meter: Meter) -> None:
+    def __init__(self, meter: Meter, most: Most) -> None:
         self._meter = meter
+        self._asked = None if most.route is None else most.route.asked
         self._notices: list[Notice] = []
 
     def __call__(self, target: Target) -> None:
-        before = self._meter.target
+        before, what = self._meter.target, "did not answer"
+        if before is None:
+            before, what = self._asked, "was asked for"
         if before is not None and before != target:
-            self._notices.append(
-                Notice(
-                    f"{before.provider}/{before.model} did not answer; {target.provider}/{target.model} serves the call"
-                )
-            )
+            serves = f"{target.provider}/{target.model} serves the call"
+            self._notices.append(Notice(f"{before.provider}/{before.model} {what}; {serves}"))
         self._meter.target = target
 
     def begin(self, model: str | None) -> list[Progress]:

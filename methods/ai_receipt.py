@@ -15,6 +15,8 @@ def present(result: ExecuteResult, receipt: Receipt) -> ExecuteResult:
         result["usage"] = counted = _counted(receipt)
         result["data"]["usage"] = text_usage(counted)
     _add_cost(result["usage"], receipt)
+    if receipt.asked_model is not None:
+        result["askedModel"] = receipt.asked_model
     if receipt.charge is not None:
         if receipt.quota_remaining is not None:
             result["quotaRemaining"] = receipt.quota_remaining
@@ -40,6 +42,8 @@ def _add_cost(counted: UsageReport, receipt: Receipt) -> None:
     if receipt.charge is not None and receipt.is_cost_known:
         counted["cost"] = receipt.charge.cost_nano / _NANO
         counted["platformFee"] = receipt.charge.fee_nano / _NANO
+    if receipt.saving_nano is not None:
+        counted["saving"] = receipt.saving_nano / _NANO
 
 
 def _add_payment(result: ExecuteResult, receipt: Receipt, charge: Charge) -> None:

@@ -36,13 +36,13 @@ from methods.dialects.canonical import (
 from methods.prompts import FilledPrompt, PromptRegistry
 from monetization.counting import tokens_likely
 from monetization.estimate import IMAGE_TOKENS_LIKELY, request_tokens_max
-from monetization.terms import Target
+from monetization.terms import Route
 from storage.records.fact import fact
 
 _NO_PROMPT: Final = FilledPrompt("")
 
 
-Resolve = Callable[[str | None, str | None], tuple[Target, ...]]
+Resolve = Callable[[str | None, str | None], Route]
 """From a provider's and a model's name, if any, to who may serve the call."""
 
 
@@ -52,7 +52,7 @@ class Draft:
 
     request: ChatRequest
     """Its model is the first target's."""
-    targets: tuple[Target, ...]
+    route: Route
     is_output_asked: bool
     """Whether the caller itself named `maxTokens`."""
 
@@ -61,12 +61,12 @@ def draft_of(params: ExecuteParams, prompts: PromptRegistry, resolve: Resolve) -
     """What these parameters mean now. Raises: NotFound, InvalidParams, UnknownModel, UnknownProvider."""
     options = params.options
     prompt = _NO_PROMPT if params.prompt_id is None else prompts.fill(params.prompt_id, params.prompt_context or {})
-    targets = resolve(options.provider or params.provider or prompt.provider, options.model or prompt.model)
+    route = resolve(options.provider or params.provider or prompt.provider, options.model or prompt.model)
     if params.own_key is not None:  # a key of one vendor never reaches another
-        targets = tuple([target for target in targets if target.provider == targets[0].provider])
+        route = route.of_provider(route.equals[0].provider) or route
     system, messages = _conversation(params, prompt)
     request = ChatRequest(
-        model=targets[0].model,
+        model=route.equals[0].model,
         messages=messages,
         system=system,
         max_tokens=options.max_tokens or prompt.max_tokens or MAX_TOKENS_DEFAULT,
@@ -81,7 +81,7 @@ def draft_of(params: ExecuteParams, prompts: PromptRegistry, resolve: Resolve) -
         reasoning=_reasoning(options.reasoning),
         is_stream=params.stream or options.stream,
     )
-    return Draft(request, targets, is_output_asked=options.max_tokens is not None)
+    return Draft(request, route, is_output_asked=options.max_tokens is not None)
 
 
 def images_in(request: ChatRequest) -> int:

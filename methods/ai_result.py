@@ -27,6 +27,15 @@ class UsageReport(TypedDict):
     ]
     cost: NotRequired[Annotated[float, Field(description="What the provider's tokens cost, in US dollars.")]]
     platformFee: NotRequired[Annotated[float, Field(description="What was added to it, in US dollars.")]]
+    saving: NotRequired[
+        Annotated[
+            float,
+            Field(
+                description="Where another model served: what the one asked for would have charged for the same tokens less what "
+                "was charged, in US dollars; negative where it would have charged less."
+            ),
+        ]
+    ]
 
 
 class TextUsage(TypedDict):
@@ -116,6 +125,9 @@ class ExecuteResult(TypedDict):
     model: str
     provider: str
     finishReason: FinishReason
+    askedModel: NotRequired[
+        Annotated[str, Field(description="`provider/model` that was asked for, where another one served.")]
+    ]
     toolCalls: NotRequired[list[ToolCallReport]]
     reasoning: NotRequired[list[ReasoningReport]]
     quotaRemaining: NotRequired[

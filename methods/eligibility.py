@@ -104,7 +104,8 @@ async def check_request_eligibility(context: Context, params: EligibilityParams)
             can_make_request=True, reason="your own provider key pays for it", code="ok", user_type="byok"
         )
     tokens = params.estimated_tokens
-    most = Most(context.services.router.resolve(None, None), tokens_input=tokens, is_output_asked=True)
+    route = context.services.router.route(None, None)
+    most = Most(route.targets, route=route, tokens_input=tokens, is_output_asked=True)
     preview = await context.services.eligibility.preview(caller, PREVIEWED, Terms(is_metered=True), most)
     _, balance = await balance_of(context, caller, None, asset=TOKEN)
     refusal = preview.refusal

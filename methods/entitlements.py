@@ -134,8 +134,10 @@ def _most(context: Context, action: Action) -> Most:
     provider = action.provider
     if provider is not None and provider not in context.services.router.providers:
         provider = provider.lower()  # OpenMonetize writes OPENAI
+    route = context.services.router.route(provider, action.model)
     return Most(
-        context.services.router.resolve(provider, action.model),
+        route.targets,
+        route=route,
         tokens_input=action.estimated_input_tokens,
         tokens_output=action.estimated_output_tokens,
         is_output_asked=True,

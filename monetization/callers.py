@@ -95,6 +95,8 @@ class Caller:
     """The network address of the peer, for limits on anonymous callers."""
     own_key: Secret | None = None
     """The caller's own provider key (byok). None: the operator's key is used, and the caller pays."""
+    own_key_provider: str | None = None
+    """Whose key it is. None: that of the provider which the call names, or which is declared first for it."""
 
     @property
     def subject(self) -> str:
@@ -113,6 +115,6 @@ class Caller:
             return scope in ANONYMOUS
         return scope in scopes_of(self.roles, self.organization_role)
 
-    def bringing(self, own_key: Secret | None) -> "Caller":
+    def bringing(self, own_key: Secret | None, provider: str | None = None) -> "Caller":
         """The same caller with a provider key of their own, which makes them byok; unchanged without one."""
-        return self if own_key is None else replace(self, kind="byok", own_key=own_key)
+        return self if own_key is None else replace(self, kind="byok", own_key=own_key, own_key_provider=provider)

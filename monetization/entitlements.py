@@ -1,6 +1,6 @@
 """What a caller's plan lets a call do: who may be served at all, by which provider and model, and how long the answer may be."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -33,6 +33,8 @@ class Entitlements:
     billing_url: str = ""
     gates: Mapping[str, Gate] = field(default_factory=dict)
     """By the method's own name."""
+    choose: Callable[[str, Most], Most] = lambda _, most: most
+    """Puts the best of what may serve a tier's callers first. It narrows nothing, so that whatever it names is checked here."""
 
     def gate(self, caller: Caller, method: str) -> None:
         """Refuse a caller whose plan does not open the method. Raises: NotEntitled."""
@@ -59,6 +61,7 @@ class Entitlements:
                 reason="credential_required",
             )
         if caller.kind == "byok":
+            most = _of_own_key(caller, most)
             if caller.models:
                 most = replace(most, targets=tuple(self._of_key(caller, most, list(most.targets))))
             if caller.user_id is None and self.anonymous == "off":
@@ -71,6 +74,10 @@ class Entitlements:
             raise self._unpaid(caller.subscription_status)
         tier = self.tiers().of(caller.tier)
         self._check_feature(caller, tier, terms)
+        length = self._length(tier, most)
+        if length != most.tokens_output:
+            most = replace(most, tokens_output=length)
+        most = self.choose(tier.key, most)
         allowed = [
             target
             for target in most.targets
@@ -78,13 +85,10 @@ class Entitlements:
         ]
         if caller.models:
             allowed = self._of_key(caller, most, allowed)
-        if most.targets and most.targets[0] not in allowed:
+        if not _serves(most, allowed):
             first = most.targets[0]
             raise self._refusal(tier, "model_not_in_tier", f"{first.provider}/{first.model}")
-        length = self._length(tier, most)
-        if len(allowed) == len(most.targets) and length == most.tokens_output:
-            return most
-        return replace(most, targets=tuple(allowed), tokens_output=length)
+        return most if len(allowed) == len(most.targets) else replace(most, targets=tuple(allowed))
 
     def _unpaid(self, status: str) -> PaymentRequired:
         data = {"reason": f"subscription_{status}"}
@@ -98,8 +102,8 @@ class Entitlements:
 
     @staticmethod
     def _of_key(caller: Caller, most: Most, allowed: list[Target]) -> list[Target]:
-        """What of the targets the key was narrowed to. Raises: NotEntitled where the first one is not among them."""
-        if most.targets and not is_among(caller.models, most.targets[0].model):
+        """What of the targets the key was narrowed to. Raises: NotEntitled where none that was asked for is among them."""
+        if not _serves(most, [target for target in most.targets if is_among(caller.models, target.model)]):
             raise NotEntitled(
                 f"this key does not include model {most.targets[0].model!r}; choose another, or use another key",
                 reason="model_not_in_key",
@@ -125,6 +129,24 @@ class Entitlements:
         return NotEntitled(
             f"tier {tier.key!r} does not include {what}; choose another or upgrade", reason=reason, data=data
         )
+
+
+def _serves(most: Most, allowed: Sequence[Target]) -> bool:
+    """Whether one of those that were asked for is still there; they all come before the fallbacks."""
+    if not most.targets:
+        return True
+    if not allowed:
+        return False
+    return allowed[0] == most.targets[0] or (most.route is not None and allowed[0] in most.route.equals)
+
+
+def _of_own_key(caller: Caller, most: Most) -> Most:
+    """A key of one provider never reaches another."""
+    if not most.targets:
+        return most
+    provider = caller.own_key_provider or most.targets[0].provider
+    own = tuple([target for target in most.targets if target.provider == provider])
+    return most if len(own) == len(most.targets) else replace(most, targets=own)
 
 
 def _includes(caller: Caller, tier: Tier, feature: str) -> bool:

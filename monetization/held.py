@@ -315,6 +315,7 @@ class HeldTab:
         return replace(held, amount=amount, posted=held.posted - amount, held=held_before, windows=windows)
 
     def _receipt(self, found: Used, charge: Charge, price: Price | None, done: Done) -> Receipt:
+        asked, saving = self._quote.compared(self.meter.target, found.usage, charge)
         return Receipt(
             usage=found.usage,
             is_estimated=found.is_estimated,
@@ -328,11 +329,14 @@ class HeldTab:
             quota_remaining=quota_left(done.windows, bounds_of(self._source.claims)),
             month=month_of(done.windows) if charge.policy == "credits" else None,
             is_cost_known=price is not None,
+            asked_model=asked,
+            saving_nano=saving,
         )
 
     def _row(self, ending: Ending, found: Used, charge: Charge | None, price: Price | None, amount: int) -> UsageRow:
         call, caller, meter = self._call, self._quote.caller, self.meter
         target = meter.target
+        asked, saving = self._quote.compared(target, found.usage, charge)
         if self._usage_id is None:
             self._usage_id = self._means.new_id()
         return UsageRow(
@@ -363,4 +367,6 @@ class HeldTab:
             charge_amount=amount if charge else None,
             charge_asset=self._source.account.asset if amount else None,
             key_id=caller.key_id,
+            asked_model=asked,
+            saving_nano=saving,
         )

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from monetization.callers import Caller
 from monetization.charging.burn_tables import BurnRule
-from monetization.charging.policies import Charge, Rules, charge_for, quote_for
+from monetization.charging.policies import Charge, Rules, charge_for, quote_for, revenue_of
 from monetization.errors import PaymentRequired, PriceUnknown
 from monetization.prices.book import PriceBook
 from monetization.prices.rates import Price
@@ -39,6 +39,32 @@ class Quote:
         price = self._price(served)
         burn = self.burns(served.model, self.at_us)
         return charge_for(self.policy, self.rules, usage, price.cost(usage) if price else 0, burn), price
+
+    def compared(self, served: Target | None, usage: Usage, charge: Charge | None) -> tuple[str | None, int | None]:
+        """What was asked for where something else served, and what that saved, in nano dollars.
+
+        The saving is what the charge would have been worth less what it is worth; negative where what was asked for is the
+        cheaper. None: with an own key, which is charged nothing, and where what was asked for has no price.
+        """
+        asked = None if self.most.route is None else self.most.route.asked
+        if asked is None or served is None or asked == served:
+            return None, None
+        name = f"{asked.provider}/{asked.model}"
+        if charge is None or self.policy == "byok":
+            return name, None
+        try:
+            price = self.book.find(asked, self.at_us)
+        except PriceUnknown:
+            return name, None
+        if usage.tokens_output and not price.is_output_priced:
+            return name, None
+        burn = self.burns(asked.model, self.at_us)
+        return name, self._worth(charge_for(self.policy, self.rules, usage, price.cost(usage), burn)) - self._worth(
+            charge
+        )
+
+    def _worth(self, charge: Charge) -> int:
+        return revenue_of(self.rules, charge.asset, charge.amount, charge.cost_nano, charge.fee_nano)
 
     def _price(self, target: Target) -> Price | None:
         try:

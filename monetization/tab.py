@@ -79,6 +79,10 @@ class Receipt:
     """Where the policy shows it (`credits`)."""
     is_cost_known: bool = True
     """False: nobody could price the model (a caller's own key), so the cost is unknown, not zero."""
+    asked_model: str | None = None
+    """`provider/model` that was asked for, where another one served."""
+    saving_nano: int | None = None
+    """What that one would have charged more, in nano dollars; negative: less. None: nobody can tell."""
 
 
 class Tab(Protocol):

@@ -1,6 +1,7 @@
 """All that commerce may know of a method: its terms, and the most that one call of it can cause."""
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from storage.records.fact import fact
 
@@ -29,12 +30,47 @@ class Target:
     """The provider's kind (openai, anthropic, google, simulator), for the price book."""
 
 
+Choice = Literal["declared", "weighted", "least_latency", "cheapest", "fastest"]
+"""How one of several equal targets is chosen. `declared`: in the order in which they were declared."""
+
+
+@fact
+class Route:
+    """Who may serve what a call asks for, as the operator declares it; a caller's plan may narrow it."""
+
+    equals: tuple[Target, ...]
+    """Any of these is as good as what was asked for; the one that was named, or was declared first, comes first."""
+    fallbacks: tuple[Target, ...] = ()
+    """Who is asked when none of them answers, in order."""
+    asked: Target | None = None
+    """The one model that was asked for, which a saving is measured against. None: the name stands for several alike."""
+    name: str | None = None
+    """What the caller said, where that is an alias."""
+    choice: Choice = "declared"
+    weights: tuple[int, ...] = ()
+    """Of the equal ones, in their order, where they are chosen by weight."""
+
+    @property
+    def targets(self) -> tuple[Target, ...]:
+        """Everybody, in the declared order."""
+        return self.equals + self.fallbacks if self.fallbacks else self.equals
+
+    def of_provider(self, provider: str) -> "Route | None":
+        """The same within one provider, in the declared order. None: it serves none of the equal ones."""
+        equals = tuple([target for target in self.equals if target.provider == provider])
+        if not equals:
+            return None
+        fallbacks = tuple([target for target in self.fallbacks if target.provider == provider])
+        asked = equals[0] if len(equals) == 1 and self.asked is None else self.asked
+        return Route(equals, fallbacks, asked, self.name)
+
+
 @fact
 class Most:
     """The greatest usage that one call can cause, before it runs."""
 
     targets: tuple[Target, ...] = ()
-    """Everything that may serve the call: the first choice, then its fallbacks."""
+    """Everything that may serve the call: the first choice, those equal to it, then the fallbacks."""
     tokens_input: int = 0
     """Upper estimate of the tokens in."""
     tokens_output: int = 0
@@ -47,5 +83,7 @@ class Most:
     """True: the request asks the provider to write its prompt cache, which some providers price above fresh input."""
     is_output_asked: bool = False
     """True: the caller named `tokens_output` itself. False: it is a default, and a tier may lower it silently."""
+    route: Route | None = field(default=None, compare=False)
+    """Where the targets come from. None: only the first is what was asked for, and nothing is to be chosen."""
     plan: object = field(default=None, compare=False, repr=False)
     """What the method made of its parameters to know all this; its handler goes by it, so what was quoted is what is sent."""

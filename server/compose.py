@@ -39,7 +39,7 @@ from monetization.registers import Registers
 from monetization.replays import Replays
 from monetization.reports.asking import Reports
 from monetization.statements import Statements
-from monetization.terms import Target
+from monetization.terms import Most, Target
 from monetization.tiers import Tiers
 from monetization.tiers_in_force import TiersInForce
 from server.auth.callers import Callers
@@ -112,6 +112,10 @@ class PricedModels:
         """The models with a price."""
         return self.book().models(provider, kind)
 
+    def cost(self, target: Target, most: Most) -> int | None:
+        """What a call most likely costs there, in nano dollars; None where no price is known."""
+        return self.book().likely(target, most, self.now_us())
+
 
 SWEEP_SECONDS = 1.0
 """Between two looks for holds whose time has come: how much longer than its life a hold may stay."""
@@ -157,7 +161,7 @@ async def compose(settings: Settings, instruments: Instruments) -> AsyncIterator
         calls, links = RunningCalls(), _links(settings)
         quotes = Quotes(tiers, registers.book, rules, registers.burn_rule, now_us, links.upgrade)
         document, catalog = openrpc_document(settings), catalog_of(settings)
-        entitlements = _entitlements(settings, catalog, tiers)
+        entitlements = _entitlements(settings, catalog, tiers, router)
         services = Services(
             router=router,
             prompts=PromptRegistry(settings.prompts.directory, clock=time.monotonic, on_problem=_prompt_problem(logs)),
@@ -222,9 +226,9 @@ def _links(settings: Settings) -> Links:
     return Links(upgrade=settings.urls.upgrade, billing=settings.urls.billing)
 
 
-def _entitlements(settings: Settings, catalog: Catalog, tiers: Callable[[], Tiers]) -> Entitlements:
+def _entitlements(settings: Settings, catalog: Catalog, tiers: Callable[[], Tiers], router: Router) -> Entitlements:
     links, gates = settings.urls, gates_of(settings, catalog, tiers())
-    return Entitlements(tiers, settings.auth.anonymous, links.upgrade, links.billing, gates)
+    return Entitlements(tiers, settings.auth.anonymous, links.upgrade, links.billing, gates, router.choose)
 
 
 def _eligibility(
@@ -305,6 +309,7 @@ def _router(settings: Settings, session: "ClientSession", metrics: Metrics, mode
         random=random.random,
         observer=metrics.provider_request,
         catalogue=models,
+        costs=models,
     )
 
 

@@ -22,6 +22,7 @@ from server.config_keys import KeysSettings
 from server.config_limits import LimitsSettings
 from server.config_mcp import McpSettings, resource_of
 from server.config_names import documented_names
+from server.config_routing import RoutingSettings
 from server.config_sections import (
     AuthSettings,
     ChargingSettings,
@@ -30,7 +31,6 @@ from server.config_sections import (
     PriceSettings,
     PromptsSettings,
     ProviderSettings,
-    RoutingSettings,
     Section,
     ServerSettings,
     StorageSettings,

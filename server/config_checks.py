@@ -10,7 +10,7 @@ from pydantic import SecretStr
 if TYPE_CHECKING:
     from monetization.tiers import Tiers
     from server.config import Settings
-    from server.config_sections import AuthSettings, ProviderSettings
+    from server.config_sections import AuthSettings
 
 Problem = tuple[str, str]
 """The key, and what is wrong with it and what to do."""
@@ -134,34 +134,13 @@ def _charging(settings: "Settings") -> Iterator[Problem]:
 
 
 def _routing(settings: "Settings") -> Iterator[Problem]:
-    routing, providers = settings.routing, settings.providers
-    if routing.default_model is not None and routing.default_provider is None:
-        yield "routing.default_model", "needs default_provider; name the provider that serves it"
-    if routing.default_provider is not None:
-        provider = providers.get(routing.default_provider)
-        if provider is None:
-            yield (
-                "routing.default_provider",
-                f"there is no [providers.{routing.default_provider}]; add it or name another",
-            )
-        elif provider.models and routing.default_model is not None and routing.default_model not in provider.models:
-            yield "routing.default_model", f"is not in providers.{routing.default_provider}.models; add it there"
-    for model, others in routing.fallbacks.items():
-        for other in (model, *others):
-            if not _is_served(other, providers):
-                yield (
-                    f"routing.fallbacks.{model}",
-                    f"no configured provider serves {other!r}; configure one or remove it",
-                )
+    from server.config_routing import contradictions  # noqa: PLC0415  # it is made of sections, which this module is not
 
-
-def _is_served(model: str, providers: "dict[str, ProviderSettings]") -> bool:
-    if any(model in provider.models for provider in providers.values()):
-        return True
-    owner, slash, rest = model.partition("/")
-    if slash:
-        return owner in providers and (not providers[owner].models or rest in providers[owner].models)
-    return any(not provider.models for provider in providers.values())
+    try:
+        tiers = tiers_from(settings)
+    except ValueError:
+        tiers = None
+    yield from contradictions(settings, tiers)
 
 
 def tiers_from(settings: "Settings") -> "Tiers":

@@ -217,15 +217,6 @@ class ProviderSettings(Section):
         return values
 
 
-class RoutingSettings(Section):
-    """`[routing]`."""
-
-    default_provider: str | None = None
-    default_model: str | None = None
-    fallbacks: dict[str, Names] = Field(default_factory=dict)
-    """Model → the models asked when it fails: a model name, or `provider/model`."""
-
-
 class PriceSettings(Section):
     """`[prices]`: US dollars per million units. None: as `input`, or `output`; a cache's hour as its five minutes."""
 

@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from methods.catalog import Catalog
 from methods.errors import MethodNotFound
 from methods.providers.building import ProviderConfig
-from methods.providers.routing import RoutingConfig
+from methods.providers.names import Equivalents, RoutingConfig
 from monetization.callers import Secret
 from monetization.charging.policies import Fee, Rules
 from monetization.charging.rounding import ppm_from_percent
@@ -29,9 +29,18 @@ from server.config_values import nano
 
 
 def routing_of(settings: Settings) -> RoutingConfig:
-    """Default provider and model, and what is asked when a model fails."""
+    """Which provider and model a name means, and what is asked when a model fails."""
     said = settings.routing
-    return RoutingConfig(said.default_provider, said.default_model, said.fallbacks)
+    return RoutingConfig(
+        default_provider=said.default_provider,
+        default_model=said.default_model,
+        fallbacks=said.fallbacks,
+        aliases=said.aliases,
+        patterns=said.patterns,
+        balance=said.balance,
+        equivalents={name: Equivalents(group.models, group.policy) for name, group in said.equivalents.items()},
+        substitutes=said.substitutes,
+    )
 
 
 def rules_of(settings: Settings) -> Rules:

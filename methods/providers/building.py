@@ -2,10 +2,14 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Final, Literal
 
 from methods.providers.base import Provider
-from methods.providers.routing import Catalogue, Router, RoutingConfig
+from methods.providers.choosing import Chooser, Costs
+from methods.providers.latencies import Latencies
+from methods.providers.names import RoutingConfig
+from methods.providers.routing import Catalogue, Router
 from monetization.callers import Secret
 
 if TYPE_CHECKING:
@@ -13,6 +17,8 @@ if TYPE_CHECKING:
 
     from methods.dialects.base import Dialect
     from methods.dialects.openai_request import MaxTokensField
+    from methods.providers.breaker import Breaker
+    from methods.providers.capping import Capping
     from methods.providers.observing import Observer
 
 Kind = Literal["openai", "anthropic", "google", "simulator"]
@@ -66,31 +72,43 @@ def build_providers(
     random: Callable[[], float],
     observer: "Observer | None" = None,
     catalogue: Catalogue | None = None,
+    costs: Costs | None = None,
 ) -> Router:
     """The router over all configured providers. `clock` gives monotonic seconds, `random` draws from [0, 1)."""
     # Imported here, so that reading a configuration loads no HTTP client.
     from methods.providers.breaker import Breaker  # noqa: PLC0415  # see above
     from methods.providers.capping import Capping  # noqa: PLC0415  # same
-    from methods.providers.observing import Observing  # noqa: PLC0415  # same
+    from methods.providers.observing import Observing, Timing  # noqa: PLC0415  # same
     from methods.providers.retrying import Patience, Retrying  # noqa: PLC0415  # same
     from methods.providers.simulator import MODELS, Simulator  # noqa: PLC0415  # same
 
     providers: dict[str, Provider] = {}
     models: dict[str, tuple[str, ...]] = {}
+    is_well: dict[str, Callable[[], bool]] = {}
+    measured = set(routing.measured())
+    latencies = Latencies(measured, clock)
     for name, config in configs.items():
         models[name] = config.models or (MODELS if config.kind == "simulator" else ())
         provider: Provider
         provider = Simulator(name, sleep=sleep) if config.kind == "simulator" else _http(config, session)
         if observer is not None:
             provider = Observing(provider, observer, clock)
+        if any(name == of for of, _ in measured):
+            provider = Timing(provider, latencies, clock)
         # From inside out: a slot is held only while the vendor works, not while a retry waits for its turn.
-        provider = Breaker(provider, clock=clock, failures=config.breaker_failures, seconds=config.breaker_seconds)
-        provider = Capping(provider, config.max_concurrency)
+        breaker = Breaker(provider, clock=clock, failures=config.breaker_failures, seconds=config.breaker_seconds)
+        capping = Capping(breaker, config.max_concurrency)
+        is_well[name] = partial(_is_well, breaker, capping)
         patience = Patience(
             retries=config.retries, total=config.timeout_seconds, retries_first_byte=config.retries_first_byte
         )
-        providers[name] = Retrying(provider, patience, clock=clock, sleep=sleep, random=random)
-    return Router(providers, models=models, routing=routing, catalogue=catalogue, clock=clock)
+        providers[name] = Retrying(capping, patience, clock=clock, sleep=sleep, random=random)
+    chooser = Chooser(random=random, latencies=latencies, costs=costs, is_well=is_well)
+    return Router(providers, models=models, routing=routing, catalogue=catalogue, chooser=chooser, clock=clock)
+
+
+def _is_well(breaker: "Breaker", capping: "Capping") -> bool:
+    return breaker.state != "open" and not capping.is_full
 
 
 def _http(config: ProviderConfig, session: "aiohttp.ClientSession") -> Provider:

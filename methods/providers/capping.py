@@ -29,6 +29,11 @@ class Capping(Wrapping):
         """Slots in use."""
         return self._running
 
+    @property
+    def is_full(self) -> bool:
+        """Whether a call made now would have to wait."""
+        return self._running >= self._limit
+
     async def complete(self, ask: Ask) -> ChatReply:
         """The inner provider's answer. Raises: also Overloaded."""
         if self._running < self._limit:

@@ -1,11 +1,13 @@
-"""Tells the metrics how each attempt at a provider ended. It changes nothing and counts nothing itself."""
+"""Tells the metrics how each attempt at a provider ended, and the router how soon it answered. It changes and counts nothing."""
 
 import asyncio
 from collections.abc import Callable
 from types import TracebackType
 
 from methods.dialects.canonical import ChatReply
+from methods.errors import ProviderFailed, ProviderTimedOut
 from methods.providers.base import Ask, Batches, Provider
+from methods.providers.latencies import Latencies
 from methods.providers.wrapping import Stream, WrappedStream, Wrapping
 from storage.errors import Fault
 
@@ -69,6 +71,59 @@ class _Observed(WrappedStream):
     def _tell(self, ended: BaseException | None) -> None:
         outcome = "done" if ended is None else _outcome(ended)
         self._observer(self._name, outcome, self._clock() - self._started)
+
+
+class Timing(Wrapping):
+    """Tells `latencies` how soon each attempt brought its first output; `clock` gives monotonic seconds."""
+
+    def __init__(self, inner: Provider, latencies: Latencies, clock: Callable[[], float]) -> None:
+        super().__init__(inner)
+        self._latencies = latencies
+        self._clock = clock
+
+    async def complete(self, ask: Ask) -> ChatReply:
+        """The inner provider's answer."""
+        started = self.begin(ask)
+        try:
+            reply = await self.inner.complete(ask)
+        except (ProviderFailed, ProviderTimedOut):
+            self.ended(ask, started, is_failure=True)
+            raise
+        self.ended(ask, started, is_failure=False)
+        return reply
+
+    def stream(self, ask: Ask) -> Stream:
+        """The inner provider's stream."""
+        return _Timed(self.inner.stream(ask), self, ask)
+
+    def begin(self, ask: Ask) -> float:
+        """An attempt begins now. Returns when that is."""
+        self._latencies.begins(self.name, ask.request.model)
+        return self._clock()
+
+    def ended(self, ask: Ask, started: float, *, is_failure: bool) -> None:
+        """The first output has come, or it never will."""
+        tell = self._latencies.failed if is_failure else self._latencies.answered
+        tell(self.name, ask.request.model, self._clock() - started)
+
+
+class _Timed(WrappedStream):
+    __slots__ = ("_ask", "_timing")
+
+    def __init__(self, inner: Stream, timing: Timing, ask: Ask) -> None:
+        super().__init__(inner)
+        self._timing = timing
+        self._ask = ask
+
+    async def __aenter__(self) -> Batches:
+        started = self._timing.begin(self._ask)
+        try:
+            batches = await self._inner.__aenter__()
+        except (ProviderFailed, ProviderTimedOut):
+            self._timing.ended(self._ask, started, is_failure=True)
+            raise
+        self._timing.ended(self._ask, started, is_failure=False)
+        return batches
 
 
 def _outcome(ended: BaseException) -> str:

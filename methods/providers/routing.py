@@ -1,26 +1,23 @@
-"""From the names in a request to the targets that may serve it, and from a target to its provider. No wire, no price."""
+"""From the names in a request to the targets that may serve it, and from a target to its provider. No wire, no price.
+
+A model's name means, in this order: an alias; a model that a provider lists, the default provider's first; `provider/model`; the
+provider whose pattern it fits; a model with a price, the default provider's first. Where the call names its provider, an alias
+means its targets there, and the name is else a model of that provider; nobody else is as good then.
+"""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
+from dataclasses import replace
 from typing import Protocol
 
 from methods.dialects.canonical import ChatReply
 from methods.errors import UnknownModel, UnknownProvider
 from methods.providers import falling_back
 from methods.providers.base import Ask, Batches, Provider
+from methods.providers.choosing import Chooser
 from methods.providers.falling_back import OnTarget
-from monetization.terms import Target
-
-
-@dataclass(frozen=True, slots=True)
-class RoutingConfig:
-    """`[routing]`."""
-
-    default_provider: str | None = None
-    default_model: str | None = None
-    fallbacks: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    """Model, or `provider/model` → what is asked when it fails, in order, each as a model or `provider/model`."""
+from methods.providers.names import RoutingConfig
+from monetization.terms import Most, Route, Target
 
 
 class Catalogue(Protocol):
@@ -38,7 +35,8 @@ class Catalogue(Protocol):
 class Router:
     """Knows all providers. `models` holds each provider's configured list; an empty one means: every model with a price.
 
-    Without a catalogue, a provider with an empty list takes any name, and the vendor decides.
+    Without a catalogue, a provider with an empty list takes any name, and the vendor decides. Without a chooser, equal targets
+    are asked in the order in which they are declared.
     """
 
     def __init__(
@@ -48,8 +46,10 @@ class Router:
         models: Mapping[str, Sequence[str]] | None = None,
         routing: RoutingConfig | None = None,
         catalogue: Catalogue | None = None,
+        chooser: Chooser | None = None,
         clock: Callable[[], float],
     ) -> None:
+        """Raises: UnknownProvider, where the routing names one that is not there."""
         self.clock = clock
         """Monotonic seconds: the clock that providers are timed with."""
         self.providers = dict(providers)
@@ -58,6 +58,22 @@ class Router:
         self.default_provider = self.routing.default_provider
         self._models = {name: tuple((models or {}).get(name, ())) for name in self.providers}
         self._catalogue = catalogue
+        self._chooser = chooser
+        self._patterns = [(pattern.rstrip("*"), name) for pattern, name in self.routing.patterns.items()]
+        self._aliases = {name: self._alias(name, weights) for name, weights in self.routing.aliases.items()}
+        for name in {to for of_tier in self.routing.substitutes.values() for to in of_tier.values()} - {*self._aliases}:
+            self._exactly(name)  # now, because it is needed in the middle of a call
+        self._groups = {
+            target: (group, targets)
+            for group in self.routing.equivalents.values()
+            for targets in [tuple(self._exactly(name) for name in group.models)]
+            for target in targets
+        }
+
+    @property
+    def aliases(self) -> Sequence[str]:
+        """The names that stand for models, in the declared order."""
+        return tuple(self._aliases)
 
     def provider(self, target: Target) -> Provider:
         """The provider of a target that `resolve` gave. Raises: UnknownProvider."""
@@ -72,15 +88,34 @@ class Router:
         return sorted(self._catalogue.models(provider, kind))
 
     def resolve(self, provider: str | None, model: str | None) -> tuple[Target, ...]:
-        """What may serve a call: the first choice, then its fallbacks. Raises: UnknownProvider, UnknownModel."""
-        first = self._first(provider or None, model or None)
-        targets = [first]
-        fallbacks = self.routing.fallbacks
-        for name in fallbacks.get(f"{first.provider}/{first.model}", fallbacks.get(first.model, ())):
-            target = self._by_model(name)
-            if target not in targets:
-                targets.append(target)
-        return tuple(targets)
+        """Everybody who may serve a call, in the declared order. Raises: UnknownProvider, UnknownModel."""
+        return self.route(provider, model).targets
+
+    def route(self, provider: str | None, model: str | None) -> Route:
+        """Who may serve a call: those equal to what was asked for, then the fallbacks. Raises: UnknownProvider, UnknownModel."""
+        route = self._aliased(provider or None, model or None)
+        if route is None:
+            first = self._first(provider or None, model or None)
+            route = Route((first,), asked=first)
+            if self._groups and not provider and model != f"{first.provider}/{first.model}":
+                route = self._equivalent(route)
+        names = self._fallbacks_of(route) if self.routing.fallbacks else ()
+        return replace(route, fallbacks=self._beside(route.equals, names)) if names else route
+
+    def choose(self, tier: str, most: Most) -> Most:
+        """The same call with the best of the equal targets first: of those that serve the tier's callers instead, if any do.
+
+        Raises: UnknownModel, where nobody serves a fallback any more.
+        """
+        route = most.route
+        if route is None:
+            return most
+        substitutes = self.routing.substitutes.get(tier)
+        if substitutes is not None:
+            route = self._substituted(substitutes, route)
+        if route.choice != "declared" and self._chooser is not None:
+            return replace(most, route=route, targets=self._chooser.ordered(route, most) + route.fallbacks)
+        return most if route is most.route else replace(most, route=route, targets=route.targets)
 
     async def complete(self, targets: Sequence[Target], ask: Ask, on_target: OnTarget) -> ChatReply:
         """The answer of the first target that gives one; `on_target` hears of each just before it is asked."""
@@ -96,6 +131,76 @@ class Router:
         if ask.own_key is not None and len(targets) > 1:
             targets = [target for target in targets if target.provider == targets[0].provider]
         return [(target, self._named(target.provider)) for target in targets]
+
+    # What stands beside a model ----------------------------------------------------------------------------------------
+
+    def _alias(self, name: str, weights: Mapping[str, int]) -> Route:
+        """What an alias stands for, before its fallbacks."""
+        equals = tuple(self._exactly(target) for target in weights)
+        if len(equals) == 1:
+            return Route(equals, asked=equals[0], name=name)
+        return Route(equals, name=name, choice=self.routing.balance, weights=tuple(weights.values()))
+
+    def _aliased(self, provider: str | None, model: str | None) -> Route | None:
+        """What an alias stands for; None where the name is none, or none of its targets is at the named provider."""
+        route = self._aliases.get(model) if model is not None else None
+        if route is None:
+            return None
+        if provider is not None:
+            return route.of_provider(provider)
+        return self._equivalent(route) if self._groups and route.asked is not None else route
+
+    def _equivalent(self, route: Route) -> Route:
+        """A route to one model, with the models that the operator declares to be as good."""
+        asked = route.equals[0]
+        found = self._groups.get(asked)
+        if found is None:
+            return route
+        group, targets = found
+        others = tuple([target for target in targets if target != asked])
+        return replace(route, equals=(asked, *others), choice=group.policy)
+
+    def _substituted(self, substitutes: Mapping[str, str], route: Route) -> Route:
+        """The route to what serves instead, measured against what was asked for; the same where nothing does."""
+        asked = route.asked
+        names = [] if route.name is None else [route.name]
+        if asked is not None:
+            names += [f"{asked.provider}/{asked.model}", asked.model]
+        instead = next((substitutes[name] for name in names if name in substitutes), None)
+        if instead is None:
+            fits = (to for pattern, to in substitutes.items() for name in names if _fits(pattern, name))
+            instead = next(fits, None)
+        if instead is None:
+            return route
+        other = self._aliased(None, instead) or self._equivalent(Route((self._exactly(instead),)))
+        if asked is not None and asked in other.equals:
+            return route
+        names_after = self._fallbacks_of(other) if self.routing.fallbacks else ()
+        return replace(other, fallbacks=self._beside(other.equals, names_after), asked=asked, name=route.name)
+
+    def _fallbacks_of(self, route: Route) -> Sequence[str]:
+        fallbacks = self.routing.fallbacks
+        if route.name is not None and route.name in fallbacks:
+            return fallbacks[route.name]
+        first = route.equals[0]
+        return fallbacks.get(f"{first.provider}/{first.model}", fallbacks.get(first.model, ()))
+
+    def _beside(self, equals: tuple[Target, ...], names: Sequence[str]) -> tuple[Target, ...]:
+        """The targets of names, without those that are there already."""
+        found: list[Target] = []
+        for name in names:
+            alias = self._aliases.get(name)
+            for target in (self._by_model(name),) if alias is None else alias.equals:
+                if target not in equals and target not in found:
+                    found.append(target)
+        return tuple(found)
+
+    # What a name means -------------------------------------------------------------------------------------------------
+
+    def _exactly(self, name: str) -> Target:
+        """A target as the operator writes it: `provider/model`."""
+        provider, _, model = name.partition("/")
+        return Target(provider, model, self._named(provider).kind)
 
     def _first(self, provider: str | None, model: str | None) -> Target:
         if provider is not None:
@@ -135,7 +240,7 @@ class Router:
         raise _unknown_model(f"name a model of provider {provider!r}; it has no default one", provider=provider)
 
     def _by_model(self, model: str) -> Target:
-        """A model without a provider: who lists it, `provider/model`, who has a price for it, the default provider."""
+        """A model without a provider, no alias: see above, and the default provider where nobody knows prices."""
         order = self._in_order()
         for name in order:
             if model in self._models[name]:
@@ -143,6 +248,10 @@ class Router:
         head, slash, rest = model.partition("/")
         if slash and rest and head in self.providers:
             return self._of_provider(head, rest)
+        for begin, name in self._patterns:
+            target = Target(name, model, self._named(name).kind)
+            if model.startswith(begin) and self._serves(target):
+                return target
         if self._catalogue is not None:
             for name in order:
                 target = Target(name, model, self.providers[name].kind)
@@ -169,6 +278,10 @@ class Router:
             raise UnknownProvider(
                 f"no provider {name!r} is configured; listProviders names those that are", data={"provider": name}
             ) from None
+
+
+def _fits(pattern: str, name: str) -> bool:
+    return pattern.endswith("*") and name.startswith(pattern[:-1])
 
 
 def _unknown_model(what: str, **data: object) -> UnknownModel:

@@ -109,6 +109,8 @@ class ProviderKeys:
     async def bring(self, caller: Caller, most: Most) -> Caller:
         """The caller with the kept key of the provider that will serve the call, where one is to be used; else unchanged.
 
+        Of several equal providers, the first whose key is kept serves the call.
+
         A kept key serves calls that bring none, if its owner has chosen so, or the tier is served with own keys only.
         For a caller without kept keys this is a look into memory. Raises: NotFound for a key that opens no more;
         StorageUnavailable.
@@ -118,10 +120,12 @@ class ProviderKeys:
         profile = await self._directory.of(f"user:{caller.user_id}")
         if PROVIDER_KEY not in profile.documents:
             return caller
-        document = _document(profile, caller.user_id, most.targets[0].provider)
-        if document is None or not (document.body.get("isDefault") or self._is_byok(caller.tier)):
-            return caller
-        return caller.bringing(self._secret(document))
+        is_byok = self._is_byok(caller.tier)
+        for target in most.targets[:1] if most.route is None else most.route.equals:
+            document = _document(profile, caller.user_id, target.provider)
+            if document is not None and (document.body.get("isDefault") or is_byok):
+                return caller.bringing(self._secret(document), target.provider)
+        return caller
 
     async def reseal(self) -> int:
         """Seal every key anew that an older key sealed. Returns how many. Raises: KeysOff, StorageUnavailable."""

@@ -104,6 +104,17 @@ class PriceBook:
         assert first is not None, "a call that may cost something names what may serve it"
         return dearest, first
 
+    def likely(self, target: Target, most: Most, at_us: int) -> int | None:
+        """What a call most likely costs in nano dollars if its answer is as long as it may be. None: no price is known for it."""
+        try:
+            price = self.find(target, at_us)
+        except PriceUnknown:
+            return None
+        if most.tokens_output and not price.is_output_priced:
+            return None
+        tokens_input = most.tokens_input_likely or most.tokens_input
+        return price.most(tokens_input=tokens_input, tokens_output=most.tokens_output, writes_cache=False)
+
     def models(self, provider: str, kind: str) -> list[str]:
         """Every model of a provider that has a price, sorted."""
         return sorted({model for source in self._sources for model in source.models(provider, kind)})

@@ -16,7 +16,8 @@ from methods.openrpc import describe
 from methods.progress import Progress
 from methods.prompts import PromptRegistry
 from methods.providers.base import Ask, Batches, Provider
-from methods.providers.routing import Router, RoutingConfig
+from methods.providers.names import RoutingConfig
+from methods.providers.routing import Router
 from monetization.admission import Admission
 from monetization.callers import Caller, Secret
 from monetization.calls import Call, Credential

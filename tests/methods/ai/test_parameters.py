@@ -27,7 +27,7 @@ from methods.dialects.canonical import (
 from methods.errors import InvalidParams
 from methods.prompts import PromptRegistry
 from monetization.estimate import IMAGE_TOKENS, TOOLS_TOKENS
-from monetization.terms import Target
+from monetization.terms import Route, Target
 
 EXECUTE = METHODS[0]
 
@@ -38,8 +38,8 @@ def parsed(params: object) -> ExecuteParams:
     return params_parsed
 
 
-def resolve(provider: str | None, model: str | None) -> tuple[Target, ...]:
-    return (Target(provider or "p", model or "m"), Target("other", "n"))
+def resolve(provider: str | None, model: str | None) -> Route:
+    return Route((Target(provider or "p", model or "m"),), (Target("other", "n"),))
 
 
 def drafted(params: object, prompts: Path | None = None) -> Draft:
@@ -62,7 +62,7 @@ def test_the_documents_request_becomes_one_canonical_request() -> None:  # S0-34
             "options": {"provider": "anthropic", "model": "claude-3-sonnet", "maxTokens": 1000},
         }
     )
-    assert draft.targets == (Target("anthropic", "claude-3-sonnet"), Target("other", "n"))
+    assert draft.route.targets == (Target("anthropic", "claude-3-sonnet"), Target("other", "n"))
     assert draft.is_output_asked
     assert draft.request == ChatRequest(
         model="claude-3-sonnet",
@@ -210,8 +210,8 @@ def test_a_key_that_cannot_stand_in_a_header_is_refused_without_repeating_it(key
 
 
 def test_an_own_key_is_only_ever_for_one_provider() -> None:
-    assert drafted({"content": "x"}).targets == (Target("p", "m"), Target("other", "n"))
-    assert drafted({"content": "x", "apiKey": "k"}).targets == (Target("p", "m"),)
+    assert drafted({"content": "x"}).route.targets == (Target("p", "m"), Target("other", "n"))
+    assert drafted({"content": "x", "apiKey": "k"}).route.targets == (Target("p", "m"),)
 
 
 @pytest.mark.parametrize("place", ["params", "options"])
@@ -240,12 +240,12 @@ def test_a_prompt_is_the_system_prompt_and_gives_defaults_that_the_call_override
     (tmp_path / "p.md").write_text('+++\nmodel = "k"\nmax_tokens = 7\ntemperature = 0.1\n+++\nUse {{ x }}.')
     draft = drafted({"content": "hi", "promptId": "p", "promptContext": {"x": "Go"}}, tmp_path)
     assert draft.request.system == (Text("Use Go."),)
-    assert (draft.targets[0].model, draft.request.max_tokens, draft.request.temperature) == ("k", 7, 0.1)
+    assert (draft.route.targets[0].model, draft.request.max_tokens, draft.request.temperature) == ("k", 7, 0.1)
     draft = drafted(
         {"content": "hi", "promptId": "p", "promptContext": {"x": "Go"}, "options": {"model": "n", "maxTokens": 9}},
         tmp_path,
     )
-    assert (draft.targets[0].model, draft.request.max_tokens) == ("n", 9)
+    assert (draft.route.targets[0].model, draft.request.max_tokens) == ("n", 9)
 
 
 def test_a_prompt_alone_is_the_whole_request(tmp_path: Path) -> None:

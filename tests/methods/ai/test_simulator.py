@@ -9,7 +9,7 @@ from methods.context import Context, Services
 from methods.errors import ProviderFailed
 from methods.method import Method
 from methods.progress import Progress, RunStarted
-from methods.providers.routing import RoutingConfig
+from methods.providers.names import RoutingConfig
 from methods.providers.simulator import Simulator
 from monetization.callers import Caller
 from monetization.calls import Call, Credential

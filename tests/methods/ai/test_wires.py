@@ -9,7 +9,7 @@ import pytest
 from methods.context import Context, Services
 from methods.progress import Progress, RunStarted
 from methods.providers.building import ProviderConfig, build_providers
-from methods.providers.routing import RoutingConfig
+from methods.providers.names import RoutingConfig
 from methods.providers.session import open_session
 from monetization.callers import Caller, Secret
 from monetization.calls import Call, Credential

@@ -7,7 +7,8 @@ import pytest
 
 from methods.errors import InvalidParams, ProviderFailed, Unauthenticated, UnknownModel, UnknownProvider
 from methods.providers.building import ProviderConfig, build_providers
-from methods.providers.routing import Router, RoutingConfig
+from methods.providers.names import RoutingConfig
+from methods.providers.routing import Router
 from monetization.callers import Secret
 from monetization.terms import Target
 from tests.fakes.provider import FakeProvider
