@@ -7,11 +7,13 @@ from enum import Enum
 from typing import Any, ClassVar, Final, get_type_hints
 
 import orjson
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, ValidationError
 from pydantic.alias_generators import to_camel
+from pydantic_core import CoreSchema
 
 from methods.context import Context, Services
 from methods.errors import Forbidden, InvalidParams, Unauthenticated
+from methods.numbers import numbers_only
 from monetization.callers import Caller, Secret
 from monetization.roles import Scope
 from monetization.tab import Receipt
@@ -27,6 +29,13 @@ class Params(BaseModel):
     """Parameters of a method: strict about names, so that a typed editor finds a misspelling at once."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, alias_generator=to_camel, allow_inf_nan=False)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """As pydantic makes it, with numbers that only numbers are; see `methods.numbers`."""
+        schema = handler(source)
+        numbers_only(handler.resolve_ref_schema(schema))
+        return schema
 
     @property
     def own_key(self) -> Secret | None:
