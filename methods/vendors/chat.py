@@ -27,7 +27,7 @@ from monetization.callers import Secret
 from monetization.errors import NotEntitled, Overloaded, PaymentRequired, PriceUnknown, QuotaExceeded, RateLimited
 from monetization.estimate import request_tokens_rough, text_tokens_max
 from monetization.tab import Meter
-from monetization.terms import Most, Target, Terms
+from monetization.terms import Most, Route, Target, Terms
 from storage.records.fact import fact
 
 CHAT: Final = "vendorChat"
@@ -101,14 +101,15 @@ def most_of(services: Services, params: VendorParams) -> Most:
     """The most that the request can cause. Raises: InvalidParams, UnknownModel, UnknownProvider."""
     dialect = dialect_of(params.dialect, params.version)
     request = _request_of(params, dialect)
-    targets = _targets(services, params, request.model)
-    draft = replace(request, model=targets[0].model, max_tokens=request.max_tokens or MAX_TOKENS_DEFAULT)
+    route = _route(services, params, request.model)
+    draft = replace(request, model=route.equals[0].model, max_tokens=request.max_tokens or MAX_TOKENS_DEFAULT)
     images = images_in(draft)
     unread = _unread(draft)
     tokens_input = tokens_input_max(draft, images=images) + text_tokens_max(unread)
     text = None if params.text is None else params.text.encode()
     return Most(
-        targets=targets,
+        targets=route.targets,
+        route=route,
         tokens_input=tokens_input,
         tokens_output=draft.max_tokens or 0,
         tokens_input_likely=request_tokens_rough(tokens_input, tools=len(draft.tools), images=images),
@@ -141,19 +142,20 @@ def _request_of(params: VendorParams, dialect: Dialect) -> ChatRequest:
     return request
 
 
-def _targets(services: Services, params: VendorParams, model: str) -> tuple[Target, ...]:
-    targets = services.router.resolve(None, model)
+def _route(services: Services, params: VendorParams, model: str) -> Route:
+    route = services.router.route(None, model)
     if params.api_key is None:
-        return targets
+        return route
     kind = KINDS[params.dialect]
-    own = tuple([target for target in targets if target.kind == kind])
-    if not own:
+    own = next((target.provider for target in route.targets if target.kind == kind), None)
+    if own is None:
         raise InvalidParams(
             f"model: {model!r} is not served by a provider that takes your own key; leave your key out, or name another model",
             reason="own_key_elsewhere",
             data={"field": "model"},
         )
-    return tuple([target for target in own if target.provider == own[0].provider])
+    found = tuple([target for target in route.targets if target.provider == own])
+    return route.of_provider(own) or Route(found[:1], found[1:], route.asked, route.name)
 
 
 def _unread(request: ChatRequest) -> str:
