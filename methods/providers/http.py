@@ -19,6 +19,7 @@ from methods.dialects.canonical import ChatReply, ChatRequest, JsonObject, Vendo
 from methods.errors import InvalidParams, Unauthenticated
 from methods.providers import faults
 from methods.providers.base import Ask
+from methods.providers.exchange import Exchange, Exchanges
 from methods.providers.http_stream import HttpStream
 from monetization.callers import Secret
 from storage.errors import Fault
@@ -89,7 +90,7 @@ class HttpProvider:
         self._operator_headers: dict[Dialect, CIMultiDict[str]] = {}
         bounds = self.timeouts
         self._deadlines = Deadlines(bounds.total)
-        self._bounded = aiohttp.ClientTimeout(total=None, connect=bounds.connect)
+        self._exchanges = Exchanges(session, connect_seconds=bounds.connect)
         self._whole = aiohttp.ClientTimeout(total=bounds.total, connect=bounds.connect)
         self._piecewise = aiohttp.ClientTimeout(total=bounds.total, connect=bounds.connect, sock_read=bounds.first_byte)
 
@@ -102,18 +103,19 @@ class HttpProvider:
         request = ask.request
         if request.is_stream:
             request = replace(request, is_stream=False)
-        response: aiohttp.ClientResponse | None = None
+        url, sent, headers = self._said(ask, request)
+        response: Exchange | None = None
         try:
             with self._deadlines.bound():
-                response = await self._post(ask, request, self._bounded)
+                response = await self._exchanges.post(url, headers, sent)
                 if response.status != _OK:
                     raise await self._refusal(ask, response)
                 body = await self._whole_body(response)
         except _LOST as lost:
             self.raise_lost(lost, faults.DISCONNECTED if response is None else faults.CUT)
         finally:
-            if response is not None and not response.closed:  # it is, once the answer was read to its end
-                response.close()
+            if response is not None:
+                response.end()
         if "json" not in response.headers.get("content-type", ""):
             raise faults.failed(self.name, faults.MALFORMED, "answered with something that is not JSON")
         reply = self._reply(self.dialect_for(ask), body)
@@ -149,7 +151,10 @@ class HttpProvider:
         """Send a request for a stream and wait for its status. Raises: what `Provider` says."""
         try:
             request = ask.request if ask.request.is_stream else replace(ask.request, is_stream=True)
-            response = await self._post(ask, request, self._piecewise)
+            url, sent, headers = self._said(ask, request)
+            response = await self._session.post(
+                url, data=sent, headers=headers, timeout=self._piecewise, allow_redirects=False
+            )
         except _LOST as lost:
             self.raise_lost(lost, faults.DISCONNECTED)
         try:
@@ -192,7 +197,8 @@ class HttpProvider:
         # The cause may name addresses and headers; it stays for the debugger and is never shown to a caller.
         raise fault from lost
 
-    async def _post(self, ask: Ask, request: ChatRequest, bounds: aiohttp.ClientTimeout) -> aiohttp.ClientResponse:
+    def _said(self, ask: Ask, request: ChatRequest) -> tuple[URL, bytes, CIMultiDict[str]]:
+        """The request as the vendor is told it. Raises: InvalidParams, Unauthenticated."""
         same = self.same(ask)
         try:
             if same is None:
@@ -207,13 +213,7 @@ class HttpProvider:
                 reason="untranslatable",
                 data={"provider": self.name, "field": why.field},
             ) from None
-        return await self._session.post(
-            self._url(path),
-            data=body,
-            headers=self._headers(ask, same),
-            timeout=bounds,
-            allow_redirects=False,
-        )
+        return self._url(path), body, self._headers(ask, same)
 
     def same(self, ask: Ask) -> Original | None:
         """What the client wrote, if this vendor understands it as it is."""
@@ -288,13 +288,13 @@ class HttpProvider:
             headers = self._operator_headers[dialect] = self._headers_with(dialect, self._operator_key)
         return headers
 
-    async def _whole_body(self, response: aiohttp.ClientResponse) -> bytes:
+    async def _whole_body(self, response: Exchange) -> bytes:
         """The body, bounded: at once where the vendor said its size, else piece by piece."""
-        size = response.content_length
-        if size is not None and size > self.reply_bytes_max:
+        size = response.headers.get("content-length")  # a number: the parser takes nothing else
+        if size is not None and int(size) > self.reply_bytes_max:
             raise self._too_large()
         if size is not None and "content-encoding" not in response.headers:
-            return await response.read()
+            return await response.content.read()
         pieces = bytearray()
         while piece := await response.content.readany():
             pieces += piece
@@ -319,7 +319,7 @@ class HttpProvider:
             return None
         return faults.failed(self.name, faults.MALFORMED, "answered a stream with something that is none")
 
-    async def _refusal(self, ask: Ask, response: aiohttp.ClientResponse) -> Fault:
+    async def _refusal(self, ask: Ask, response: aiohttp.ClientResponse | Exchange) -> Fault:
         """The fault for any status but 200."""
         status = response.status
         if status < 400:  # noqa: PLR2004  # HTTP: errors begin here
