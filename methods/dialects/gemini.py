@@ -5,14 +5,12 @@ What it cannot carry to another vendor: `untranslatable_fields` names it, as dat
 """
 
 from collections.abc import Mapping
-from typing import Final, Literal
-from urllib.parse import quote
+from typing import Literal
 
 from methods.dialects import gemini_errors, gemini_own, gemini_reply, gemini_request
-from methods.dialects.base import Untranslatable
 from methods.dialects.canonical import ChatReply, ChatRequest, JsonObject, VendorError
 from methods.dialects.gemini_config import HARMLESS_CONFIG, Thinking
-from methods.dialects.gemini_names import DIALECT
+from methods.dialects.gemini_names import DIALECT, path_of
 from methods.dialects.gemini_request import HARMLESS_EXTRA, PRICED_EXTRA, UNTRANSLATABLE_EXTRA, untranslatable_fields
 from methods.dialects.gemini_stream import GeminiEventParser, GeminiEventRenderer
 from methods.dialects.passing import EventPasser
@@ -27,8 +25,6 @@ __all__ = [
     "Gemini",
     "untranslatable_fields",
 ]
-
-_COLLECTIONS: Final = ("models/", "tunedModels/")
 
 
 class Gemini:
@@ -58,11 +54,8 @@ class Gemini:
 
     def path(self, request: ChatRequest) -> str:
         """The URL path below the provider's base URL, with its query. Raises: Untranslatable for a model that is no name."""
-        model = request.model if request.model.startswith(_COLLECTIONS) else f"models/{request.model}"
-        if not request.model or any(segment in ("", ".", "..") for segment in model.split("/")):
-            raise Untranslatable("model", f"{request.model!r} is no name of a model")
         verb = "streamGenerateContent?alt=sse" if request.is_stream else "generateContent"
-        return f"/{self._version}/{quote(model, safe='/')}:{verb}"
+        return path_of(self._version, request.model, verb)
 
     def headers(self, key: str) -> dict[str, str]:
         """The credential; never in the URL, where logs would show it."""

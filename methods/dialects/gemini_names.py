@@ -1,11 +1,14 @@
-"""Names of Gemini's JSON: members in camelCase or snake_case, schemas in its own upper-case form. No requests, no replies."""
+"""Names of Gemini's wire: paths, members in camelCase or snake_case, schemas in its upper-case form. No requests, no replies."""
 
 from typing import Final
+from urllib.parse import quote
 
+from methods.dialects.base import Untranslatable
 from methods.dialects.canonical import Json, JsonObject
 
 DIALECT: Final = "gemini"
 
+_COLLECTIONS: Final = ("models/", "tunedModels/")
 _COUNTS: Final = frozenset({"minItems", "maxItems", "minLength", "maxLength", "minProperties", "maxProperties"})
 _CHILD_LISTS: Final = frozenset({"anyOf", "oneOf", "allOf", "prefixItems"})
 _CHILD_MAPS: Final = frozenset({"properties", "defs", "$defs"})
@@ -23,6 +26,19 @@ def members_of(value: JsonObject) -> JsonObject:
 def _camel(name: str) -> str:
     head, *rest = name.split("_")
     return name if not head else head + "".join([word[:1].upper() + word[1:] for word in rest])
+
+
+def resource_of(model: str) -> str:
+    """A model's name as this vendor writes it, with the collection that it is in."""
+    return model if model.startswith(_COLLECTIONS) else f"models/{model}"
+
+
+def path_of(version: str, model: str, verb: str) -> str:
+    """The URL path of a model's method below the vendor's root. Raises: Untranslatable for a model that is no name."""
+    resource = resource_of(model)
+    if not model or any(segment in ("", ".", "..") for segment in resource.split("/")):
+        raise Untranslatable("model", f"{model!r} is no name of a model")
+    return f"/{version}/{quote(resource, safe='/')}:{verb}"
 
 
 def to_json_schema(schema: JsonObject) -> JsonObject:

@@ -1,0 +1,56 @@
+"""What a dialect of one operation can do that is no chat. Credentials and errors are the vendor's own dialect's matter."""
+
+from collections.abc import Sequence
+from typing import Generic, Protocol, TypeVar
+
+from methods.dialects.canonical import JsonObject
+from methods.dialects.canonical_once import CountReply, CountRequest, EmbedReply, EmbedRequest, OnceReply, OnceRequest
+
+_Request = TypeVar("_Request", bound=OnceRequest)
+_Reply = TypeVar("_Reply", bound=OnceReply)
+
+
+class OnceDialect(Protocol, Generic[_Request, _Reply]):
+    """Pure translation of one operation between one vendor's JSON and the canonical form, both ways."""
+
+    name: str
+    """The name of the vendor's own dialect."""
+
+    def parse_request(self, body: JsonObject, *, model: str | None = None, is_single: bool = False) -> _Request:
+        """A client's request. `model` and `is_single` are given where the vendor keeps them in the URL.
+
+        Raises: Untranslatable, naming the field that is malformed.
+        """
+        ...
+
+    def render_request(self, request: _Request) -> JsonObject:
+        """The body to send upstream. Raises: Untranslatable."""
+        ...
+
+    def path(self, request: _Request) -> str:
+        """The URL path below the provider's base URL. Raises: Untranslatable."""
+        ...
+
+    def parse_reply(self, body: JsonObject) -> _Reply:
+        """A reply. Raises: ValueError when it is not one."""
+        ...
+
+    def render_reply(self, reply: _Reply, request: _Request) -> JsonObject:
+        """A reply for a client of this vendor, as its request wants it. Raises: ValueError for vectors that are none."""
+        ...
+
+    def untranslatable(self, request: _Request) -> Sequence[str]:
+        """The fields of a request of this dialect that matter and that no other dialect can be told; none of other requests."""
+        ...
+
+    def unpriced(self, body: JsonObject) -> Sequence[str]:
+        """The fields of a client's body that change what the vendor charges in a way that no price of ours knows."""
+        ...
+
+    def amended(self, body: JsonObject, request: _Request) -> JsonObject:
+        """A client's own body with the model that `request` says; the same object where nothing has to change."""
+        ...
+
+
+EmbedDialect = OnceDialect[EmbedRequest, EmbedReply]
+CountDialect = OnceDialect[CountRequest, CountReply]
