@@ -5,11 +5,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import aiohttp
-import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
+
+from tests.bench.serving import serve
 
 
 def forwarder(upstream: str) -> Starlette:
@@ -49,15 +50,7 @@ def main() -> None:
     parser.add_argument("port", type=int)
     parser.add_argument("upstream")
     given = parser.parse_args()
-    uvicorn.run(
-        forwarder(given.upstream),
-        host="127.0.0.1",
-        port=given.port,
-        loop="uvloop",
-        http="httptools",
-        access_log=False,
-        log_level="warning",
-    )
+    serve(forwarder(given.upstream), given.port)
 
 
 if __name__ == "__main__":

@@ -9,13 +9,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, closing
 
 import orjson
-import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from storage.sql.postgres.connections import address_of, driver
+from tests.bench.serving import serve
 
 Row = tuple[str, str, int, int, str]
 Insert = Callable[[Sequence[Row]], Awaitable[None]]
@@ -99,15 +99,7 @@ def main() -> None:
     parser.add_argument("port", type=int)
     parser.add_argument("url")
     given = parser.parse_args()
-    uvicorn.run(
-        bare(given.url),
-        host="127.0.0.1",
-        port=given.port,
-        loop="uvloop",
-        http="httptools",
-        access_log=False,
-        log_level="warning",
-    )
+    serve(bare(given.url), given.port)
 
 
 if __name__ == "__main__":
