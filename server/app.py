@@ -12,7 +12,7 @@ from starlette.types import ASGIApp
 
 from server.compose import Instruments, compose
 from server.config import Settings
-from server.doors import BOUNDED, Doors
+from server.doors import Doors
 from server.drain import Drain
 from server.from_settings import secrets_of
 from server.health import Health, health_routes
@@ -67,7 +67,7 @@ def create_app(settings: Settings, drain: Drain, *, shared_metrics: Path | None 
         body_bytes_max=settings.server.body_bytes_max,
         cors_origins=settings.server.cors_origins,
         direct=doors.direct(settings),
-        bounded=BOUNDED,
+        bounded=doors.bounded(),
     )
 
 

@@ -29,9 +29,6 @@ from server.rpc_calls import RpcLimits
 from server.vendors import tables as vendor_tables
 from server.vendors.door import VendorDoor
 
-BOUNDED = tuple(prefix.partition("{")[0] for prefix in (*PREFIXES, *vendor_tables.PATHS))
-"""How the paths begin whose doors bound their bodies themselves."""
-
 
 class Late:
     """An ASGI endpoint that exists once the composition does; the server takes no request before."""
@@ -70,6 +67,10 @@ class Doors:
             *(Route(path, self.vendors) for path in vendor_tables.PATHS),
             *(Route(prefix, self.rest) for prefix in PREFIXES),  # after every path of its own
         ]
+
+    def bounded(self) -> tuple[str, ...]:
+        """How the paths begin whose doors bound their bodies themselves."""
+        return tuple(prefix.partition("{")[0] for prefix in (*PREFIXES, *vendor_tables.PATHS))
 
     def direct(self, settings: Settings) -> Mapping[str, ASGIApp]:
         """The busiest, by their exact path."""

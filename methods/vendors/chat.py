@@ -43,7 +43,7 @@ class VendorParams(Params):
     dialect: str
     version: str | None = None
     """The vendor's API version that the client speaks."""
-    body: Any
+    body: Any  # whatever JSON the client sent; the dialect reads it
     """The request's JSON."""
     text: str | None = None
     """The request's own text, where it is not what `body` would be written as."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final
 
 from pydantic import Field
 
@@ -28,7 +28,7 @@ class ModelsParams(Params):
     before: str | None = None
 
 
-async def models(context: Context, params: ModelsParams) -> Mapping[str, Any]:
+async def models(context: Context, params: ModelsParams) -> Mapping[str, object]:
     """List what the caller's tier includes, in order of the names."""
     listed = _listed(context)
     shape = _SHAPES[params.dialect]

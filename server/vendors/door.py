@@ -1,6 +1,7 @@
 """The vendors' doors: an SDK's own request in, its own reply, stream or error out. It decides nothing about callers or money."""
 
 import asyncio
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -29,6 +30,7 @@ from storage.errors import Fault
 
 _NOT_FOUND: Final = 404
 _NOT_ALLOWED: Final = 405
+_COUNT: Final = re.compile(r"[0-9]{1,9}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,7 +264,7 @@ def _queried(endpoint: Endpoint, query: bytes) -> dict[str, object]:
     for name, value in parse_qsl(query.decode("latin-1")):
         param = endpoint.query.get(name)
         if param is not None:
-            found[param] = int(value) if value.isascii() and value.isdigit() and len(value) < 10 else value  # noqa: PLR2004
+            found[param] = int(value) if _COUNT.fullmatch(value) else value
     return found
 
 

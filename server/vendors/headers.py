@@ -17,6 +17,8 @@ from storage.errors import Fault
 Headers = list[tuple[bytes, bytes]]
 _RETRIED: Final = frozenset({408, 409, 429})
 """Statuses below 500 that the vendors' SDKs repeat by themselves."""
+_SERVERS: Final = 500
+"""From here on a status tells of the server, and SDKs repeat all of them."""
 _WAIT_MAX: Final = 120.0
 """Seconds: OpenAI's SDK gives up above, Anthropic's would sleep for whatever it is told."""
 _SECOND_US: Final = 1_000_000
@@ -30,7 +32,7 @@ def ids(request_id: str) -> Headers:
 def of_fault(surface: Surface, fault: Fault, status: int) -> Headers:
     """When to come back, and whether at all: SDKs repeat some statuses by themselves unless they are told not to."""
     found = headers_of(fault)
-    is_repeated = status in _RETRIED or status >= 500  # noqa: PLR2004  # HTTP's border
+    is_repeated = status in _RETRIED or status >= _SERVERS
     if is_repeated and surface.rates != "none" and not _may_help(fault, status):
         found.append((b"x-should-retry", b"false"))
     return found
@@ -39,9 +41,9 @@ def of_fault(surface: Surface, fault: Fault, status: int) -> Headers:
 def _may_help(fault: Fault, status: int) -> bool:
     """Whether the same request may succeed soon."""
     wait = fault.retry_after_seconds
-    if wait is not None:
-        return wait <= _WAIT_MAX and (status >= 500 or isinstance(fault, RateLimited) or status == 429)  # noqa: PLR2004
-    return status >= 500 or isinstance(fault, RateLimited)  # noqa: PLR2004  # HTTP's border
+    if wait is not None and wait > _WAIT_MAX:
+        return False
+    return status >= _SERVERS or isinstance(fault, RateLimited) or wait is not None
 
 
 def of_limits(surface: Surface, call: Call, now: float) -> Headers:
