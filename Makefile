@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v p
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup dev serve test soak check bench ddl lock format clean
+.PHONY: setup dev sdks serve test soak check bench ddl lock format clean
 
 setup: $(VENV)/.core
 
@@ -23,10 +23,25 @@ $(VENV)/.dev: $(VENV)/.core requirements-dev.txt
 	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
 	@touch $@
 
+# The vendors' official SDKs: the majors before the newest ones lie beside the environment, over its packages.
+sdks: .sdks/.python .sdks/.javascript
+
+.sdks/.python: tests/sdks/requirements-before.txt tests/sdks/requirements-older.txt | dev
+	@rm -rf .sdks/before .sdks/older
+	@for age in before older; do $(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --no-deps \
+		--target .sdks/$$age -r tests/sdks/requirements-$$age.txt || exit 1; done
+	@touch $@
+
+.sdks/.javascript: tests/sdks/js/package-lock.json
+	@mkdir -p .sdks
+	@command -v npm >/dev/null || { echo "npm is missing: the JavaScript SDKs are not installed, install Node 20 or newer"; exit 0; }; \
+		cd tests/sdks/js && npm ci --silent --ignore-scripts --no-audit --no-fund && touch $(CURDIR)/$@
+
 serve: setup
 	@$(BIN)/tollgate serve --demo $(if $(PORT),--port $(PORT))
 
 test: dev
+	@$(MAKE) --no-print-directory -j2 sdks
 	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 # Hours: hundreds of kills, a million commands.
@@ -56,4 +71,4 @@ lock:
 	@.venv-lock/bin/python tests/tidy/lock.py .venv-lock/bin/uv
 
 clean:
-	@rm -rf $(VENV) .venv-lock .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@rm -rf $(VENV) .venv-lock .sdks tests/sdks/js/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,6 +1,7 @@
 """The shape of the code: sizes, prose, exactness, honesty. Aims are in the style guide; these are the hard stops."""
 
 import ast
+import json
 import re
 from collections.abc import Iterator
 from functools import cache
@@ -247,7 +248,7 @@ def test_no_file_names_a_machine_or_a_registry() -> None:
 def test_requirements_are_pinned_by_hash_and_name_no_index() -> None:
     loose = []
     for path in files():
-        if not re.fullmatch(r"requirements[\w-]*\.txt", path):
+        if not re.fullmatch(r"(.*/)?requirements[\w-]*\.txt", path):
             continue
         joined = re.sub(r"\\\n\s*", " ", (ROOT / path).read_text())
         loose += [
@@ -262,9 +263,22 @@ def test_requirements_are_pinned_by_hash_and_name_no_index() -> None:
 
 
 def test_no_lock_file_records_addresses() -> None:
-    locks = {"uv.lock", "poetry.lock", "Pipfile.lock", "pdm.lock", "package-lock.json", "yarn.lock", "pnpm-lock.yaml"}
+    locks = {"uv.lock", "poetry.lock", "Pipfile.lock", "pdm.lock", "yarn.lock", "pnpm-lock.yaml"}
     assert not [path for path in files() if path.split("/")[-1] in locks], (
         "lock files record addresses; requirements*.txt do not"
+    )
+
+
+def test_npms_lock_files_pin_by_hash_and_record_no_addresses() -> None:
+    loose = [
+        f"{path}: {place}"
+        for path in files()
+        if path.split("/")[-1] == "package-lock.json"
+        for place, package in json.loads((ROOT / path).read_text())["packages"].items()
+        if "://" in json.dumps(package) or (place and not package.get("integrity", "").startswith("sha512-"))
+    ]
+    assert not loose, told(
+        "npm writes addresses unless omit-lockfile-registry-resolved is set; every package has its hash", loose
     )
 
 
@@ -277,6 +291,7 @@ def test_no_code_asks_whether_it_is_tested() -> None:
 MAY_BE_MISSING = {
     "tests/examples/conftest.py": "Node",
     "tests/methods/openrpc/test_openrpc.py": "Node",
+    "tests/sdks/conftest.py": "Node",
     "tests/fakes/postgres.py": "a PostgreSQL server",
 }
 """What a machine may lack: a test skips there with a reason; where every change is checked (CI=true) it fails instead."""

@@ -1,0 +1,293 @@
+// OpenAI's SDK against a Tollgate server: only the base URL and the key are its own. Runs with both generations.
+
+import {
+  CALLS, DOT, PARAMETERS, PROVIDERS, SCHEMA, SHAPED, TEXT, TOKENS_IN, TOKENS_OUT, VECTOR,
+  counting, expect, forEachProvider, gathered, holds, main, must, refused, sdk, world,
+} from "./checks.mjs";
+
+const OpenAI = sdk.default;
+const HELLO = [{ role: "user", content: "Hello" }];
+const TOOLS = [{ type: "function", function: { name: "weather", description: "of now", parameters: PARAMETERS } }];
+const FORMAT = { type: "json_schema", json_schema: { name: "weather", schema: SCHEMA, strict: true } };
+
+function client(key = "good", { path = "/v1", ...more } = {}) {
+  return new OpenAI({ apiKey: world.keys[key], baseURL: world.url + path, ...more });
+}
+
+function ask(model, more = {}, caller = client()) {
+  return caller.chat.completions.create({ model, messages: HELLO, ...more });
+}
+
+const CHAT = {
+  "plain text": async (provider) => {
+    const reply = await ask(`${provider}/fake`);
+    expect(reply.object, "chat.completion");
+    const [choice] = reply.choices;
+    expect([choice.message.content, choice.message.role, choice.finish_reason], [TEXT, "assistant", "stop"]);
+    const { prompt_tokens, completion_tokens, total_tokens } = reply.usage;
+    expect([prompt_tokens, completion_tokens, total_tokens], [TOKENS_IN, TOKENS_OUT, TOKENS_IN + TOKENS_OUT]);
+    must(reply.id && reply.created > 0 && reply._request_id, reply);
+    return reply.id;
+  },
+  "stream": async (provider) => {
+    const chunks = await gathered(await ask(`${provider}/fake`, { stream: true }));
+    expect([...new Set(chunks.map((chunk) => chunk.object))], ["chat.completion.chunk"]);
+    expect(new Set(chunks.map((chunk) => chunk.id)).size, 1, "ids");
+    expect(chunks[0].choices[0].delta.role, "assistant");
+    const deltas = chunks.flatMap((chunk) => chunk.choices);
+    expect(deltas.map((choice) => choice.delta.content ?? "").join(""), TEXT);
+    expect(deltas.map((choice) => choice.finish_reason).filter(Boolean), ["stop"]);
+    must(deltas.filter((choice) => choice.delta.content).length > 3, "it came in one piece");
+    expect(chunks.filter((chunk) => chunk.usage), [], "usage that nobody asked for");
+    return chunks.length;
+  },
+  "stream helper": async (provider) => {
+    const final = await client().chat.completions.stream({ model: `${provider}/fake`, messages: HELLO }).finalChatCompletion();
+    expect(final.choices[0].message.content, TEXT);
+    return final.id;
+  },
+  "tools": async (provider) => {
+    const reply = await ask(`${provider}/fake-tools`, { tools: TOOLS });
+    const [choice] = reply.choices;
+    expect(choice.finish_reason, "tool_calls");
+    const calls = choice.message.tool_calls;
+    expect(calls.map((call) => [call.function.name, JSON.parse(call.function.arguments)]), CALLS);
+    expect(new Set(calls.map((call) => call.id)).size, 2, "ids");
+    return calls.map((call) => call.id);
+  },
+  "tools in a stream": async (provider) => {
+    const chunks = await gathered(await ask(`${provider}/fake-tools`, { tools: TOOLS, stream: true }));
+    const deltas = chunks.flatMap((chunk) => chunk.choices);
+    expect(deltas.map((choice) => choice.finish_reason).filter(Boolean), ["tool_calls"]);
+    const calls = [];
+    for (const call of deltas.flatMap((choice) => choice.delta.tool_calls ?? [])) {
+      const one = (calls[call.index] ??= { id: "", name: "", arguments: "" });
+      one.id += call.id ?? "";
+      one.name += call.function?.name ?? "";
+      one.arguments += call.function?.arguments ?? "";
+    }
+    expect(calls.map((call) => [call.name, JSON.parse(call.arguments)]), CALLS);
+    must(calls.every((call) => call.id), calls);
+    return JSON.stringify(calls);
+  },
+  "tool results": async (provider) => {
+    const asked = { id: "call_17", type: "function", function: { name: "weather", arguments: '{"city":"Berlin"}' } };
+    const messages = [
+      { role: "system", content: "Be brief-7731." },
+      ...HELLO,
+      { role: "assistant", content: null, tool_calls: [asked] },
+      { role: "tool", tool_call_id: "call_17", content: "21 degrees-4711" },
+    ];
+    const said = (await ask(`${provider}/fake-mirror`, { messages, tools: TOOLS })).choices[0].message.content;
+    holds(said, "21 degrees-4711", "Be brief-7731.", "weather", "Berlin");
+    return said.slice(0, 100);
+  },
+  "structured output": async (provider) => {
+    const reply = await client().chat.completions.parse({
+      model: `${provider}/fake-json`, messages: HELLO, response_format: FORMAT,
+    });
+    expect(JSON.parse(reply.choices[0].message.content), SHAPED);
+    const said = (await ask(`${provider}/fake-mirror`, { response_format: FORMAT })).choices[0].message.content;
+    holds(said, '"degrees"');
+    return said.slice(0, 100);
+  },
+  "image": async (provider) => {
+    const content = [
+      { type: "text", text: "What is it?" },
+      { type: "image_url", image_url: { url: `data:image/png;base64,${DOT}` } },
+    ];
+    const said = (await ask(`${provider}/fake-mirror`, { messages: [{ role: "user", content }] })).choices[0].message.content;
+    holds(said, DOT, "image/png");
+    return said.slice(0, 100);
+  },
+  "error in mid-stream": async (provider) => {
+    const seen = [];
+    const answer = await ask(`${provider}/fake-error-midway`, { stream: true });
+    const error = await refused(OpenAI.APIError, () => gathered(answer, seen));
+    must(seen.some((chunk) => chunk.choices.some((choice) => choice.delta.content)), "no text before it");
+    must(error.type, error);
+    return `${error.type} ${error.code}`;
+  },
+  "response": async (provider) => {
+    const reply = await client().responses.create({ model: `${provider}/fake`, input: "Hello", instructions: "Be brief." });
+    expect([reply.output_text, reply.status, reply.object], [TEXT, "completed", "response"]);
+    expect([reply.usage.input_tokens, reply.usage.output_tokens], [TOKENS_IN, TOKENS_OUT]);
+    expect(reply.usage.input_tokens_details.cached_tokens, 0);
+    expect(reply.usage.output_tokens_details.reasoning_tokens, 0);
+    return reply.id;
+  },
+  "response stream": async (provider) => {
+    const events = await gathered(
+      await client().responses.create({ model: `${provider}/fake`, input: "Hello", stream: true }),
+    );
+    const kinds = events.map((event) => event.type.replace("response.", ""));
+    expect(kinds.slice(0, 4), ["created", "in_progress", "output_item.added", "content_part.added"]);
+    expect(kinds.slice(-4), ["output_text.done", "content_part.done", "output_item.done", "completed"]);
+    expect(events.map((event) => event.sequence_number), [...events.keys()]);
+    const words = events.filter((event) => event.type === "response.output_text.delta").map((event) => event.delta);
+    expect(words.join(""), TEXT);
+    expect(events.at(-1).response.usage.output_tokens, TOKENS_OUT);
+    const helper = client().responses.stream({ model: `${provider}/fake`, input: "Hello" });
+    const final = await helper.finalResponse();
+    expect(final.output_text, TEXT);
+    return final.id;
+  },
+  "response tools": async (provider) => {
+    const tools = [{ type: "function", name: "weather", parameters: PARAMETERS, strict: false }];
+    const model = `${provider}/fake-tools`;
+    const reply = await client().responses.create({ model, input: "Hello", tools });
+    const calls = reply.output.filter((item) => item.type === "function_call");
+    expect(calls.map((call) => [call.name, JSON.parse(call.arguments)]), CALLS);
+    const events = await gathered(await client().responses.create({ model, input: "Hello", tools, stream: true }));
+    const done = events.filter((event) => event.type === "response.function_call_arguments.done");
+    expect(done.map((event) => JSON.parse(event.arguments)), CALLS.map(([, given]) => given));
+    const input = [
+      ...HELLO,
+      { type: "function_call", call_id: "call_9", name: "weather", arguments: '{"city":"Berlin"}' },
+      { type: "function_call_output", call_id: "call_9", output: "21 degrees-4711" },
+    ];
+    const said = (await client().responses.create({ model: `${provider}/fake-mirror`, input, tools })).output_text;
+    holds(said, "21 degrees-4711");
+    return calls.map((call) => call.call_id);
+  },
+};
+
+/** What every refusal has: status, a request id, a code and a type. */
+function told(error, status) {
+  expect(error.status, status, error.message);
+  must(error.requestID && error.code && error.type, error.error);
+  return `${status} ${error.type} ${error.code}: ${error.message}`;
+}
+
+/** A refusal that no wait can help: the SDK must not try again. */
+async function refusedOnce(kind, status, key, model = "openai/fake", more = {}, within = 1) {
+  const fetch = counting();
+  const caller = client(key, { fetch });
+  let before = 0;
+  const error = await refused(kind, () => {
+    before = fetch.times;
+    return ask(model, more, caller);
+  }, within);
+  expect(fetch.times - before, 1, "tried again");
+  return [error, told(error, status)];
+}
+
+async function refusedInAHurry(kind, status, key, model, within = 1) {
+  const error = await refused(kind, () => ask(model, {}, client(key, { maxRetries: 0 })), within);
+  return [error, told(error, status)];
+}
+
+async function embedded(model, input, more = {}) {
+  const reply = await client().embeddings.create({ model, input, ...more });
+  expect(reply.data.map((item) => item.embedding), [].concat(input).map(() => VECTOR));
+  expect(reply.data.map((item) => item.index), [...[].concat(input).keys()]);
+  return reply;
+}
+
+const CHECKS = {
+  ...forEachProvider(CHAT),
+  "no credential that holds": async () => (await refusedOnce(OpenAI.AuthenticationError, 401, "unknown"))[1],
+  "no money": async () => (await refusedOnce(OpenAI.APIError, 402, "poor"))[1],
+  "quota used up": async () => {
+    const [error, seen] = await refusedOnce(OpenAI.RateLimitError, 429, "spent", "openai/fake", {}, 6);
+    expect([error.type, error.headers.get("x-should-retry")], ["insufficient_quota", "false"]);
+    return seen;
+  },
+  "too fast": async () => {
+    const [error, seen] = await refusedInAHurry(OpenAI.RateLimitError, 429, "hasty", "openai/fake", 6);
+    const after = Number(error.headers.get("retry-after"));
+    must(after >= 1 && after <= 60, after);
+    expect(error.headers.get("x-ratelimit-remaining-requests"), "0");
+    must(error.headers.get("x-should-retry") !== "false", seen);
+    return seen;
+  },
+  "model outside the plan": async () => (await refusedOnce(OpenAI.PermissionDeniedError, 403, "narrow"))[1],
+  "unknown model": async () => (await refusedOnce(OpenAI.NotFoundError, 404, "good", "openai/none-such"))[1],
+  "bad request": async () => {
+    const [error, seen] = await refusedOnce(OpenAI.BadRequestError, 400, "good", "openai/fake", { temperature: "hot" });
+    expect(error.param, "temperature");
+    return seen;
+  },
+  "provider's own refusal": async () => {
+    const [error, seen] = await refusedOnce(OpenAI.BadRequestError, 400, "good", "openai/fake-error-400");
+    holds(error.message, "wants nothing of this");
+    return seen;
+  },
+  "provider failed": async () => (await refusedInAHurry(OpenAI.InternalServerError, 502, "good", "openai/fake-error-500"))[1],
+  "provider did not let us in": async () =>
+    (await refusedInAHurry(OpenAI.InternalServerError, 502, "good", "openai/fake-error-401"))[1],
+  "provider is busy": async () => {
+    const [error, seen] = await refusedInAHurry(OpenAI.RateLimitError, 429, "good", "openai/fake-error-429");
+    must(Number(error.headers.get("retry-after")) >= 1, seen);
+    return seen;
+  },
+  "waits as long as it is told": async () => {
+    const fetch = counting();
+    const started = performance.now();
+    const reply = await ask("openai/fake-busy-then-good", {}, client("good", { fetch, maxRetries: 1 }));
+    const took = performance.now() - started;
+    expect([fetch.times, reply.choices[0].message.content], [2, TEXT]);
+    must(took >= 900 && took < 8000, took);
+    return took;
+  },
+  "token instead of a key": async () => (await ask("openai/fake", {}, client("token"))).choices[0].message.content,
+  "own vendor key beside ours": async () => {
+    const defaultHeaders = { "X-Tollgate-Key": world.keys.good, "X-OM-Feature-Id": "own-key" };
+    const byok = new OpenAI({ apiKey: world.own_vendor_key, baseURL: `${world.url}/v1`, defaultHeaders });
+    const reply = await ask("openai/fake", {}, byok);
+    expect(reply.choices[0].message.content, TEXT);
+    return reply._request_id;
+  },
+  "path of its own": async () => {
+    const reply = await ask("anthropic/fake", {}, client("good", { path: "/openai/v1" }));
+    expect(reply.choices[0].message.content, TEXT);
+    return reply.id;
+  },
+  "models": async () => {
+    const listed = await gathered(client().models.list());
+    must(listed.some((model) => model.id.endsWith("fake-tools")), listed);
+    must(listed.every((model) => model.object === "model" && model.owned_by && model.created >= 0), listed);
+    expect((await client().models.retrieve(listed[0].id)).id, listed[0].id);
+    return listed.length;
+  },
+  "usage of a stream": async () => {
+    const answer = await ask("openai/fake", { stream: true, stream_options: { include_usage: true } });
+    const chunks = await gathered(answer);
+    const last = chunks.pop();
+    expect(chunks.filter((chunk) => chunk.usage), []);
+    expect([last.choices, last.usage.prompt_tokens, last.usage.completion_tokens], [[], TOKENS_IN, TOKENS_OUT]);
+    return last.usage.total_tokens;
+  },
+  "stream without usage": async () => {
+    for (const provider of PROVIDERS) {
+      for (const chunk of await gathered(await ask(`${provider}/fake`, { stream: true }))) {
+        must(chunk.choices.length === 1 && !chunk.usage, provider, chunk);
+      }
+    }
+    return "none";
+  },
+  "unserved surface": async () => {
+    const error = await refused(OpenAI.NotFoundError, () => client().files.list());
+    return told(error, 404);
+  },
+  "left midway": async () => {
+    const { data, response } = await ask("openai/fake-endless", { stream: true }).withResponse();
+    let at = 0;
+    for await (const _ of data) if ((at += 1) === 8) break;
+    return response.headers.get("x-request-id");
+  },
+  "embeddings as the SDK asks for them": async () => {
+    const reply = await embedded("openai/fake", ["one", "two"]);
+    expect(reply.usage.prompt_tokens, 10);
+    return reply.model;
+  },
+  "embeddings as numbers": async () => (await embedded("openai/fake", "one", { encoding_format: "float" })).model,
+  "embeddings from google": async () => (await embedded("google/fake", ["one", "two", "three"])).model,
+  "response token count": async () => {
+    const counted = await client().responses.inputTokens.count({ model: "openai/fake", input: "Hello" });
+    expect([counted.object, counted.input_tokens], ["response.input_tokens", TOKENS_IN]);
+    return counted.input_tokens;
+  },
+};
+
+await main(CHECKS);

@@ -1,0 +1,70 @@
+"""What each official SDK is asked to do, by name: the same list for both languages and every generation. No call is made here."""
+
+PROVIDERS = ("openai", "anthropic", "google")
+"""Kinds behind every door; a door and a provider are a pair."""
+
+CHAT = (
+    "plain text",
+    "stream",
+    "stream helper",
+    "tools",
+    "tools in a stream",
+    "tool results",
+    "structured output",
+    "image",
+    "error in mid-stream",
+)
+"""Asked of every provider, through every door."""
+
+REFUSALS = (
+    "no credential that holds",
+    "no money",
+    "quota used up",
+    "too fast",
+    "model outside the plan",
+    "unknown model",
+    "bad request",
+    "provider's own refusal",
+    "provider failed",
+    "provider did not let us in",
+    "provider is busy",
+)
+SHARED = (
+    *(f"{name} from {provider}" for name in CHAT for provider in PROVIDERS),
+    *REFUSALS,
+    "waits as long as it is told",
+    "token instead of a key",
+    "own vendor key beside ours",
+    "path of its own",
+    "models",
+    "usage of a stream",
+    "unserved surface",
+    "left midway",
+)
+OPENAI = (
+    *SHARED,
+    "stream without usage",
+    "embeddings as the SDK asks for them",
+    "embeddings as numbers",
+    "embeddings from google",
+    *(
+        f"{name} from {provider}"
+        for name in ("response", "response stream", "response tools")
+        for provider in PROVIDERS
+    ),
+    "response token count",
+)
+ANTHROPIC = (
+    *SHARED,
+    "count of tokens",
+    "sampling settings of the version",
+)
+GEMINI = (
+    *SHARED,
+    "count of tokens",
+    "embeddings",
+    "embeddings from openai",
+)
+PYTHON_ONLY = ("asynchronous client",)
+"""The other language has no other client."""
+BY_SDK = {"openai": OPENAI, "anthropic": ANTHROPIC, "gemini": GEMINI}
