@@ -16,6 +16,7 @@ from methods.money_shapes import Reason, actor_of, user_of
 from monetization.callers import Secret
 from monetization.errors import KeysOff
 from monetization.keys.provider_keys import KeptKey
+from monetization.limits.bounds import Act
 from monetization.periods import iso
 from monetization.price_setting import Author
 from storage.errors import NotFound, VersionChanged
@@ -111,6 +112,7 @@ async def store_user_key(context: Context, params: StoreParams) -> StoreResult:
     """Keep a provider key of the caller, sealed; one that was kept for the provider is replaced."""
     user_id = _user(context, params.email)
     _known(context, params.provider)
+    await _pace(context, "key_changes")
     kept = await context.services.keys.kept.store(
         _author(context, params.reason),
         user_id,
@@ -148,6 +150,7 @@ async def validate_user_key(context: Context, params: KeyPlace) -> ValidateResul
     user_id = _user(context, params.email)
     _known(context, params.provider)
     key = await context.services.keys.kept.reveal(user_id, params.provider)
+    await _pace(context, "key_checks")
     is_valid = await context.services.router.providers[params.provider].check_key(key)
     message = "the provider accepts this key" if is_valid else "the provider refuses this key; rotate it"
     return ValidateResult(is_valid=is_valid, provider=params.provider, message=message)
@@ -156,6 +159,7 @@ async def validate_user_key(context: Context, params: KeyPlace) -> ValidateResul
 async def rotate_user_key(context: Context, params: RotateParams) -> StoreResult:
     """Put another key in the place of the caller's kept one, from the next call on."""
     user_id = _user(context, params.email)
+    await _pace(context, "key_changes")
     kept = await context.services.keys.kept.rotate(
         _author(context, params.reason), user_id, params.provider, _secret(params.new_api_key)
     )
@@ -175,6 +179,11 @@ def _user(context: Context, email: str | None) -> str:
     if email is not None and own is not None and email.strip().lower() != own.strip().lower():
         raise Forbidden("email is not yours; leave it out, your credential says who you are", reason="not_yours")
     return user_of(context, None)
+
+
+async def _pace(context: Context, act: Act) -> None:
+    """Providers and the seal are not there to be tried out with. Raises: RateLimited."""
+    await context.services.admission.pace(context.call, context.caller, act)
 
 
 def _known(context: Context, provider: str) -> None:

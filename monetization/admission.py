@@ -12,7 +12,7 @@ from typing import Literal, Self
 from monetization.callers import Caller
 from monetization.calls import Call, Siblings
 from monetization.errors import Overloaded
-from monetization.limits.bounds import Limits
+from monetization.limits.bounds import Act, Limits
 from monetization.limits.refusing import fault_of
 from monetization.settling import receipt_of
 from monetization.tab import Tab
@@ -67,6 +67,16 @@ class Admission:
             taken = await self.limiter.take(bounds, tokens)
         else:
             taken = await self._take_beside(call.siblings, bounds, tokens)
+        return self._heard(call, caller, taken)
+
+    async def pace(self, call: Call, caller: Caller, act: Act) -> None:
+        """Count an act of a free method against its own limit. Raises: Overloaded, RateLimited."""
+        bounds = self.limits.of_act(caller, act)
+        taken = self._heard(call, caller, await self.limiter.take(bounds, 0)) if bounds else None
+        if taken is not None:
+            taken.settle(0)
+
+    def _heard(self, call: Call, caller: Caller, taken: Pass | Refused | None) -> Pass | None:
         if taken is None:
             self._skip()
             return None

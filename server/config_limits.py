@@ -20,6 +20,10 @@ class LimitsSettings(Section):
 
     byok: LimitSettings = LimitSettings(rpm=120, tpm=200_000, concurrent=10)
     anonymous: LimitSettings = LimitSettings(rpm=5, tpm=500, concurrent=1)
+    key_checks_rpm: Positive = 6
+    """How often a minute a user may have a provider asked about a kept key (`validateUserKey`)."""
+    key_changes_rpm: Positive = 10
+    """How often a minute a user may leave a provider key here (`storeUserKey`, `rotateUserKey`)."""
     when_store_is_down: Literal["open", "closed"] = "open"
     store_timeout_ms: Annotated[int, Field(ge=5, le=1_000)] = 40
     """For Redis to answer; then it counts as down."""

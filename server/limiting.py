@@ -44,7 +44,12 @@ async def open_admission(
     ) as limiter:
         yield Admission(
             calls_max=settings.server.calls_max,
-            limits=Limits(tiers, byok=_speeds(said.byok), anonymous=_speeds(said.anonymous)),
+            limits=Limits(
+                tiers,
+                byok=_speeds(said.byok),
+                anonymous=_speeds(said.anonymous),
+                acts={"key_checks": said.key_checks_rpm, "key_changes": said.key_changes_rpm},
+            ),
             limiter=limiter,
             when_store_is_down=said.when_store_is_down,
             on_skipped=metrics.limit_skipped,

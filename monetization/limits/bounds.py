@@ -7,8 +7,9 @@
 | not signed in, whatever key they bring | network address, an IPv6 one by its first 64 bits | `[limits] anonymous` (R20) |
 | any, with limits kept for the organization or the key | organization, key: on top, over all of its calls | those |
 
-Only metered calls are limited: they are what limits protect (S0-16 to S0-19 speak of AI requests and their tokens). A free method
-reaches no provider and no ledger, and whoever was refused must be able to ask why (`getRateLimitStatus`). Each element of a batch
+Metered calls are limited: they are what limits protect (S0-16 to S0-19 speak of AI requests and their tokens). A free method
+reaches no provider and no ledger, and whoever was refused must be able to ask why (`getRateLimitStatus`); the few that do reach
+one, or seal what they write, are `Act`s with limits of their own per user, counted apart from all others. Each element of a batch
 and each notification is a call of its own, so neither is a way around (R12 of the JSON-RPC page).
 
 All keys of one call begin with the same hash tag: that of the organization, without one of the user, else of the address. So one
@@ -17,10 +18,10 @@ which is what two credentials of two organizations are.
 """  # noqa: E501  # a table has wide rows
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from ipaddress import IPv6Address
-from typing import Final
+from typing import Final, Literal
 
 from monetization.callers import Caller
 from monetization.terms import Most
@@ -29,6 +30,9 @@ from storage.ephemeral.limiter import Bound
 
 _NETWORK_BITS: Final = 64
 """An IPv6 customer usually has a network of 64 bits, so a single address of it says nothing (RFC 6177)."""
+
+Act = Literal["key_checks", "key_changes"]
+"""Free methods that are limited: asking a provider about a kept key; sealing and keeping one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +55,8 @@ class Limits:
     """The tiers in force now."""
     byok: Speeds = Speeds()
     anonymous: Speeds = Speeds()
+    acts: Mapping[Act, int] = field(default_factory=dict)
+    """How often a minute a user may do each. One that is not named is not limited."""
 
     def bounds(self, caller: Caller) -> tuple[Bound, ...]:
         """The limits that a metered call of this caller must keep, all of them or it is refused. Empty: none."""
@@ -66,6 +72,14 @@ class Limits:
         if not caller.own_limits:
             return (mine,)
         return (mine, *_kept(caller, tag))
+
+    def of_act(self, caller: Caller, act: Act) -> tuple[Bound, ...]:
+        """The limits that a free method must keep which is an act. Empty: none."""
+        often = self.acts.get(act)
+        if often is None or caller.user_id is None:
+            return ()
+        user = _plain(caller.user_id)
+        return (Bound("user", f"{{user:{user}}}{act}:{user}", requests=often),)
 
     def tokens(self, caller: Caller, most: Most) -> int:
         """The tokens that are counted for a call until it is known what it used: never less than it can use.
