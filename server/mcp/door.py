@@ -123,6 +123,8 @@ class McpDoor:
         if message.get("method") == "notifications/cancelled" and "id" not in message:
             await self._cancel(exchange, params.get("requestId"))
         answer.exchange = exchange
+        # Blanks around a value are no part of it (RFC 9110, section 5.5); the SDK compares these with the message.
+        scope["headers"] = [(name, value.strip() if name[:4] == b"mcp-" else value) for name, value in scope["headers"]]
         if self._wants_stream(message, params):
             await self._streaming(scope, _Replay(body, receive), answer.send)
             return

@@ -293,6 +293,7 @@ MAY_BE_MISSING = {
     "tests/methods/openrpc/test_openrpc.py": "Node",
     "tests/sdks/conftest.py": "Node",
     "tests/fakes/postgres.py": "a PostgreSQL server",
+    "tests/server/mcp/suite.py": "Node",
 }
 """What a machine may lack: a test skips there with a reason; where every change is checked (CI=true) it fails instead."""
 FAILS_OR_SKIPS = re.compile(
