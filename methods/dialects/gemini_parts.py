@@ -22,6 +22,8 @@ from methods.dialects.shared import list_at, name_at, object_at, text_at
 MADE_ID: Final = "gemini_call_"
 
 _KINDS: Final = ("text", "functionCall", "functionResponse", "inlineData", "fileData")
+_UNSEALED: Final = "skip_thought_signature_validator"
+"""The vendor's word for a call that another model made (its page on thought signatures)."""
 _OWN_URLS: Final = ("https://generativelanguage.googleapis.com/", "gs://")
 
 
@@ -169,10 +171,10 @@ def parse_message(value: Json, field: str, ids: CallIds) -> Message:
 
 
 def render_messages(messages: Sequence[Message], *, is_own: bool) -> list[Json]:
-    """The `contents` of a request. Thinking of other vendors is left out; the seal of a call is this vendor's or none.
+    """The `contents` of a request. Thinking of other vendors is left out; the seal of a call is this vendor's.
 
-    Turns of other dialects that follow each other with the same role become one turn, as answers of tools must stand together.
-    Raises: Untranslatable.
+    Turns of other dialects that follow each other with the same role become one turn, as answers of tools must stand together;
+    the first call of such a turn that lost its seal says so. Raises: Untranslatable.
     """
     names: dict[str, str] = {}
     rendered: list[Json] = []
@@ -193,13 +195,23 @@ def render_messages(messages: Sequence[Message], *, is_own: bool) -> list[Json]:
         elif parts:
             open_parts, role_before = parts, role
             rendered.append({"role": role, "parts": open_parts})
+        if not is_own and role == "model":
+            _seal_first_call(open_parts)
     return rendered
+
+
+def _seal_first_call(parts: Sequence[Json]) -> None:
+    """Models since Gemini 3 refuse a turn whose first call has no seal; conversations from elsewhere are let in by this word."""
+    for part in parts:
+        if isinstance(part, dict) and "functionCall" in part:
+            part.setdefault("thoughtSignature", _UNSEALED)
+            return
 
 
 def render_part(part: Part, field: str, *, is_own: bool, names: Mapping[str, str] | None = None) -> JsonObject:
     """One part of a request. Raises: Untranslatable."""
     if type(part) is ToolCall:
-        return _render_call(part, from_arguments(part.arguments, f"{field}.arguments"), is_own=is_own)
+        return _render_call(part, from_arguments(part.arguments, f"{field}.arguments"))
     if type(part) is ToolResult:
         return _render_answer(part, field, is_own=is_own, names=names or {})
     return _render_plain(part, field, is_own=is_own)
@@ -208,7 +220,7 @@ def render_part(part: Part, field: str, *, is_own: bool, names: Mapping[str, str
 def render_reply_part(part: Part, *, is_own: bool) -> JsonObject:
     """One part of a reply, which never raises."""
     if type(part) is ToolCall:
-        return _render_call(part, from_model_arguments(part.arguments), is_own=is_own)
+        return _render_call(part, from_model_arguments(part.arguments))
     return _render_plain(part, "parts", is_own=is_own)
 
 
@@ -224,12 +236,12 @@ def _render_plain(part: Part, field: str, *, is_own: bool) -> JsonObject:
     return rendered
 
 
-def _render_call(call: ToolCall, arguments: JsonObject, *, is_own: bool) -> JsonObject:
+def _render_call(call: ToolCall, arguments: JsonObject) -> JsonObject:
     inner: JsonObject = {"name": call.name, "args": arguments}
     if not call.id.startswith(MADE_ID):
         inner = {"id": call.id, **inner}
     rendered: JsonObject = {"functionCall": inner}
-    if call.signature is not None and is_own:
+    if call.signature is not None:
         rendered["thoughtSignature"] = call.signature
     return rendered
 

@@ -114,7 +114,17 @@ def _parse_call(call: JsonObject, field: str) -> ToolCall | None:
         id=name_at(call.get("id"), f"{field}.id"),
         name=name_at(function.get("name"), f"{field}.function.name"),
         arguments=text_at(function.get("arguments"), f"{field}.function.arguments"),
+        signature=signature_of(call),
     )
+
+
+def signature_of(call: Json) -> str | None:
+    """Gemini's seal of a call, where its own endpoint for this dialect puts it (the vendor's page on thought signatures)."""
+    match call.get("extra_content") if isinstance(call, dict) else None:
+        case {"google": {"thought_signature": str(seal)}} if seal:
+            return seal
+        case _:
+            return None
 
 
 def _content_items(content: Json, field: str) -> Iterable[tuple[JsonObject, str]]:
@@ -233,7 +243,13 @@ def _render_result(result: ToolResult, extra: Mapping[str, Json], *, is_own: boo
 
 def render_call(call: ToolCall) -> JsonObject:
     """A tool call as it stands in messages and replies."""
-    return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+    function: JsonObject = {"name": call.name, "arguments": call.arguments}
+    return {"id": call.id, "type": "function", "function": function, **render_signature(call.signature)}
+
+
+def render_signature(seal: str | None) -> JsonObject:
+    """The member of a call that carries Gemini's seal; nothing for a call without one."""
+    return {} if seal is None else {"extra_content": {"google": {"thought_signature": seal}}}
 
 
 def _render_content(parts: Sequence[Part], *, is_own: bool, hidden: tuple[str, ...] = ()) -> Json:

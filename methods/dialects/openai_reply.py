@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from methods.dialects.canonical import ChatReply, FinishReason, Image, Json, JsonObject, Part, Reasoning, Text, ToolCall
-from methods.dialects.openai_messages import DIALECT, render_call
+from methods.dialects.openai_messages import DIALECT, render_call, signature_of
 from methods.dialects.openai_usage import parse_usage, render_usage
 from methods.dialects.shared import from_data_url, to_data_url
 
@@ -144,7 +144,7 @@ def parse_content(content: Json) -> list[Text | Reasoning]:
 def _parse_call(call: Json) -> ToolCall:
     match call:
         case {"id": str(call_id), "function": {"name": str(name), "arguments": str(arguments)}}:
-            return ToolCall(call_id, name, arguments)
+            return ToolCall(call_id, name, arguments, signature_of(call))
         case {"function": {"name": str(name)}}:
             return ToolCall("", name, "")
         case _:

@@ -21,6 +21,7 @@ from methods.dialects.canonical import (
 )
 from methods.dialects.openai_chunks import SameChunks
 from methods.dialects.openai_errors import error_object, parse_stream_error, type_of
+from methods.dialects.openai_messages import render_signature, signature_of
 from methods.dialects.openai_reply import FINISH_WORDS, finish_reason_of, parse_content
 from methods.dialects.openai_usage import parse_usage, render_usage
 from methods.dialects.shared import tokens_of
@@ -209,6 +210,7 @@ class OpenAIEventParser:
             id=call_id if is_new else None,
             name=_word(members.get("name")) if is_new else None,
             arguments=arguments if isinstance(arguments, str) else "",
+            signature=signature_of(call),
         )
 
 
@@ -324,4 +326,4 @@ def _call_fragment(event: ToolCallDelta) -> JsonObject:
     if event.id is not None or event.name is not None:
         fragment |= {"id": event.id or f"call_{event.index}", "type": "function"}
         function = {"name": event.name or "", **function}
-    return {**fragment, "function": function}
+    return {**fragment, "function": function, **render_signature(event.signature)}

@@ -1,11 +1,12 @@
 """Every dialect to every dialect: what is said on one side is heard on the other, or refused by the name of its field."""
 
+from dataclasses import replace
 from typing import Any, Protocol
 
 import orjson
 import pytest
 
-from methods.dialects import anthropic, gemini, openai
+from methods.dialects import anthropic, gemini, openai, responses
 from methods.dialects.anthropic import Anthropic
 from methods.dialects.base import Dialect, Untranslatable
 from methods.dialects.canonical import (
@@ -30,9 +31,10 @@ from methods.dialects.canonical import (
 )
 from methods.dialects.gemini import Gemini
 from methods.dialects.openai import OpenAI
+from methods.dialects.responses import Responses
 from storage.records.usage import Usage
 
-DIALECTS: list[Dialect] = [OpenAI(), Anthropic(), Gemini()]
+DIALECTS: list[Dialect] = [OpenAI(), Responses(), Anthropic(), Gemini()]
 PAIRS = [pytest.param(a, b, id=f"{a.name} to {b.name}") for a in DIALECTS for b in DIALECTS]
 SCHEMA: Any = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 
@@ -43,6 +45,7 @@ class _Names(Protocol):
 
 LOST: dict[str, _Names] = {
     "openai": openai.untranslatable_fields,
+    "responses": responses.untranslatable_fields,
     "anthropic": anthropic.untranslatable_fields,
     "gemini": gemini.untranslatable_fields,
 }
@@ -98,10 +101,11 @@ def said(request: ChatRequest) -> dict[str, Any]:
 
 @pytest.mark.parametrize(("source", "target"), PAIRS)
 def test_a_request_keeps_everything_it_says_from_one_vendor_to_the_other(source: Dialect, target: Dialect) -> None:
-    request = through(ASKED, source)
-    assert said(request) == said(ASKED)
+    asked = replace(ASKED, stop=()) if "responses" in (source.name, target.name) else ASKED  # it has no stop texts
+    request = through(asked, source)
+    assert said(request) == said(asked)
     assert LOST[source.name](request) == []
-    assert said(through(request, target)) == said(ASKED)
+    assert said(through(request, target)) == said(asked)
 
 
 @pytest.mark.parametrize(("source", "target"), PAIRS)
@@ -113,6 +117,7 @@ def test_what_the_other_vendor_has_no_word_for_is_refused_by_name(source: Dialec
             "temperature": {"temperature": 1.7},
         },
         "gemini": {"is_parallel_tools": {"is_parallel_tools": False, "tools": ASKED.tools}},
+        "responses": {"stop": {"stop": ("END",)}, "top_k": {"top_k": 3}},
     }
     for field, change in ({} if source is target else refusals[target.name]).items():
         members: dict[str, Any] = {"messages": (Message("user", (Text("Hi"),)),), "dialect": source.name, **change}
@@ -126,6 +131,7 @@ def test_what_the_other_vendor_has_no_word_for_is_refused_by_name(source: Dialec
     ("source", "body", "fields"),
     [
         (OpenAI(), {"messages": [{"role": "user", "content": "Hi"}], "logprobs": True}, ["logprobs"]),
+        (Responses(), {"input": "Hi", "truncation": "auto"}, ["truncation"]),
         (Anthropic(), {"messages": [{"role": "user", "content": "Hi"}], "mcp_servers": [{}]}, ["mcp_servers"]),
         (Gemini(), {"contents": [{"parts": [{"text": "Hi"}]}], "cachedContent": "c"}, ["cachedContent"]),
     ],
