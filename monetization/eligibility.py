@@ -18,7 +18,7 @@ from monetization.terms import Most, Terms
 from storage.errors import Fault, StorageUnavailable
 from storage.ledger.answers import exceeded
 from storage.records.commands import Claim, Refusal
-from storage.records.ledger import AccountKey, Balance
+from storage.records.ledger import AccountKey, Balance, Look
 from storage.store import Counters
 
 
@@ -103,21 +103,23 @@ class Eligibility:
 
     async def _refusal(self, source: Source, seen: dict[AccountKey, Balance]) -> tuple[Refusal | None, bool]:
         """Why this source would not cover the call, and whether it would only by passing a soft limit."""
-        refusal, is_soft = await self._past(source.claims)
+        limited = [claim.window for claim in source.claims if claim.limit is not None]
+        look = await self.counters.look(limited, source.account)
+        balance = seen[source.account] = look.balance
+        refusal, is_soft = await self._past(source.claims, look)
         if refusal is not None or not source.amount:
             return refusal, is_soft
-        balance = seen[source.account] = await self.counters.balance(source.account)
         free = balance.available + max(balance.overdraft, source.overdraft)
         if free >= source.amount:
             return None, is_soft
         return Refusal("insufficient", {"needed": source.amount, "available": max(free, 0)}), is_soft
 
-    async def _past(self, claims: Sequence[Claim]) -> tuple[Refusal | None, bool]:
+    async def _past(self, claims: Sequence[Claim], look: Look) -> tuple[Refusal | None, bool]:
         is_soft = False
         for claim in claims:
             if claim.limit is None:
                 continue
-            window = await self.counters.window(claim.window)
+            window = look.windows[claim.window]
             carried = await carried_into(self.counters, window, claim.carry)
             if window.used + window.held + claim.amount <= claim.limit + carried:
                 continue

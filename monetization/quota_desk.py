@@ -1,6 +1,6 @@
 """Where quotas stand, and counting what Tollgate does not see itself: checked and counted in one commit of the ledger."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -19,7 +19,7 @@ from monetization.tiers import Tier, Tiers
 from storage.records.commands import Charge as Counting
 from storage.records.commands import Claim, Idempotency, Refusal
 from storage.records.fact import fact
-from storage.records.ledger import WindowKey
+from storage.records.ledger import WindowKey, WindowView
 from storage.records.money import TOKEN
 from storage.store import Counters, Store
 
@@ -139,15 +139,17 @@ class QuotaDesk:
         return min(standing.left * max(now_us - since_us, DAY_US) // (used * DAY_US), DAYS_LEFT_MAX)
 
     async def _standings(
-        self, found: Iterable[tuple[Claim, Quota, Origin]], counters: Counters | None
+        self, found: Sequence[tuple[Claim, Quota, Origin]], counters: Counters | None
     ) -> tuple[Standing, ...]:
+        if not found:
+            return ()
         asked = counters or self.store
-        return tuple([await _standing(asked, *one) for one in found])
+        windows = (await asked.look([claim.window for claim, _, _ in found], None)).windows
+        return tuple([await _standing(asked, windows[one[0].window], *one) for one in found])
 
 
-async def _standing(counters: Counters, claim: Claim, quota: Quota, origin: Origin) -> Standing:
+async def _standing(counters: Counters, window: WindowView, claim: Claim, quota: Quota, origin: Origin) -> Standing:
     key = claim.window
-    window = await counters.window(key)
     carried = await carried_into(counters, window, claim.carry) if claim.carry is not None else 0
     return Standing(quota, origin, window.used, window.held, end_of(key.period, key.start_us), carried)
 

@@ -13,6 +13,7 @@ from storage.records.ledger import (
     Balance,
     Check,
     HoldView,
+    Look,
     LotView,
     Page,
     TransferView,
@@ -26,7 +27,23 @@ from storage.sql.remembered import REMEMBERED_US_MAX
 from storage.sql.waiting import Committed, unheard
 
 
-class Reader(Protocol):
+class Counters(Protocol):
+    """Where accounts and quotas stand, and nothing else. Every method may raise StorageUnavailable."""
+
+    async def balance(self, key: AccountKey) -> Balance:
+        """The balance; zeros for an account that nothing has touched yet."""
+        ...
+
+    async def window(self, key: WindowKey) -> WindowView:
+        """One quota window's counters; zeros where nothing was counted yet."""
+        ...
+
+    async def look(self, windows: Sequence[WindowKey], account: AccountKey | None) -> Look:
+        """Windows and an account in one question."""
+        ...
+
+
+class Reader(Counters, Protocol):
     """What can be asked. Every method may raise StorageUnavailable.
 
     Reads see the last commit. Pages run from the newest row, on cursors that other commits do not shift.
@@ -34,10 +51,6 @@ class Reader(Protocol):
 
     async def ping(self) -> None:
         """Return if the database answers."""
-        ...
-
-    async def balance(self, key: AccountKey) -> Balance:
-        """The balance; zeros for an account that nothing has touched yet."""
         ...
 
     async def system_balance(self, key: AccountKey) -> int:
@@ -65,10 +78,6 @@ class Reader(Protocol):
 
     async def windows(self, tenant: str, subject: str) -> tuple[WindowView, ...]:
         """Every quota window of a subject, the newest period first."""
-        ...
-
-    async def window(self, key: WindowKey) -> WindowView:
-        """One quota window's counters; zeros where nothing was counted yet."""
         ...
 
     async def accounts(
@@ -170,18 +179,6 @@ class Reader(Protocol):
 
     async def verify(self) -> list[Check]:
         """Prove the ledger's invariants on one snapshot while traffic goes on."""
-        ...
-
-
-class Counters(Protocol):
-    """Where accounts and quotas stand, and nothing else. Both may raise StorageUnavailable."""
-
-    def balance(self, key: AccountKey) -> Awaitable[Balance]:
-        """The balance; zeros for an account that nothing has touched yet."""
-        ...
-
-    def window(self, key: WindowKey) -> Awaitable[WindowView]:
-        """One quota window's counters; zeros where nothing was counted yet."""
         ...
 
 

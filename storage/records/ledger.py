@@ -103,6 +103,15 @@ class Balance:
         return self.posted - self.held - self.expirable
 
 
+class Look(NamedTuple):
+    """Where an account and some windows stand, asked for together."""
+
+    windows: dict[WindowKey, WindowView]
+    """Each that was asked for."""
+    balance: Balance
+    """Zeros where no account was asked for."""
+
+
 @dataclass(frozen=True, slots=True)
 class LotView:
     """Granted units with their own priority, expiry and cost basis."""

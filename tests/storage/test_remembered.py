@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from storage.errors import StorageUnavailable
 from storage.ledger.rows import Account, Window
 from storage.ledger.state import Changes
 from storage.records.commands import Claim, Release
-from storage.records.ledger import AccountKey, Balance, WindowKey, WindowView
+from storage.records.ledger import AccountKey, Balance, Look, WindowKey, WindowView
 from storage.records.money import NEVER_US
 from storage.sql.remembered import Remembered
 from storage.store import Store, open_store
@@ -19,6 +20,7 @@ from tests.storage.conftest import Clock
 from tests.storage.ledger_cases import ADA, BOB, MONTH, done, grant, hold, settle
 
 AGE_US = 1_000_000
+OTHER = MONTH._replace(subject="nobody")
 
 
 class Books:
@@ -29,24 +31,21 @@ class Books:
         self.first_expiry_us = NEVER_US
         self.is_away = False
         self.asked: Counter[object] = Counter()
+        self.questions = 0
         self.has_read = asyncio.Event()
         self.may_answer = asyncio.Event()
         self.may_answer.set()
 
-    async def balance_until(self, key: AccountKey) -> tuple[Balance, int]:
-        return Balance(posted=await self._read(key)), self.first_expiry_us
-
-    async def window(self, key: WindowKey) -> WindowView:
-        return WindowView(key, await self._read(key), 0)
-
-    async def _read(self, key: object) -> int:
+    async def look_until(self, windows: Sequence[WindowKey], account: AccountKey | None) -> tuple[Look, int]:
         if self.is_away:
             raise StorageUnavailable
-        self.asked[key] += 1
+        self.questions += 1
+        self.asked.update(windows if account is None else [*windows, account])
         found = self.figure
         self.has_read.set()
         await self.may_answer.wait()
-        return found
+        balance = Balance() if account is None else Balance(posted=found)
+        return Look({key: WindowView(key, found, 0) for key in windows}, balance), self.first_expiry_us
 
 
 def committed(*, account: AccountKey | None = None, window: WindowKey | None = None) -> Changes:
@@ -76,6 +75,20 @@ async def test_a_figure_is_read_once_and_then_answered_from_memory(books: Books,
 
     assert (found, seen) == ([1, 1, 1], [1, 1, 1])
     assert books.asked == {ADA: 1, MONTH: 1}
+
+
+async def test_what_is_not_in_memory_is_asked_for_in_one_question(books: Books, clock: Clock) -> None:
+    remembered = memory(books, clock)
+    windows = [MONTH._replace(subject=name) for name in ("a", "b", "c")]
+    await remembered.window(windows[1])
+    books.figure = 2
+
+    found = await remembered.look([*windows, windows[0]], ADA)
+
+    assert ([found.windows[key].used for key in windows], found.balance.posted) == ([2, 1, 2], 2)
+    assert (books.questions, set(books.asked.values())) == (2, {1})
+    assert await remembered.look([*windows, windows[0]], ADA) == found
+    assert books.questions == 2
 
 
 async def test_a_commit_takes_out_what_it_changed_and_nothing_else(books: Books, clock: Clock) -> None:
@@ -207,6 +220,7 @@ async def test_each_commit_is_in_the_next_answer(store: Store, clock: Clock) -> 
 
     async def look() -> None:
         balance, window = await remembered.balance(ADA), await remembered.window(MONTH)
+        assert await store.look((MONTH, OTHER), ADA) == Look({MONTH: window, OTHER: WindowView(OTHER, 0, 0)}, balance)
         assert (balance, window) == (await store.balance(ADA), await store.window(MONTH))
         seen.append((balance.posted, balance.held, window.used, window.held))
 
@@ -232,6 +246,7 @@ async def test_an_expired_lot_is_gone_before_anything_sweeps_it(store: Store, cl
     clock.forward(5)
 
     assert (await store.remembered.balance(ADA)).available == 10
+    assert (await store.look((), ADA)).balance == await store.balance(ADA)
     await store.sweep()
     assert await store.remembered.balance(ADA) == Balance(posted=10)
 

@@ -12,6 +12,7 @@ from storage.records.ledger import (
     Balance,
     Check,
     HoldView,
+    Look,
     LotView,
     Page,
     TransferView,
@@ -45,6 +46,17 @@ _BALANCE = (
     f"SELECT {_of('a', rows.ACCOUNT)}, {_FIRST_EXPIRY} FROM account a "
     "WHERE tenant=$1 AND owner_type=$2 AND owner_id=$3 AND kind=$4 AND asset=$5"
 )
+_LOOK = (
+    f"SELECT {_of('w', rows.WINDOW)}, NULL::text FROM "
+    "unnest($6::text[], $7::text[], $8::text[], $9::text[], $10::bigint[]) v(tenant, subject, resource, period, start_us) "
+    f"CROSS JOIN LATERAL (SELECT {rows.WINDOW} FROM quota_window t WHERE t.tenant=v.tenant AND t.subject=v.subject "
+    "AND t.resource=v.resource AND t.period=v.period AND t.start_us=v.start_us OFFSET 0) w UNION ALL "
+    f"SELECT a.id, NULL, NULL, NULL, NULL, {_FIRST_EXPIRY}, a.posted, a.held, a.overdraft, NULL, NULL, NULL, a.state "
+    "FROM account a WHERE tenant=$1 AND owner_type=$2 AND owner_id=$3 AND kind=$4 AND asset=$5"
+)
+"""Windows, and an account in the row whose last column is not NULL. `OFFSET 0`: window by window by their key, whatever the
+planner thinks of a young table."""
+_NO_ACCOUNT = AccountKey("", "", "", 0, "")
 _ACCOUNTS = (
     f"SELECT {_of('a', rows.ACCOUNT)}, {_FIRST_EXPIRY} FROM account a WHERE tenant=$1 AND kind<100 AND id>$2 "
     "ORDER BY id LIMIT $3"
@@ -107,18 +119,36 @@ class PostgresReader(DirectoryReads):
 
     async def balance(self, key: AccountKey) -> Balance:
         """The balance; zeros for an account that nothing has touched yet."""
-        return (await self.balance_until(key))[0]
-
-    async def balance_until(self, key: AccountKey) -> tuple[Balance, int]:
-        """The balance, and when its next lot expires: what time alone changes."""
         found = await self._pool.fetch(_BALANCE, *key)
-        return await self._balance(found[0]) if found else (Balance(), NEVER_US)
+        return await self._balance(found[0]) if found else Balance()
 
-    async def _balance(self, row: Any) -> tuple[Balance, int]:
+    async def look(self, windows: Sequence[WindowKey], account: AccountKey | None) -> Look:
+        """Windows and an account in one round trip."""
+        return (await self.look_until(windows, account))[0]
+
+    async def look_until(self, windows: Sequence[WindowKey], account: AccountKey | None) -> tuple[Look, int]:
+        """The same, and when the account's next lot expires: what time alone changes."""
+        asked = ([key[column] for key in windows] for column in range(5))
+        found = {key: WindowView(key, 0, 0) for key in windows}
+        balance, account_id, until_us = Balance(), 0, NEVER_US
+        for row in await self._pool.fetch(_LOOK, *(account or _NO_ACCOUNT), *asked):
+            *values, state = row
+            if state is None:
+                view = rows.window_view(tuple(values))
+                found[view.key] = view
+                continue
+            account_id, until_us = values[0], NEVER_US if values[5] is None else values[5]
+            posted, held, overdraft = values[6:9]
+            balance = Balance(posted, held, overdraft, state=state)
+        if until_us <= self._clock_us():
+            balance = await self._pool.snapshot(lambda connection: self._expired(connection, account_id))
+        return Look(found, balance), until_us
+
+    async def _balance(self, row: Any) -> Balance:
         *values, first_us = row
         if first_us is None or first_us > self._clock_us():
-            return rows.balance_of(tuple(values), 0), NEVER_US if first_us is None else first_us
-        return await self._pool.snapshot(lambda connection: self._expired(connection, values[0])), first_us
+            return rows.balance_of(tuple(values), 0)
+        return await self._pool.snapshot(lambda connection: self._expired(connection, values[0]))
 
     async def _expired(self, connection: Connection, account_id: int) -> Balance:
         """The balance of an account with lots past their expiry: what may be taken follows from its lots and holds."""
@@ -165,7 +195,7 @@ class PostgresReader(DirectoryReads):
         """The customers' accounts, oldest first."""
         found = await self._pool.fetch(_ACCOUNTS, tenant, *numbers(cursor, (0,)), limit + 1)
         page = found[:limit]
-        views = [(AccountKey(*values[1:6]), (await self._balance(values))[0]) for values in page]
+        views = [(AccountKey(*values[1:6]), await self._balance(values)) for values in page]
         return Page(tuple(views), str(page[-1][0]) if len(found) > limit else None)
 
     async def system_balance(self, key: AccountKey) -> int:

@@ -13,6 +13,7 @@ from storage.records.ledger import (
     AccountKey,
     Balance,
     HoldView,
+    Look,
     LotView,
     Page,
     TransferView,
@@ -102,10 +103,14 @@ class Readers:
 
     def balance(self, key: AccountKey) -> Balance:
         """The balance; zeros for an account that nothing has touched yet."""
-        return self.balance_until(key)[0]
+        return self._balance_until(key)[0]
 
-    def balance_until(self, key: AccountKey) -> tuple[Balance, int]:
-        """The balance, and when its next lot expires: what time alone changes."""
+    def look_until(self, windows: Sequence[WindowKey], account: AccountKey | None) -> tuple[Look, int]:
+        """Windows and an account, and when its next lot expires: what time alone changes."""
+        balance, until_us = (Balance(), NEVER_US) if account is None else self._balance_until(account)
+        return Look({key: self.window(key) for key in windows}, balance), until_us
+
+    def _balance_until(self, key: AccountKey) -> tuple[Balance, int]:
         found = self._all(_ACCOUNT, key)
         return self._balance(found[0]) if found else (Balance(), NEVER_US)
 

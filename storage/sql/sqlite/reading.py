@@ -15,6 +15,7 @@ from storage.records.ledger import (
     Balance,
     Check,
     HoldView,
+    Look,
     LotView,
     Page,
     TransferView,
@@ -55,9 +56,13 @@ class SqliteReader(DirectoryReads):
         """The balance after the last commit."""
         return self._readers.balance(key)
 
-    async def balance_until(self, key: AccountKey) -> tuple[Balance, int]:
-        """The balance after the last commit, and when its next lot expires."""
-        return self._readers.balance_until(key)
+    async def look(self, windows: Sequence[WindowKey], account: AccountKey | None) -> Look:
+        """Windows and an account after the last commit."""
+        return self._readers.look_until(windows, account)[0]
+
+    async def look_until(self, windows: Sequence[WindowKey], account: AccountKey | None) -> tuple[Look, int]:
+        """The same, and when the account's next lot expires."""
+        return self._readers.look_until(windows, account)
 
     async def system_balance(self, key: AccountKey) -> int:
         """What a system account received less what it gave."""
