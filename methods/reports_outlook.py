@@ -10,7 +10,7 @@ from methods.context import Context
 from methods.errors import Forbidden, InvalidParams
 from methods.method import Access, Example, Method, Result, Tool
 from methods.money_shapes import Asset, number, text
-from methods.reports_shapes import WhoseParams, percent, whose_of
+from methods.reports_shapes import WhoseParams, percent, savings_members, whose_of
 from methods.tiers import TierLimits, shown_tier
 from monetization.periods import end_of, iso
 from monetization.quota_desk import month_of_tokens
@@ -147,6 +147,9 @@ class RecommendationsResult(Result):
     """Of the last thirty days, those with a cheaper way first."""
     potential_saving: float
     """With each model's first alternative, over those thirty days."""
+    savings: float | None = None
+    """What routing to other models than were asked for has saved in those thirty days, net. Absent: nothing."""
+    savings_exact: str | None = None
 
 
 async def get_burn_forecast(context: Context, params: ForecastParams) -> ForecastResult:
@@ -200,6 +203,7 @@ async def get_recommendations(context: Context, params: WhoseParams) -> Recommen
         action=_action(tier, best),
         models=[_model_advice(work) for work in works],
         potential_saving=number(sum(work.saving_nano for work in works), USD),
+        **savings_members(together(parts)),
     )
 
 

@@ -109,6 +109,9 @@ class SumReport(Result):
     """What was taken from balances, by asset; exact."""
     unpriced_requests: int | None = None
     """Requests whose cost nobody knows (on own provider keys); absent: there are none."""
+    savings: float | None = None
+    """Where other models served than were asked for: what those would have charged more, net; negative: less. Absent: nothing."""
+    savings_exact: str | None = None
 
 
 class ResourceUse(Result):
@@ -232,7 +235,15 @@ def sum_members(total: UsageSum) -> dict[str, object]:
         "platform_fee": number(total.fee_nano, USD),
         "charged": {asset: text(amount, asset) for asset, amount in sorted(total.charged.items()) if amount},
         "unpriced_requests": total.unpriced or None,
+        **savings_members(total),
     }
+
+
+def savings_members(total: UsageSum) -> dict[str, object]:
+    """The two members of savings, for results that are no `SumReport`."""
+    if not total.saving_nano:
+        return {}
+    return {"savings": number(total.saving_nano, USD), "savings_exact": text(total.saving_nano, USD)}
 
 
 def percent(part: int, whole: int) -> float:

@@ -28,6 +28,7 @@ from methods.reports_shapes import (
     quantity_of,
     range_of,
     resources_of,
+    savings_members,
     sum_members,
     whose_of,
 )
@@ -125,6 +126,9 @@ class AnalyticsSummary(Result):
     """On the platform's provider keys."""
     byok: KindUsage
     """On the caller's own provider keys: the cost is what those providers bill the caller."""
+    savings: float | None = None
+    """Where other models served than were asked for: what those would have charged more, net; negative: less. Absent: nothing."""
+    savings_exact: str | None = None
 
 
 class AnalyticsResult(Result):
@@ -293,6 +297,7 @@ def _summary(parts: tuple[UsageSum, ...]) -> AnalyticsSummary:
         ],
         subscription=_kind(ours),
         byok=_kind(own),
+        **savings_members(total),
     )
 
 

@@ -62,6 +62,8 @@ class ListModelsResult(Result):
     models: tuple[str, ...]
     count: int
     by_provider: dict[str, tuple[str, ...]] | None = None
+    aliases: tuple[str, ...] | None = None
+    """Names that the operator gave to models; absent: there are none."""
 
 
 class ValidateProviderParams(Params):
@@ -153,7 +155,7 @@ async def list_models(context: Context, params: ListModelsParams) -> ListModelsR
         return ListModelsResult(provider=params.provider, models=models, count=len(models))
     by_provider = {name: tuple(router.models(name)) for name in router.providers}
     models = tuple(sorted({model for models in by_provider.values() for model in models}))
-    return ListModelsResult(models=models, count=len(models), by_provider=by_provider)
+    return ListModelsResult(models=models, count=len(models), by_provider=by_provider, aliases=router.aliases or None)
 
 
 async def validate_provider(context: Context, params: ValidateProviderParams) -> ValidateProviderResult:

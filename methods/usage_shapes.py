@@ -29,6 +29,10 @@ class RowFigures(Result):
     charged_asset: str | None = None
     price_version: str | None = None
     """The price that it was charged by, for ever."""
+    asked_model: str | None = None
+    """`provider/model` that was asked for, where another one served."""
+    saving: float | None = None
+    """What that one would have charged for the same usage less what was charged; negative: it would have charged less."""
     is_estimated: bool
     is_partial: bool
     latency_ms: int
@@ -55,6 +59,8 @@ def figures_of(row: UsageRow) -> dict[str, object]:
         "charged": charged,
         "charged_asset": row.charge_asset if charged is not None else None,
         "price_version": row.price_version,
+        "asked_model": row.asked_model,
+        "saving": None if row.saving_nano is None else number(row.saving_nano, USD),
         "is_estimated": row.is_estimated,
         "is_partial": row.is_partial,
         "latency_ms": row.latency_us // 1_000,

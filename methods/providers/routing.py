@@ -71,7 +71,7 @@ class Router:
         }
 
     @property
-    def aliases(self) -> Sequence[str]:
+    def aliases(self) -> tuple[str, ...]:
         """The names that stand for models, in the declared order."""
         return tuple(self._aliases)
 

@@ -12,7 +12,7 @@ from monetization.errors import KeysOff
 from monetization.keys.provider_keys import PROVIDER_KEY, ProviderKeys
 from monetization.keys.sealing import Seal, SealBroken
 from monetization.price_setting import Author
-from monetization.terms import Most, Target
+from monetization.terms import Most, Route, Target
 from storage.errors import NotFound, VersionChanged
 from storage.store import Store, open_store
 from tests.storage.conftest import Clock
@@ -139,6 +139,17 @@ async def test_a_kept_key_is_brought_where_its_owner_chose_so_or_the_tier_asks_f
     assert await brought(keys, most=Most(targets=MOST.targets[::-1])) is None, "for the provider that serves the call"
     assert await brought(keys, most=Most()) is None
     assert await brought(keys, Caller(kind="subscription", user_id="bob", tier="own")) is None
+
+
+async def test_of_equal_providers_the_first_whose_key_is_kept_serves_with_it(world: World) -> None:
+    keys, (one, two) = world.keys(NEW), MOST.targets
+    most = Most(MOST.targets, route=Route(MOST.targets))
+    await keys.store(ADA, "ada", two.provider, KEY, is_default=True)
+    found = await keys.bring(CALLER, most)
+    assert (found.kind, found.own_key_provider) == ("byok", two.provider)
+    assert await brought(keys, most=Most(MOST.targets, route=Route((one,), (two,)))) is None, "not with a fallback's"
+    await keys.store(ADA, "ada", one.provider, OTHER, is_default=True)
+    assert await brought(keys, most=most) == OTHER.reveal()
 
 
 async def test_no_older_version_of_a_key_is_ever_brought(world: World, store: Store, clock: Clock) -> None:

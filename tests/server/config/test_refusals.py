@@ -100,6 +100,36 @@ REFUSED = [
     ),
     ("routing.fallbacks.a", '[providers.openai]\nmodels = ["a"]\n[routing]\nfallbacks = { a = ["nobody/b"] }'),
     ("routing.fallbacks.a", '[providers.openai]\nmodels = ["a"]\n[routing]\nfallbacks = { a = ["b"] }'),
+    *(
+        (key, f'[providers.openai]\nmodels = ["a"]\n[routing{said}')
+        for key, said in (
+            ("routing.aliases.x", ']\naliases = { x = "a" }'),
+            ("routing.aliases.x", ']\naliases = { x = "nobody/a" }'),
+            ("routing.aliases.x", ']\naliases = { x = { "openai/a" = 1, "openai/b" = 1 } }'),
+            ("routing.aliases.x", "]\naliases = { x = {} }"),
+            ("routing.aliases.x.openai/a", ']\naliases = { x = { "openai/a" = 0 } }'),
+            ("routing.patterns.a*", ']\npatterns = { "a*" = "nobody" }'),
+            ("routing.patterns.a", ']\npatterns = { "a" = "openai" }'),
+            ("routing.patterns.*a*", ']\npatterns = { "*a*" = "openai" }'),
+            ("routing.balance", ']\nbalance = "cheapest"'),
+            ("routing.equivalents.x.models", '.equivalents.x]\nmodels = ["openai/a"]\npolicy = "cheapest"'),
+            ("routing.equivalents.x", '.equivalents.x]\nmodels = ["openai/a", "openai/b"]\npolicy = "cheapest"'),
+            (
+                "routing.equivalents.x.policy",
+                '.equivalents.x]\nmodels = ["openai/a", "simulator/simulator"]\npolicy = "best"',
+            ),
+            ("routing.substitutes.gold", '.substitutes.gold]\na = "openai/a"'),
+            ("routing.substitutes.free.a", '.substitutes.free]\na = "openai/b"'),
+            ("routing.substitutes.free.a", '.substitutes.free]\na = "openai/a"\n[tiers.free]\nmodels = ["b"]'),
+        )
+    ),
+    (
+        "routing.equivalents.y",
+        (
+            '[providers.openai]\nmodels = ["a", "b", "c"]\n[routing.equivalents.x]\nmodels = ["openai/a", "openai/b"]\n'
+            'policy = "fastest"\n[routing.equivalents.y]\nmodels = ["openai/b", "openai/c"]\npolicy = "fastest"'
+        ),
+    ),
     ("prices.a/b.input", '[prices]\n"a/b" = { input = 0.1, output = "1" }'),
     ("prices.a/b.output", '[prices]\n"a/b" = { input = "0.1" }'),
     ("prices.a/b.input", '[prices]\n"a/b" = { input = "-1", output = "1" }'),
