@@ -6,10 +6,13 @@ dialect renders it; across dialects `extra` is dropped or refused by the dialect
 
 from collections.abc import Mapping
 from dataclasses import field
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from storage.records.fact import fact
 from storage.records.usage import Usage
+
+if TYPE_CHECKING:
+    from methods.dialects.canonical_once import OnceReply
 
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 JsonObject: TypeAlias = dict[str, "Json"]
@@ -163,6 +166,8 @@ class ChatReply:
     extra: Mapping[str, Json] = field(default_factory=dict)
     raw: bytes | None = field(default=None, compare=False, repr=False)
     """The vendor's own bytes, for a client that speaks this vendor's language."""
+    once: "OnceReply | None" = None
+    """The answer to what was no chat: vectors, or a count. It then has no parts."""
 
     @property
     def text(self) -> str:

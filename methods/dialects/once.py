@@ -1,10 +1,23 @@
 """What a dialect of one operation can do that is no chat. Credentials and errors are the vendor's own dialect's matter."""
 
 from collections.abc import Sequence
-from typing import Generic, Protocol, TypeVar
+from dataclasses import replace
+from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
+import orjson
+
+from methods.dialects.base import Original, Untranslatable
 from methods.dialects.canonical import JsonObject
-from methods.dialects.canonical_once import CountReply, CountRequest, EmbedReply, EmbedRequest, OnceReply, OnceRequest
+from methods.dialects.canonical_once import (
+    CountReply,
+    CountRequest,
+    EmbedReply,
+    EmbedRequest,
+    OnceReply,
+    OnceRequest,
+    Operation,
+)
+from storage.records.fact import fact
 
 _Request = TypeVar("_Request", bound=OnceRequest)
 _Reply = TypeVar("_Reply", bound=OnceReply)
@@ -54,3 +67,35 @@ class OnceDialect(Protocol, Generic[_Request, _Reply]):
 
 EmbedDialect = OnceDialect[EmbedRequest, EmbedReply]
 CountDialect = OnceDialect[CountRequest, CountReply]
+AnyOnce: TypeAlias = OnceDialect[Any, Any]  # Any: a table of all operations; each request meets only its own dialect
+
+
+@fact
+class Once:
+    """What a client asks for in one go, as it wrote it and as it is understood."""
+
+    operation: Operation
+    dialect: AnyOnce
+    """The client's: its version of paths."""
+    request: OnceRequest
+    original: Original
+    """The client's own bytes, and the headers of its dialect."""
+
+    def said(self, mine: AnyOnce, model: str) -> tuple[str, bytes]:
+        """Path and body for a vendor that speaks `mine`: the client's own where both speak the same. Raises: Untranslatable."""
+        request, original = self.asked(model), self.original
+        if mine.name == self.dialect.name:
+            body = mine.amended(original.body, request)
+            text = original.text if body is original.body else None
+            return self.dialect.path(request), orjson.dumps(body) if text is None else text
+        lost = self.dialect.untranslatable(request)
+        if lost:
+            raise Untranslatable(lost[0], "this vendor has nothing that stands for it; leave it out")
+        return mine.path(request), orjson.dumps(mine.render_request(request))
+
+    def asked(self, model: str) -> OnceRequest:
+        """The request with the model that serves it."""
+        request = self.request
+        if isinstance(request, CountRequest):
+            return CountRequest(replace(request.chat, model=model))
+        return replace(request, model=model)

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from methods.dialects.base import Original
 from methods.dialects.canonical import ChatReply, ChatRequest, Passed, StreamEvent
+from methods.dialects.once import Once
 from monetization.callers import Secret
 from storage.records.fact import fact
 
@@ -23,6 +24,8 @@ class Ask:
     """It carries a prompt of the server's own, which the vendor's words about the request could repeat: they are not shown."""
     original: Original | None = None
     """The request as a vendor's client wrote it: a provider of the same language gets that, and its reply comes back as it is."""
+    once: Once | None = None
+    """What is asked for, where it is no chat; `request` then only names the model."""
 
 
 Batches = AsyncIterator[Sequence[StreamEvent | Passed]]

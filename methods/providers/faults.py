@@ -27,6 +27,7 @@ RATE_LIMITED: Final = "provider_rate_limited"
 UNAVAILABLE: Final = "provider_unavailable"
 REJECTED: Final = "provider_rejected"
 CIRCUIT_OPEN: Final = "provider_circuit_open"
+UNSUPPORTED: Final = "operation_unsupported"
 
 RETRYABLE: Final = frozenset({UNREACHABLE, CONNECT_TIMEOUT, RATE_LIMITED, UNAVAILABLE})
 """Reasons after which the same request may be sent again: it never arrived, or the vendor refused it before working on it."""
@@ -105,6 +106,16 @@ def _status_fault(error: VendorError, message: str, provider: str, model: str, d
 def failed(provider: str, reason: str, what: str, **data: object) -> ProviderFailed:
     """A failure that the vendor has no words for."""
     return ProviderFailed(f"provider {provider!r} {what}", reason=reason, data={"provider": provider, **data})
+
+
+def unsupported(provider: str, operation: str) -> InvalidParams:
+    """What a vendor does not do at all."""
+    what = {"embed": "embeddings", "count": "counts of tokens"}.get(operation, operation)
+    return InvalidParams(
+        f"provider {provider!r} has no {what}; name a model of another provider",
+        reason=UNSUPPORTED,
+        data={"provider": provider, "operation": operation},
+    )
 
 
 def timed_out(provider: str, reason: str, what: str, seconds: float | None) -> ProviderTimedOut:

@@ -6,7 +6,7 @@ redirects are not followed, and a caller's own key goes to the one configured ad
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final, NoReturn
+from typing import Any, Final, NoReturn
 
 import aiohttp
 import orjson
@@ -16,6 +16,8 @@ from yarl import URL
 from methods.deadlines import Deadlines
 from methods.dialects.base import Dialect, Original, Untranslatable
 from methods.dialects.canonical import ChatReply, ChatRequest, JsonObject, VendorError
+from methods.dialects.canonical_once import EmbedReply, Operation
+from methods.dialects.once import AnyOnce, Once
 from methods.errors import InvalidParams, Unauthenticated
 from methods.providers import faults
 from methods.providers.base import Ask
@@ -48,7 +50,8 @@ class Timeouts:
 class HttpProvider:
     """Implements `methods.providers.base.Provider` for one configured vendor.
 
-    `also` are other dialects that the vendor speaks at the same address, for clients who speak them.
+    `also` are other dialects that the vendor speaks at the same address, for clients who speak them; `once` are those of what it
+    does besides chats.
     `session` is shared by all providers. `key` is the operator's; None: callers bring their own, or (`needs_key=False`) the
     server asks for none. `headers` go with every request. `models_path` is where the vendor lists models, for `check_key`.
     """
@@ -61,6 +64,7 @@ class HttpProvider:
         base_url: str,
         *,
         also: Sequence[Dialect] = (),
+        once: Mapping[Operation, AnyOnce] | None = None,
         session: aiohttp.ClientSession,
         key: Secret | None = None,
         needs_key: bool = True,
@@ -73,6 +77,7 @@ class HttpProvider:
         self.name = name
         self.kind = kind
         self.dialect = dialect
+        self._once = dict(once or {})
         self._spoken = {spoken.name: spoken for spoken in (dialect, *also)}
         self.timeouts = timeouts or Timeouts()
         self.reply_bytes_max = reply_bytes_max
@@ -100,10 +105,39 @@ class HttpProvider:
 
     async def complete(self, ask: Ask) -> ChatReply:
         """The whole answer. Raises: what `Provider` says."""
+        if ask.once is not None:
+            return await self._complete_once(ask, ask.once)
         request = ask.request
         if request.is_stream:
             request = replace(request, is_stream=False)
-        url, sent, headers = self._said(ask, request)
+        body = await self._fetch(ask, *self._said(ask, request))
+        reply: ChatReply = self._reply(self.dialect_for(ask), body)
+        return reply if self.same(ask) is None else replace(reply, raw=body)
+
+    async def _complete_once(self, ask: Ask, once: Once) -> ChatReply:
+        """Vectors, or a count. Raises: what `Provider` says; InvalidParams for what the vendor does not do."""
+        mine = self._once.get(once.operation)
+        if mine is None:
+            raise faults.unsupported(self.name, once.operation)
+        try:
+            path, sent = once.said(mine, ask.request.model)
+        except Untranslatable as why:
+            raise self._untold(why) from None
+        same = once.original if mine.name == once.dialect.name else None
+        body = await self._fetch(ask, self._url(path), sent, self._headers(ask, same))
+        found = self._reply(mine, body)
+        is_embedding = isinstance(found, EmbedReply)
+        return ChatReply(
+            model=(found.model if is_embedding else "") or ask.request.model,
+            parts=(),
+            finish_reason="stop",
+            usage=found.usage if is_embedding else None,
+            raw=None if same is None else body,
+            once=found,
+        )
+
+    async def _fetch(self, ask: Ask, url: URL, sent: bytes, headers: CIMultiDict[str]) -> bytes:
+        """Send a body and read a whole one. Raises: what `Provider` says."""
         response: Exchange | None = None
         try:
             with self._deadlines.bound():
@@ -118,8 +152,7 @@ class HttpProvider:
                 response.end()
         if "json" not in response.headers.get("content-type", ""):
             raise faults.failed(self.name, faults.MALFORMED, "answered with something that is not JSON")
-        reply = self._reply(self.dialect_for(ask), body)
-        return reply if self.same(ask) is None else replace(reply, raw=body)
+        return body
 
     def stream(self, ask: Ask) -> HttpStream:
         """The answer as it arrives. Entering waits for the first event, so that all that fails early fails there."""
@@ -208,12 +241,15 @@ class HttpProvider:
                 body = self._amended(same, request)
                 path = same.dialect.path(request)
         except Untranslatable as why:
-            raise InvalidParams(
-                f"provider {self.name!r} cannot be asked for {why.field}: {why.why}",
-                reason="untranslatable",
-                data={"provider": self.name, "field": why.field},
-            ) from None
+            raise self._untold(why) from None
         return self._url(path), body, self._headers(ask, same)
+
+    def _untold(self, why: Untranslatable) -> Fault:
+        return InvalidParams(
+            f"provider {self.name!r} cannot be asked for {why.field}: {why.why}",
+            reason="untranslatable",
+            data={"provider": self.name, "field": why.field},
+        )
 
     def same(self, ask: Ask) -> Original | None:
         """What the client wrote, if this vendor understands it as it is."""
@@ -305,7 +341,7 @@ class HttpProvider:
     def _too_large(self) -> Fault:
         return faults.failed(self.name, faults.TOO_LARGE, f"answered with more than {self.reply_bytes_max} bytes")
 
-    def _reply(self, dialect: Dialect, body: bytes) -> ChatReply:
+    def _reply(self, dialect: Dialect | AnyOnce, body: bytes) -> Any:  # what the dialect's own replies are
         try:
             return dialect.parse_reply(orjson.loads(body))
         except (ValueError, TypeError, KeyError, AttributeError) as wrong:
