@@ -16,12 +16,16 @@ ASK = {"content": "Hello", "options": {"maxTokens": 50}}
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
-async def forgetting_nothing(request: pytest.FixtureRequest, start: Start, tmp_path: Path) -> AsyncIterator[Product]:
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'money.db'}"
+    server: Server = request.getfixturevalue("postgres")
+    return server.fresh()
+
+
+@pytest.fixture
+async def forgetting_nothing(start: Start, url: str) -> AsyncIterator[Product]:
     """A product whose checks would show what is a minute old, if its own commits did not tell them."""
-    url = f"sqlite:///{tmp_path / 'money.db'}"
-    if request.param == "postgres":
-        server: Server = request.getfixturevalue("postgres")
-        url = server.fresh()
     async with start(storage={"url": url, "check_age_seconds_max": 60}) as product:
         yield product
 
