@@ -1,12 +1,14 @@
 """Roll-ups of usage rows: which sums a row is part of, and by how much it raises each. No statement, no connection.
 
-A series is a combination of dimensions, a slot its sums of one hour or day (UTC). Every row counts in three series: that of its
-tenant without persons (hours and days), of its user with all dimensions (hours), and of its user alone (days).
+A series is a combination of dimensions, a slot its sums of one hour or longer (UTC). Every row counts in three series: that of
+its tenant without persons (in every grain), of its user with all dimensions (hours), and of its user alone (days). A weight is
+the few sums by which users are put in order, of a user alone and a day or longer; weights lie by time, so that a question about
+all users reads one range of each grain instead of looking for every user.
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
-from operator import add, itemgetter, neg
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from operator import itemgetter, neg
 from typing import Any, Final, TypeAlias, TypeVar
 
 from storage.records.reports import FAILED
@@ -19,7 +21,11 @@ HOUR_US: Final = 3_600_000_000
 DAY_US: Final = 24 * HOUR_US
 HOUR: Final = 0
 DAY: Final = 1
-"""Grains."""
+DAYS_8: Final = 2
+DAYS_64: Final = 3
+LENGTHS_US: Final = {HOUR: HOUR_US, DAY: DAY_US, DAYS_8: 8 * DAY_US, DAYS_64: 64 * DAY_US}
+"""Grains, each of which divides the next, and how long they are. Of eight at most seven lie on either side of a longer one, so a
+year is a few pieces wherever it begins."""
 OF_TENANT: Final = 0
 OF_USER: Final = 1
 """With all dimensions."""
@@ -46,6 +52,11 @@ SINCE_0006: Final = MEASURES[-2:]
 SLOT_KEY: Final = ("series", "grain", "start_us")
 SLOT: Final = (*SLOT_KEY, *MEASURES)
 """The columns of `usage_slot`."""
+WEIGHT_KEY: Final = ("grain", "start_us", "series")
+WEIGHED: Final = ("requests", "tokens", "cost_nano_whole", "cost_nano_rest")
+"""What users are put in order by."""
+WEIGHT: Final = (*WEIGHT_KEY, *WEIGHED)
+"""The columns of `usage_weight`."""
 
 Columns: TypeAlias = Sequence[Any]
 """A usage row as its columns."""
@@ -65,6 +76,10 @@ _told = itemgetter(
 )  # fmt: skip
 _FIRST = COLUMNS.index(TOKENS[0])
 _LAST = _FIRST + len(TOKENS)
+_USED = COUNTED.index(TOKENS[0])
+_USED_END = _USED + len(TOKENS)
+_COST = MEASURES.index("cost_nano_whole")
+LONGER: Final = tuple((grain, length_us) for grain, length_us in LENGTHS_US.items() if grain != HOUR)
 
 
 def levels(dimensions: Dimensions) -> tuple[Dimensions, Dimensions, Dimensions]:
@@ -85,32 +100,75 @@ def digest_of(level: int, dimensions: Dimensions) -> str:
     return hashlib.sha256(f"{level}{said}".encode("utf-8", "replace")).hexdigest()[:32]
 
 
-def slots(rows: Iterable[tuple[Columns, bool]], ids: Mapping[Dimensions, Ids]) -> list[Slot]:
-    """What rows add to their slots, one entry for each slot in the order of their keys. True: the row goes away again."""
-    # Rows of the same slots are added up first: a batch holds many, and each is so added once instead of four times.
+def sums(rows: Iterable[tuple[Columns, bool]], ids: Mapping[Dimensions, Ids]) -> tuple[list[Slot], list[Slot]]:
+    """What rows add to their slots and to their weights, one entry for each in the order of their keys.
+
+    True: the row goes away again.
+    """
+    tenants: dict[tuple[int, int], list[Slot]] = {}
+    users: dict[tuple[int, int], list[Slot]] = {}
+    days: dict[tuple[int, int], list[Slot]] = {}
+    for (dimensions, hour_us), measures in _alike(rows):
+        tenant, user, who = ids[dimensions]
+        _put(tenants, (hour_us, tenant), measures)
+        _put(users, (hour_us, user), measures)
+        _put(days, (hour_us - hour_us % DAY_US, who), measures)
+    hours, of_days = _added(tenants), _added(days)
+    found = [(series, HOUR, hour_us, *measures) for (hour_us, series), measures in _added(users).items()]
+    found += [(series, HOUR, hour_us, *measures) for (hour_us, series), measures in hours.items()]
+    found += [(series, DAY, day_us, *measures) for (day_us, series), measures in of_days.items()]
+    for grain, length_us in LONGER:
+        longer = _longer(hours, length_us)
+        found += [(series, grain, start_us, *measures) for (start_us, series), measures in longer.items()]
+    found.sort()
+    return found, _weights(of_days)
+
+
+def _alike(rows: Iterable[tuple[Columns, bool]]) -> Iterator[tuple[tuple[Dimensions, int], Slot]]:
+    """Rows of the same slots, added up first: a batch holds many, and each is so added once instead of several times."""
     alike: dict[tuple[Dimensions, int], list[Slot]] = {}
     for columns, is_gone in rows:
         occurred_us, measures = _measures(columns)
         if is_gone:
             measures = tuple(map(neg, measures))
-        key = (dimensions_of(columns), occurred_us - occurred_us % HOUR_US)
-        if key in alike:
-            alike[key].append(measures)
-        else:
-            alike[key] = [measures]
-    found: dict[tuple[int, int, int], Slot] = {}
-    for (dimensions, hour_us), many in alike.items():
-        measures = tuple(map(sum, zip(*many, strict=True))) if len(many) > 1 else many[0]
-        tenant, user, who = ids[dimensions]
-        day_us = hour_us - hour_us % DAY_US
-        for slot in ((tenant, HOUR, hour_us), (tenant, DAY, day_us), (user, HOUR, hour_us), (who, DAY, day_us)):
-            _raise(found, slot, measures)
-    return [(*key, *found[key]) for key in sorted(found)]
+        _put(alike, (dimensions_of(columns), occurred_us - occurred_us % HOUR_US), measures)
+    yield from _added(alike).items()
 
 
-def _raise(sums: dict[Key, Slot], key: Key, measures: Slot) -> None:
-    before = sums.get(key)
-    sums[key] = measures if before is None else tuple(map(add, before, measures))
+def _weights(days: Mapping[tuple[int, int], Slot]) -> list[Slot]:
+    weighed = {
+        key: (measures[0], sum(measures[_USED:_USED_END]), measures[_COST], measures[_COST + 1])
+        for key, measures in days.items()
+    }
+    found: list[Slot] = []
+    ordered, is_one_day = sorted(weighed.items()), len({day_us for day_us, _ in weighed}) == 1
+    for grain, length_us in LONGER:
+        # The rows of a commit are mostly of one day, whose users weigh and stand in any longer grain as they do in the day.
+        same = ordered if is_one_day else sorted(_longer(weighed, length_us).items())
+        found += [(grain, start_us - start_us % length_us, series, *weights) for (start_us, series), weights in same]
+    return found
+
+
+def _longer(finer: Mapping[tuple[int, int], Slot], length_us: int) -> dict[tuple[int, int], Slot]:
+    """The same in a longer grain, by start and series."""
+    found: dict[tuple[int, int], list[Slot]] = {}
+    for (start_us, series), measures in finer.items():
+        _put(found, (start_us - start_us % length_us, series), measures)
+    return _added(found)
+
+
+def _put(many: dict[Key, list[Slot]], key: Key, measures: Slot) -> None:
+    before = many.get(key)
+    if before is None:
+        many[key] = [measures]
+    else:
+        before.append(measures)
+
+
+def _added(many: Mapping[Key, list[Slot]]) -> dict[Key, Slot]:
+    return {
+        key: tuple(map(sum, zip(*found, strict=True))) if len(found) > 1 else found[0] for key, found in many.items()
+    }
 
 
 def _measures(columns: Columns) -> tuple[int, tuple[int, ...]]:

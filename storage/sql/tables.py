@@ -18,7 +18,7 @@ from sqlalchemy import (
 )
 
 from storage.sql.ledger_rows import MOVED
-from storage.sql.rollups import DIMENSIONS, MEASURES, SINCE_0006, SLOT_KEY
+from storage.sql.rollups import DIMENSIONS, MEASURES, SINCE_0006, SLOT_KEY, WEIGHED, WEIGHT_KEY
 from storage.sql.usage_rows import BUCKETS
 
 metadata = MetaData()
@@ -103,7 +103,18 @@ usage_slot = Table(
     sqlite_with_rowid=False,
     postgresql_with={"fillfactor": 70},
 )
-"""Sums of one series and one hour or day."""
+"""Sums of one series and one hour, day, or some days."""
+
+usage_weight = Table(
+    "usage_weight",
+    metadata,
+    *(Column(name, I8, primary_key=True, autoincrement=False) for name in WEIGHT_KEY),
+    *(Column(name, I8, nullable=False) for name in WEIGHED),
+    sqlite_strict=True,
+    sqlite_with_rowid=False,
+    postgresql_with={"fillfactor": 70},
+)
+"""What a user weighs in one day or some: see `storage.sql.rollups`."""
 
 account = Table(
     "account",

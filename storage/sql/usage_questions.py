@@ -1,21 +1,17 @@
-"""Questions about usage as statements of either database, and their answers as sums. No connection, no statement that writes."""
+"""Questions about usage as statements of either database. No connection, no statement that writes."""
 # ruff: noqa: S608  # statements are built from our own names, never from values
 
-import heapq
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any, Final, TypeAlias
 
-from storage.records.reports import EDGES_MAX, FAILED, Dim, Order, UsageScope, UsageSum
-from storage.records.usage import Usage
+from storage.records.reports import FAILED, Dim, UsageScope
 from storage.sql.rollups import (
-    COUNTED,
     DAY,
-    DAY_US,
+    DAYS_8,
+    DAYS_64,
     HOUR,
-    HOUR_US,
     MEASURES,
     NANO,
     OF_TENANT,
@@ -25,16 +21,14 @@ from storage.sql.rollups import (
     SPLIT,
     TOKENS,
 )
+from storage.sql.usage_answers import Key
+from storage.sql.usage_pieces import ROWS, Piece, by_rows, check_edges, length_of, pieces_of, regular
 from storage.sql.usage_rows import COLUMNS
 
-# Any: what is asked for and what comes back hold what their tables say.
+# Any: what is asked for holds what its tables say.
 
-Piece: TypeAlias = tuple[int, int, int]
-"""From (included), to (not), and the start of the bucket that it belongs to."""
-Key: TypeAlias = tuple[str | None, ...]
-"""Values of the dimensions that are asked for."""
-Only: TypeAlias = Order | frozenset[Key] | None
-"""An order: nothing but what each combination weighs in it, all buckets together. Combinations: only theirs. None: everything."""
+Only: TypeAlias = frozenset[Key] | None
+"""The combinations whose sums are wanted. None: everybody's."""
 Question: TypeAlias = tuple[str, list[Any]]
 """A statement and its values."""
 
@@ -47,20 +41,11 @@ RAW: Final = (
     *(f"sum(u.{name}{part}{NANO})" for name in SPLIT for part in ("/", "%")),
 )  # fmt: skip
 """What rows add to `MEASURES`."""
-_WEIGHED: Final[Mapping[Order, str]] = {
-    "tokens": f"0, sum({_USED}), count(*)",
-    "requests": "0, count(*), count(*)",
-    "cost": f"sum(u.cost_nano/{NANO}), sum(u.cost_nano%{NANO}), count(*)",
-}
-"""What rows weigh in an order: two sums, the first of which counts 10^9 times the second; and how many they are."""
-_SLOTS_WEIGHED: Final[Mapping[Order, str]] = {
-    "tokens": f"0, sum({'+'.join(f't.{name}' for name in TOKENS)}), sum(t.requests)",
-    "requests": "0, sum(t.requests), sum(t.requests)",
-    "cost": "sum(t.cost_nano_whole), sum(t.cost_nano_rest), sum(t.requests)",
-}
-_SUMMED: Final = tuple(name for name in SPLIT if name != "charge_amount")
-"""What is summed whatever the asset."""
+_RAW: Final = ", ".join(RAW)
 _SLOTS: Final = ", ".join(f"sum(t.{name})" for name in MEASURES)
+ALL_GRAINS: Final = (HOUR, DAY, DAYS_8, DAYS_64)
+_GRAINS: Final = {OF_TENANT: ALL_GRAINS, OF_WHO: (HOUR, DAY), OF_USER: (HOUR,)}
+"""What sums are kept of, by the level that a question about days is answered from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,19 +58,21 @@ class Dialect:
     """What to write behind a table to name the index that answers."""
     looked_up: Callable[[str, str, str], str]
     """A table under an alias, on a condition, to be looked up for each row of what stands before it."""
+    by_code: str
+    """What to write behind a text to order it by its characters' codes."""
 
 
 class Binds:
     """The values of one statement, in the order of their marks."""
 
     def __init__(self, dialect: Dialect) -> None:
+        self.dialect = dialect
         self.values: list[Any] = []
-        self._mark = dialect.mark
 
     def __call__(self, value: Any) -> str:
         """The mark of one more value."""
         self.values.append(value)
-        return self._mark(len(self.values))
+        return self.dialect.mark(len(self.values))
 
 
 def json_pieces(pieces: Sequence[Piece], bind: Binds) -> str:
@@ -113,20 +100,8 @@ def _lateral(table: str, alias: str, condition: str) -> str:
     return f"CROSS JOIN LATERAL (SELECT * FROM {table} WHERE {condition} OFFSET 0) {alias} WHERE true"
 
 
-SQLITE: Final = Dialect(lambda number: f"?{number}", json_pieces, lambda index: f"INDEXED BY {index}", _joined)
-POSTGRES: Final = Dialect(lambda number: f"${number}", array_pieces, lambda _: "", _lateral)
-
-
-def check_edges(edges_us: Sequence[int]) -> None:
-    """Our own callers ask for a bounded number of buckets."""
-    assert 2 <= len(edges_us) <= EDGES_MAX, f"{len(edges_us)} edges; from 2 to {EDGES_MAX} are answered"  # noqa: PLR2004  # one bucket
-    assert all(a < b for a, b in pairwise(edges_us)), "the edges rise"
-
-
-def _index_of(user_id: str | None, organization_id: str | None) -> str:
-    if user_id is not None:
-        return "usage_by_user"
-    return "usage_by_time" if organization_id is None else "usage_by_organization"
+SQLITE: Final = Dialect(lambda number: f"?{number}", json_pieces, lambda index: f"INDEXED BY {index}", _joined, "")
+POSTGRES: Final = Dialect(lambda number: f"${number}", array_pieces, lambda _: "", _lateral, ' COLLATE "C"')
 
 
 def conditions(scope: UsageScope, bind: Binds, alias: str) -> str:
@@ -150,7 +125,7 @@ def rows_question(
 ) -> Question:
     """A page of rows, newest first: their seq, then their columns."""
     bind = Binds(dialect)
-    hint = dialect.row_hint(_index_of(scope.user_id, scope.organization_id))
+    hint = dialect.row_hint(_row_index(scope))
     columns = ", ".join(f"u.{name}" for name in COLUMNS)
     statement = (
         f"SELECT u.seq, {columns} FROM usage u {hint} WHERE {conditions(scope, bind, 'u')} "
@@ -161,72 +136,40 @@ def rows_question(
     return statement, bind.values
 
 
-def raw_sums(
-    dialect: Dialect, scope: UsageScope, by: Sequence[Dim], pieces: Sequence[Piece], only: Only = None
-) -> Question:
-    """Sums over rows: the bucket's start, the dimensions, the asset, the measures."""
-    bind = Binds(dialect)
+def of_rows(
+    bind: Binds, scope: UsageScope, pieces: Sequence[Piece], *, groups: str, sums: str, index: str, more: str = ""
+) -> str:
+    """Sums over rows: the groups, then what is summed."""
+    dialect = bind.dialect
     table = dialect.pieces(pieces, bind)
-    hint = dialect.row_hint(_index_of(scope.user_id, scope.organization_id))
-    groups = _groups(by, "u", only)
-    sums = _WEIGHED[only] if isinstance(only, str) else ", ".join(RAW)
     wanted = f"{conditions(scope, bind, 'u')} AND u.occurred_us>=p.lo AND u.occurred_us<p.hi"
-    statement = (
-        f"SELECT {groups}, {sums} FROM {table} {dialect.looked_up(f'usage u {hint}', 'u', wanted)}"
-        f"{_keyed(only, by, bind, 'u')} GROUP BY {groups}"
-    )
-    return statement, bind.values
+    looked_up = dialect.looked_up(f"usage u {dialect.row_hint(index)}", "u", wanted)
+    return f"SELECT {groups}, {sums} FROM {table} {looked_up}{more} GROUP BY {groups}"
 
 
-def _groups(by: Sequence[Dim], alias: str, only: Only, start: str = "p.start") -> str:
-    dims = [f"{alias}.{dim}" for dim in by]
-    return ", ".join(dims if isinstance(only, str) else [start, *dims, f"{alias}.charge_asset"])
-
-
-def _regular(pieces: Sequence[Piece]) -> Piece | None:
-    """All pieces as one, where each begins as the one before ends and is as long: then one look at a series answers for all."""
-    length, (first, _, start) = _length(pieces[0]), pieces[0]
-    for number, (lo, hi, label) in enumerate(pieces):
-        if lo != first + number * length or hi != lo + length or label - lo != start - first:
-            return None
-    return first, pieces[-1][1], start
-
-
-def _length(piece: Piece) -> int:
-    return piece[1] - piece[0]
-
-
-def _keyed(only: Only, by: Sequence[Dim], bind: Binds, alias: str) -> str:
-    if only is None or isinstance(only, str):
-        return ""
-    if len(by) == 1 and all(value is not None for (value,) in only):  # which an index answers
-        return f" AND {alias}.{by[0]} IN ({', '.join(bind(value) for (value,) in only)})"
-    keys = (
-        " AND ".join(_is(f"{alias}.{dim}", value, bind) for dim, value in zip(by, key, strict=True)) for key in only
-    )
-    return f" AND ({' OR '.join(f'({key})' for key in keys)})"
-
-
-def slot_sums(
-    dialect: Dialect, scope: UsageScope, by: Sequence[Dim], grain: int, pieces: Sequence[Piece], only: Only = None
-) -> Question:
-    """The same sums over whole hours or days of roll-ups."""
-    bind = Binds(dialect)
-    regular = _regular(pieces)
-    table = dialect.pieces(pieces if regular is None else [regular], bind)
-    start = "p.start" if regular is None else f"p.start+(t.start_us-p.lo)/{_length(pieces[0])}*{_length(pieces[0])}"
-    groups = _groups(by, "s", only, start)
-    sums = _SLOTS_WEIGHED[only] if isinstance(only, str) else _SLOTS
-    series = f"{conditions(scope, bind, 's')} AND s.level={bind(_level(scope, by, grain))}{_keyed(only, by, bind, 's')}"
+def of_slots(
+    bind: Binds,
+    scope: UsageScope,
+    pieces: Sequence[Piece],
+    *,
+    grain: int,
+    level: int,
+    groups: str,
+    sums: str,
+    more: str = "",
+) -> str:
+    """The same sums over whole hours, days or longer of roll-ups."""
+    dialect = bind.dialect
+    table = dialect.pieces(pieces, bind)
+    series = f"{conditions(scope, bind, 's')} AND s.level={bind(level)}{more}"
     slots = f"t.series=s.id AND t.grain={bind(grain)} AND t.start_us>=p.lo AND t.start_us<p.hi"
-    statement = (
+    return (
         f"SELECT {groups}, {sums} FROM usage_series s {dialect.row_hint(_series_index(scope))} CROSS JOIN {table} "
         f"{dialect.looked_up('usage_slot t', 't', slots)} AND {series} GROUP BY {groups}"
     )
-    return statement, bind.values
 
 
-def _level(scope: UsageScope, by: Sequence[Dim], grain: int) -> int:
+def level_of(scope: UsageScope, by: Sequence[Dim], grain: int) -> int:
     """The series with the fewest slots that still know what is asked for."""
     looked_at: set[str] = {*by, *scope.where}
     if scope.user_id is not None:
@@ -246,119 +189,42 @@ def _series_index(scope: UsageScope) -> str:
     return "usage_series_user"
 
 
-def pieces_of(edges_us: Sequence[int], *, has_days: bool) -> tuple[list[Piece], list[Piece], list[Piece]]:
-    """The buckets taken apart: pieces of hours, whole hours, whole days. `has_days` False: days are answered by their hours."""
-    rows: list[Piece] = []
-    hours: list[Piece] = []
-    days: list[Piece] = []
-    for start, end in pairwise(edges_us):
-        whole = _inside(rows, (start, end, start), HOUR_US)
-        if whole is not None and has_days:
-            whole = _inside(hours, whole, DAY_US)
-        if whole is not None:
-            (days if has_days else hours).append(whole)
-    return rows, hours, days
+def _row_index(scope: UsageScope, by: Sequence[Dim] = (), only: Only = None) -> str:
+    if scope.user_id is not None or (only is not None and _is_named(by, only) and by[0] == "user_id"):
+        return "usage_by_user"
+    return "usage_by_time" if scope.organization_id is None else "usage_by_organization"
 
 
-def _inside(finer: list[Piece], piece: Piece, grain_us: int) -> Piece | None:
-    """The whole grains of a piece; what lies before and behind them goes to the finer ones."""
-    lo, hi, start = piece
-    first, last = -(-lo // grain_us) * grain_us, hi // grain_us * grain_us
-    if first >= last:
-        finer.append(piece)
-        return None
-    finer += [(a, b, start) for a, b in ((lo, first), (last, hi)) if a < b]
-    return first, last, start
+def _is_named(by: Sequence[Dim], only: frozenset[Key]) -> bool:
+    """True where a list of texts says who is wanted, which an index answers."""
+    return len(by) == 1 and all(value is not None for (value,) in only)
 
 
-def _by_rows(rows: list[Piece], hours: list[Piece], kept_us: int) -> tuple[list[Piece], list[Piece]]:
-    """For all users at once: rows answer for the hours too, which are less than two days, where rows are still kept.
-
-    In the sums of hours every combination that any user ever had would be looked at, most of them in vain.
-    """
-    return sorted(rows + [piece for piece in hours if piece[0] >= kept_us]), [
-        piece for piece in hours if piece[0] < kept_us
-    ]
+def _keyed(only: Only, by: Sequence[Dim], bind: Binds, alias: str) -> str:
+    if only is None:
+        return ""
+    if _is_named(by, only):
+        return f" AND {alias}.{by[0]} IN ({', '.join(bind(value) for (value,) in only)})"
+    keys = (
+        " AND ".join(_is(f"{alias}.{dim}", value, bind) for dim, value in zip(by, key, strict=True)) for key in only
+    )
+    return f" AND ({' OR '.join(f'({key})' for key in keys)})"
 
 
 KEPT_SINCE: Final = "SELECT before_us FROM pruned WHERE resource='usage'"
 """From when on every row is still there; no answer: from ever."""
 
 
-# Answers --------------------------------------------------------------------------------------------------------------
-
-
-class Weights:
-    """Adds up what combinations weigh."""
-
-    def __init__(self) -> None:
-        self._weights: dict[Key, tuple[int, int]] = {}
-
-    def add(self, found: Iterable[Sequence[Any]]) -> None:
-        """Take in rows of: the dimensions, a weight in two parts, a number of requests."""
-        for *key, whole, rest, requests in found:
-            place = tuple(key)
-            weight, count = self._weights.get(place, (0, 0))
-            self._weights[place] = weight + int(whole or 0) * NANO + int(rest or 0), count + int(requests or 0)
-
-    @property
-    def count(self) -> int:
-        """How many combinations without an empty value were used."""
-        return sum(requests > 0 and None not in key for key, (_, requests) in self._weights.items())
-
-    def first(self, limit: int) -> frozenset[Key]:
-        """The heaviest."""
-        return frozenset(
-            heapq.nsmallest(limit, self._weights, key=lambda key: (-self._weights[key][0], _sortable(key)))
-        )
-
-
-class Sums:
-    """Adds up what several statements found."""
-
-    def __init__(self, dims: int) -> None:
-        self._dims = dims
-        self._totals: dict[tuple[int, tuple[str | None, ...]], tuple[list[int], dict[str, int]]] = {}
-
-    def add(self, found: Iterable[Sequence[Any]]) -> None:
-        """Take in rows of: the bucket's start, the dimensions, the asset, the measures."""
-        cut = len(COUNTED)
-        for row in found:
-            start, *key = row[: 1 + self._dims]
-            asset, *values = row[1 + self._dims :]
-            measures = [int(value or 0) for value in values]
-            halves = zip(measures[cut::2], measures[cut + 1 :: 2], strict=True)
-            *amounts, charge, saving = (whole * NANO + rest for whole, rest in halves)
-            amounts.append(saving)
-            totals, charged = self._totals.setdefault((int(start), tuple(key)), ([0] * (cut + len(amounts)), {}))
-            totals[:] = map(int.__add__, totals, (*measures[:cut], *amounts))
-            if asset is not None and charge:
-                charged[asset] = charged.get(asset, 0) + charge
-
-    def sums(self, order: Order) -> tuple[UsageSum, ...]:
-        """What it came to."""
-        made = [_sum(start, key, *found) for (start, key), found in self._totals.items() if found[0][0]]
-        return tuple(sorted(made, key=lambda one: (one.start_us, -_weight(one, order), _sortable(one.key))))
-
-
-def _sum(start: int, key: tuple[str | None, ...], totals: Sequence[int], charged: Mapping[str, int]) -> UsageSum:
-    named = dict(zip((*COUNTED, *_SUMMED), totals, strict=True))
-    usage = Usage(*(named.pop(name) for name in TOKENS))
-    return UsageSum(start_us=start, key=key, usage=usage, charged=charged, **named)
-
-
-def _weight(one: UsageSum, order: Order) -> int:
-    match order:
-        case "tokens":
-            return one.usage.tokens_total
-        case "requests":
-            return one.requests
-        case "cost":
-            return one.cost_nano
-
-
-def _sortable(key: tuple[str | None, ...]) -> tuple[tuple[bool, str], ...]:
-    return tuple((value is not None, value or "") for value in key)
+def divided(
+    scope: UsageScope, by: Sequence[Dim], edges_us: Sequence[int], *, kept_us: int, grains: Sequence[int] | None = None
+) -> dict[int, list[Piece]]:
+    """What answers for each piece of the buckets. `grains`: those that another table than the slots has sums of."""
+    check_edges(edges_us)
+    grains = grains or _GRAINS[level_of(scope, by, DAY)]
+    pieces = pieces_of(edges_us, grains)
+    if DAY in grains and scope.user_id is None and level_of(scope, by, HOUR) == OF_USER:
+        by_rows(pieces, HOUR, kept_us)
+    return pieces
 
 
 def questions(
@@ -366,16 +232,34 @@ def questions(
 ) -> Iterator[Question]:
     """The statements that together answer for every bucket between two edges: of one snapshot.
 
-    `kept_us`: from when on every row is still there.
+    Each finds the bucket's start, the dimensions, the asset, the measures. `kept_us`: from when on every row is still there.
     """
-    check_edges(edges_us)
-    has_days = _level(scope, by, DAY) != OF_USER
-    rows, hours, days = pieces_of(edges_us, has_days=has_days)
-    if has_days and _level(scope, by, HOUR) == OF_USER and scope.user_id is None:
-        rows, hours = _by_rows(rows, hours, kept_us)
-    if rows:
-        yield raw_sums(dialect, scope, by, rows, only)
-    if hours:
-        yield slot_sums(dialect, scope, by, HOUR, hours, only)
-    if days:
-        yield slot_sums(dialect, scope, by, DAY, days, only)
+    for grain, pieces in divided(scope, by, edges_us, kept_us=kept_us).items():
+        if pieces:
+            bind = Binds(dialect)
+            yield _question(bind, scope, by, grain, pieces, only), bind.values
+
+
+def _question(
+    bind: Binds, scope: UsageScope, by: Sequence[Dim], grain: int, pieces: Sequence[Piece], only: Only
+) -> str:
+    if grain == ROWS:
+        groups, index = _groups(by, "u", "p.start"), _row_index(scope, by, only)
+        more = _keyed(only, by, bind, "u")
+        return of_rows(bind, scope, pieces, groups=groups, sums=_RAW, index=index, more=more)
+    one, length = regular(pieces), length_of(pieces[0])
+    start = "p.start" if one is None else f"p.start+(t.start_us-p.lo)/{length}*{length}"
+    return of_slots(
+        bind,
+        scope,
+        pieces if one is None else [one],
+        grain=grain,
+        level=level_of(scope, by, grain),
+        groups=_groups(by, "s", start),
+        sums=_SLOTS,
+        more=_keyed(only, by, bind, "s"),
+    )
+
+
+def _groups(by: Sequence[Dim], alias: str, start: str) -> str:
+    return ", ".join([start, *(f"{alias}.{dim}" for dim in by), f"{alias}.charge_asset"])

@@ -1,5 +1,6 @@
-"""The roll-ups of usage against what they sum up: rows by hours, hours by days, users by tenants. Each returns what differs.
+"""The roll-ups of usage against what they sum up: rows by hours, hours by longer grains, users by tenants. Returns what differs.
 
+The weights of users are proved by their days.
 Rows are counted again from the hour on from which none was pruned; the sums of different series and grains agree for ever.
 """
 # ruff: noqa: S608  # statements are built from our own names, never from values
@@ -13,11 +14,15 @@ from storage.sql.rollups import (
     DIMENSIONS,
     HOUR,
     HOUR_US,
+    LENGTHS_US,
     MEASURES,
     OF_TENANT,
     OF_USER,
     OF_WHO,
     PERSONS,
+    TOKENS,
+    WEIGHED,
+    WEIGHT_KEY,
 )
 from storage.sql.usage_questions import RAW
 
@@ -26,20 +31,24 @@ from storage.sql.usage_questions import RAW
 Rows: TypeAlias = Iterable[tuple[Any, ...]]
 _THINGS: Final = tuple(name for name in DIMENSIONS if name not in PERSONS)
 _WHO: Final = ("tenant", "user_id", "charge_asset")
+_LONGER: Final = tuple((grain, length_us) for grain, length_us in LENGTHS_US.items() if grain != HOUR)
 _SUMS: Final = ", ".join(f"sum(t.{name}) AS {name}" for name in MEASURES)
 
 
 def roll_ups(select: Callable[[str], Rows]) -> Rows:
-    """11. Sums of usage equal a recount: hours their rows, a tenant its users, days their hours."""
+    """11. Sums of usage equal a recount: hours their rows, a tenant its users, longer grains their hours, weights their days."""
     before = next((row[0] for row in select("SELECT before_us FROM pruned WHERE resource='usage'")), 0)
     since = -(-before // HOUR_US) * HOUR_US
     hours = _slots(OF_USER, HOUR, DIMENSIONS)
     yield from select(_differing("hour", DIMENSIONS, f"{hours} WHERE start_us>={since}", _rows(since)))
     yield from select(_differing("tenant", _THINGS, _slots(OF_TENANT, HOUR, _THINGS), _slots(OF_USER, HOUR, _THINGS)))
-    days = _slots(OF_TENANT, HOUR, _THINGS, DAY_US)
-    yield from select(_differing("day", _THINGS, _slots(OF_TENANT, DAY, _THINGS), days))
+    for grain, length_us in _LONGER:
+        longer = _slots(OF_TENANT, HOUR, _THINGS, length_us)
+        yield from select(_differing("day", _THINGS, _slots(OF_TENANT, grain, _THINGS), longer))
     days = _slots(OF_USER, HOUR, _WHO, DAY_US)
     yield from select(_differing("who", _WHO, _slots(OF_WHO, DAY, _WHO), days))
+    for grain, length_us in _LONGER:
+        yield from select(_weights(grain, length_us))
 
 
 def _slots(level: int, grain: int, looks_at: tuple[str, ...], length_us: int = 1) -> str:
@@ -56,6 +65,18 @@ def _rows(since_us: int) -> str:
     dims, start = ", ".join(f"u.{name}" for name in DIMENSIONS), f"u.occurred_us - u.occurred_us % {HOUR_US}"
     measured = ", ".join(f"coalesce({measure}, 0) AS {name}" for name, measure in zip(MEASURES, RAW, strict=True))
     return f"SELECT {dims}, {start} AS start_us, {measured} FROM usage u WHERE u.occurred_us>={since_us} GROUP BY {dims}, {start}"
+
+
+def _weights(grain: int, length_us: int) -> str:
+    """Where the weights of a grain are not those of the days."""
+    key, used = ", ".join(WEIGHT_KEY), "+".join(f"t.{name}" for name in TOKENS)
+    differs = " OR ".join(f"sum({name})<>0" for name in WEIGHED)
+    return (
+        f"SELECT 'weight', {key}, sum(requests) FROM (SELECT {key}, {', '.join(WEIGHED)} FROM usage_weight WHERE grain={grain} "
+        f"UNION ALL SELECT {grain}, t.start_us - t.start_us % {length_us}, t.series, -t.requests, -({used}), "
+        f"-t.cost_nano_whole, -t.cost_nano_rest FROM usage_slot t JOIN usage_series s ON s.id=t.series "
+        f"WHERE s.level={OF_WHO} AND t.grain={DAY}) d GROUP BY {key} HAVING {differs} LIMIT 100"
+    )
 
 
 def _differing(name: str, looks_at: tuple[str, ...], sums: str, counted: str) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from storage.records.reports import Dim, UsageScope
 from storage.sql.usage_questions import Dialect, questions, rows_question
+from storage.sql.usage_tops import top_question
 from tests.storage.ledger_cases import HOUR_US
 
 SCOPES = {
@@ -15,7 +16,7 @@ SCOPES = {
     "model": UsageScope("t", where={"model": "gpt-4o"}),
 }
 BYS: tuple[tuple[Dim, ...], ...] = ((), ("user_id",), ("provider", "model"), ("organization_id",))
-EDGES = (1, 50 * HOUR_US + 1, 40 * 24 * HOUR_US + 7)
+EDGES = (1, 50 * HOUR_US + 1, 400 * 24 * HOUR_US + 7)
 
 
 def questions_of_reports(dialect: Dialect) -> Iterator[tuple[str, str]]:
@@ -26,10 +27,11 @@ def questions_of_reports(dialect: Dialect) -> Iterator[tuple[str, str]]:
         for by in BYS:
             for number, (statement, _) in enumerate(questions(dialect, scope, EDGES, by, kept_us=0)):
                 yield f"sums of {name} by {','.join(by) or 'nothing'} {number}", statement
-    for kept_us in (0, EDGES[-1]):
-        asked = questions(dialect, SCOPES["tenant"], EDGES, ("user_id",), "tokens", kept_us=kept_us)
-        for number, (statement, _) in enumerate(asked):
-            yield f"first users {number}, rows kept since {kept_us}", statement
+    for name, scope in SCOPES.items():
+        for by in BYS[1:]:
+            for kept_us in (0, EDGES[-1]):
+                asked = top_question(dialect, scope, EDGES, by, "tokens", 9, kept_us=kept_us)
+                yield f"first {','.join(by)} of {name}, rows kept since {kept_us}", asked[0]
     for firsts in (frozenset({("ada",), (None,)}), frozenset({("ada",), ("bob",)})):
         for number, (statement, _) in enumerate(
             questions(dialect, SCOPES["tenant"], EDGES, ("user_id",), firsts, kept_us=0)

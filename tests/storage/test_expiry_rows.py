@@ -228,7 +228,7 @@ async def test_a_note_outlives_its_process(tmp_path: Path, clock: Clock) -> None
 @pytest.mark.parametrize(
     "forgery",
     [
-        "DELETE FROM usage; DELETE FROM usage_slot",
+        "DELETE FROM usage; DELETE FROM usage_slot; DELETE FROM usage_weight",
         "UPDATE usage SET charge_amount=32; UPDATE usage_slot SET charge_amount_rest=32",
         "UPDATE usage SET request_id='other'",
     ],

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from storage.records.commands import Charge, Checkpoint, Done, RecordUsage
-from storage.records.reports import DIMS, UsageScope
+from storage.records.reports import DIMS, Dim, Order, UsageScope, UsageSum
 from storage.records.usage import Usage, UsageRow
 from storage.store import Store, open_store
 from tests.fakes.postgres import Server
@@ -24,8 +24,13 @@ from tests.storage.recount import recount
 DAY_US = 24 * HOUR_US
 BASE_US = 19_662 * DAY_US
 """A day in the middle of a month."""
-TIMES = (0, 1, HOUR_US - 1, HOUR_US, 7 * HOUR_US, DAY_US - 1, DAY_US, 40 * DAY_US, 75 * DAY_US)
+TIMES = (0, 1, HOUR_US - 1, HOUR_US, 7 * HOUR_US, DAY_US - 1, DAY_US, 40 * DAY_US, 75 * DAY_US, 97 * DAY_US)
 T = UsageScope("t")
+WEIGHTS: dict[Order, Callable[[UsageSum], int]] = {
+    "tokens": lambda one: one.usage.tokens_total,
+    "requests": lambda one: one.requests,
+    "cost": lambda one: one.cost_nano,
+}
 
 rows = st.builds(
     lambda number, at, more: replace(usage_row(f"row-{number}", "ada", BASE_US + at), **more),
@@ -56,7 +61,10 @@ steps = st.lists(
     ),
     max_size=8,
 )
-edges = st.lists(st.sampled_from([*TIMES, 17 * HOUR_US, 90 * DAY_US]), min_size=2, unique=True).map(sorted)
+edges = st.lists(st.sampled_from([*TIMES, 17 * HOUR_US, 90 * DAY_US, 120 * DAY_US]), min_size=2, unique=True).map(
+    sorted
+)
+"""From each to the last lie whole days, eight days and sixty-four."""
 bys = st.lists(st.sampled_from(DIMS), unique=True, max_size=3)
 
 
@@ -128,6 +136,19 @@ class History:
             found = await store.usage_sums(scope, asked, by=by)
             assert {(one.start_us, one.key): one for one in found} == recount(self.told, scope, asked, by)
 
+    async def agree_who_is_first(self, store: Store, at: list[int]) -> None:
+        """Users, whose weights are kept, and models, whose are not; in all orders."""
+        asked = [BASE_US + one for one in (at[0], at[-1])]
+        dims: tuple[Dim, ...] = ("user_id", "model")
+        for dim in dims:
+            counted = recount(self.told, T, asked, [dim]).values()
+            for order, weight in WEIGHTS.items():
+                first = sorted(counted, key=lambda one: (-weight(one), one.key[0] is not None, one.key[0] or ""))
+                for limit in (0, 2):
+                    found = await store.usage_top(T, asked, by=[dim], limit=limit, order=order)
+                    assert found.sums == tuple(first[:limit])
+                    assert found.count == sum(one.key[0] is not None for one in counted)
+
 
 async def told(url: str, history: list[tuple[str, Any]], at: list[int], by: list[Any]) -> None:
     one = History(url)
@@ -138,9 +159,7 @@ async def told(url: str, history: list[tuple[str, Any]], at: list[int], by: list
         whole = [edge - edge % HOUR_US if BASE_US + edge < one.before_us + DAY_US else edge for edge in at]
         if len(asked := sorted(set(whole))) > 1:
             await one.agree(store, asked, by)
-        users = {row.user_id for row in one.told if row.user_id and BASE_US <= row.occurred_us < BASE_US + 90 * DAY_US}
-        top = await store.usage_top(T, (BASE_US, BASE_US + 90 * DAY_US), by=("user_id",), limit=0)
-        assert top.count == len(users)
+            await one.agree_who_is_first(store, asked)
 
     await one.run(history, ask)
 
@@ -192,6 +211,11 @@ async def test_sums_past_sixty_four_bits_stop_no_charge(store: Store, clock: Clo
     [
         "UPDATE usage_slot SET requests=requests+1 WHERE grain=0",
         "UPDATE usage_slot SET tokens_output=0 WHERE grain=1",
+        "UPDATE usage_slot SET tokens_output=0 WHERE grain=2",
+        "DELETE FROM usage_slot WHERE grain=3",
+        "UPDATE usage_weight SET tokens=tokens+1 WHERE grain=1",
+        "UPDATE usage_weight SET cost_nano_rest=cost_nano_rest+1 WHERE grain=2",
+        "DELETE FROM usage_weight WHERE grain=3",
         "DELETE FROM usage_slot WHERE series=(SELECT id FROM usage_series WHERE level=2)",
         "DELETE FROM usage_slot WHERE series=(SELECT id FROM usage_series WHERE level=0)",
         "UPDATE usage SET cost_nano=1",

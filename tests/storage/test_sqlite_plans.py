@@ -13,8 +13,8 @@ from storage.sql.usage_questions import SQLITE
 from tests.storage.report_questions import questions_of_reports
 
 TABLES = (
-    "usage", "usage_slot", "usage_series", "transfer", "hold", "hold_window", "lot", "lot_use", "account", "quota_window",
-    "idem", "kept", "directory", "outbox", "batch", "debt",
+    "usage", "usage_slot", "usage_weight", "usage_series", "transfer", "hold", "hold_window", "lot", "lot_use", "account",
+    "quota_window", "idem", "kept", "directory", "outbox", "batch", "debt",
 )  # fmt: skip
 
 

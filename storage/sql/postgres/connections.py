@@ -28,6 +28,8 @@ class Address:
     """Connections that only read. One more writes."""
     statement_cache_size: int = 100
     """0 behind a PgBouncer before 1.21, or one without `max_prepared_statements`, that pools by transaction."""
+    command_seconds: float | None = COMMAND_SECONDS
+    """How long one statement may take. None: as long as it needs."""
 
     @property
     def is_pooled(self) -> bool:
@@ -71,7 +73,7 @@ def connect_options(address: Address) -> dict[str, Any]:
     return {
         "dsn": address.dsn,
         "timeout": CONNECT_SECONDS,
-        "command_timeout": COMMAND_SECONDS,
+        "command_timeout": address.command_seconds,
         "statement_cache_size": address.statement_cache_size,
         "server_settings": {"application_name": "tollgate"},
     }

@@ -30,8 +30,10 @@ from storage.sql.postgres.directory import DirectoryReads
 from storage.sql.postgres.parts import outlived
 from storage.sql.postgres.verifying import verify_over
 from storage.sql.pruning import EVENTS_US, ROWS_MAX, forgetting
-from storage.sql.usage_questions import KEPT_SINCE, POSTGRES, Key, Sums, Weights, questions, rows_question
+from storage.sql.usage_answers import Key, Sums, firsts
+from storage.sql.usage_questions import KEPT_SINCE, POSTGRES, questions, rows_question
 from storage.sql.usage_rows import COLUMNS, from_columns
+from storage.sql.usage_tops import top_question
 
 # Any: rows are the driver's; the tables give their types.
 
@@ -239,12 +241,11 @@ class PostgresReader(DirectoryReads):
         """First which come first, then what they come to, of one snapshot."""
 
         async def read(connection: Connection) -> UsageTop:
-            weights, kept_us = Weights(), await _kept_us(connection)
-            for statement, values in questions(POSTGRES, scope, edges_us, by, order, kept_us=kept_us):
-                weights.add(await connection.fetch(statement, *values))
-            only = weights.first(limit)
+            kept_us = await _kept_us(connection)
+            statement, values = top_question(POSTGRES, scope, edges_us, by, order, limit, kept_us=kept_us)
+            only, count = firsts(await connection.fetch(statement, *values), limit)
             sums = (await _summed(connection, scope, edges_us, by, only)).sums(order) if only else ()
-            return UsageTop(sums, weights.count)
+            return UsageTop(sums, count)
 
         return await self._pool.snapshot(read)
 

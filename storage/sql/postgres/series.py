@@ -1,8 +1,8 @@
 """Usage rows and their roll-ups within a batch: what was really added or taken away is what the sums are raised by.
 
 Series are made before the batch's transaction, so that two processes that need the same new one do not wait for each other's
-commits; only those of rows that evaluation itself wrote (a hold's expiry) are made inside it. Slots are raised in the order of
-their keys and last of all, so that processes that meet in one wait in one direction.
+commits; only those of rows that evaluation itself wrote (a hold's expiry) are made inside it. Slots, then weights, are raised in
+the order of their keys and last of all, so that processes that meet in one wait in one direction.
 """
 # ruff: noqa: S608  # statements are built from our own column names, never from values
 
@@ -18,14 +18,17 @@ from storage.sql.rollups import (
     SERIES,
     SLOT,
     SLOT_KEY,
+    WEIGHED,
+    WEIGHT,
+    WEIGHT_KEY,
     Columns,
     Dimensions,
     Ids,
     digest_of,
     dimensions_of,
     levels,
-    slots,
     stored,
+    sums,
 )
 from storage.sql.usage_rows import COLUMNS, to_columns
 
@@ -42,12 +45,15 @@ one event, whose time is in its id."""
 _TAKE = f"DELETE FROM usage WHERE id=ANY($1::text[]) RETURNING {', '.join(COLUMNS)}"
 _SERIES = "SELECT digest, id FROM usage_series WHERE digest=ANY($1::text[])"
 _SERIES_NEW = insert("usage_series", SERIES[1:], "ON CONFLICT (digest) DO NOTHING")
-_RAISE = insert(
-    "usage_slot",
-    SLOT,
-    f"ON CONFLICT ({', '.join(SLOT_KEY)}) DO UPDATE SET "
-    + ", ".join(f"{name}=usage_slot.{name}+excluded.{name}" for name in MEASURES),
-)
+
+
+def _raising(table: str, key: Sequence[str], raised: Sequence[str]) -> str:
+    added = ", ".join(f"{name}={table}.{name}+excluded.{name}" for name in raised)
+    return f"ON CONFLICT ({', '.join(key)}) DO UPDATE SET {added}"
+
+
+RAISE = insert("usage_slot", SLOT, _raising("usage_slot", SLOT_KEY, MEASURES))
+WEIGH = insert("usage_weight", WEIGHT, _raising("usage_weight", WEIGHT_KEY, WEIGHED))
 
 
 class Series:
@@ -106,7 +112,9 @@ class UsageWriter:
     async def raise_sums(self) -> None:
         """Bring the sums along. Other processes that raise the same sums wait from here to the commit."""
         if self._changed:
-            await self._connection.execute(_RAISE, *arrays(slots(self._changed, self._series.known)))
+            slots, weights = sums(self._changed, self._series.known)
+            await self._connection.execute(RAISE, *arrays(slots))
+            await self._connection.execute(WEIGH, *arrays(weights))
 
 
 def told_of(commands: Iterable[Told]) -> list[Columns]:

@@ -331,4 +331,16 @@ STATEMENTS: Final = (
 )
  WITHOUT ROWID,
  STRICT""",
+    """CREATE TABLE IF NOT EXISTS usage_weight (
+    grain INTEGER NOT NULL,
+    start_us INTEGER NOT NULL,
+    series INTEGER NOT NULL,
+    requests INTEGER NOT NULL,
+    tokens INTEGER NOT NULL,
+    cost_nano_whole INTEGER NOT NULL,
+    cost_nano_rest INTEGER NOT NULL,
+    PRIMARY KEY (grain, start_us, series)
+)
+ WITHOUT ROWID,
+ STRICT""",
 )

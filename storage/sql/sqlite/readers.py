@@ -29,8 +29,10 @@ from storage.sql.parts import PARTS_US, leading
 from storage.sql.parts import ROWS_MAX as PARTS_MAX
 from storage.sql.pruning import EVENTS_US, ROWS_MAX, forgetting
 from storage.sql.sqlite.parts import OLDEST as OLDEST_PARTS
-from storage.sql.usage_questions import KEPT_SINCE, SQLITE, Key, Sums, Weights, questions, rows_question
+from storage.sql.usage_answers import Key, Sums, firsts
+from storage.sql.usage_questions import KEPT_SINCE, SQLITE, questions, rows_question
 from storage.sql.usage_rows import COLUMNS, from_columns
+from storage.sql.usage_tops import top_question
 from storage.sql.waiting import unavailable
 
 # Any: columns come from the driver; the table gives their types.
@@ -199,12 +201,10 @@ class Readers:
         self, scope: UsageScope, edges_us: Sequence[int], by: Sequence[Dim], limit: int, order: Order
     ) -> UsageTop:
         """First which come first, then what they come to. The connection is in a snapshot."""
-        weights = Weights()
-        for question in questions(SQLITE, scope, edges_us, by, order, kept_us=self._kept_us()):
-            weights.add(self._all(*question))
-        only = weights.first(limit)
+        question = top_question(SQLITE, scope, edges_us, by, order, limit, kept_us=self._kept_us())
+        only, count = firsts(self._all(*question), limit)
         sums = self._summed(scope, edges_us, by, only).sums(order) if only else ()
-        return UsageTop(sums, weights.count)
+        return UsageTop(sums, count)
 
     def _summed(
         self, scope: UsageScope, edges_us: Sequence[int], by: Sequence[Dim], only: frozenset[Key] | None

@@ -10,14 +10,17 @@ from storage.sql.rollups import (
     SERIES,
     SLOT,
     SLOT_KEY,
+    WEIGHED,
+    WEIGHT,
+    WEIGHT_KEY,
     Columns,
     Dimensions,
     Ids,
     digest_of,
     dimensions_of,
     levels,
-    slots,
     stored,
+    sums,
 )
 from storage.sql.usage_rows import COLUMNS
 
@@ -32,10 +35,17 @@ _ADDED = "SELECT id FROM usage WHERE seq>?"
 _LAST = "SELECT coalesce(max(seq), 0) FROM usage"
 _SERIES = "SELECT id FROM usage_series WHERE digest=?"
 _SERIES_NEW = f"INSERT INTO usage_series ({', '.join(SERIES[1:])}) VALUES (?, ?, {', '.join('?' * len(DIMENSIONS))})"
-_RAISE = (
-    f"INSERT INTO usage_slot ({', '.join(SLOT)}) VALUES ({', '.join('?' * len(SLOT))}) "
-    f"ON CONFLICT ({', '.join(SLOT_KEY)}) DO UPDATE SET {', '.join(f'{name}={name}+excluded.{name}' for name in MEASURES)}"
-)
+
+
+def _raising(table: str, columns: Sequence[str], key: Sequence[str], raised: Sequence[str]) -> str:
+    return (
+        f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))}) "
+        f"ON CONFLICT ({', '.join(key)}) DO UPDATE SET {', '.join(f'{name}={name}+excluded.{name}' for name in raised)}"
+    )
+
+
+RAISE = _raising("usage_slot", SLOT, SLOT_KEY, MEASURES)
+WEIGH = _raising("usage_weight", WEIGHT, WEIGHT_KEY, WEIGHED)
 
 
 class UsageWriter:
@@ -56,7 +66,9 @@ class UsageWriter:
         changed = [(columns, True) for columns in gone] + [(columns, False) for columns in added]
         self._learn(columns for columns, _ in changed)
         if changed:
-            self._connection.executemany(_RAISE, slots(changed, self._known))
+            slots, weights = sums(changed, self._known)
+            self._connection.executemany(RAISE, slots)
+            self._connection.executemany(WEIGH, weights)
 
     def _taken(self, replaced: Iterable[str]) -> list[Columns]:
         execute, gone = self._connection.execute, []

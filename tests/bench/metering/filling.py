@@ -8,10 +8,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
+from storage.sql.postgres import series as postgres_series
 from storage.sql.postgres.connections import Connection, address_of, connect
 from storage.sql.postgres.months import creation, month_of
-from storage.sql.rollups import SERIES, SLOT, Dimensions, Ids, digest_of, dimensions_of, levels, slots
+from storage.sql.postgres.statements import arrays
+from storage.sql.rollups import DAY, SERIES, SLOT, WEIGHT, Dimensions, Ids, Slot, digest_of, dimensions_of, levels, sums
 from storage.sql.sqlite import schema
+from storage.sql.sqlite import series as sqlite_series
 from storage.sql.usage_rows import COLUMNS, to_columns
 from tests.bench.metering.history import History
 
@@ -45,17 +48,17 @@ class SeriesIds:
         return found
 
 
-def days_of(history: History) -> Iterator[tuple[list[Row], list[Row], Sequence[Row]]]:
-    """For each UTC day that holds rows: the rows, the series that are new, and the sums."""
+def days_of(history: History) -> Iterator[tuple[list[Row], list[Row], list[Slot], list[Slot]]]:
+    """For each UTC day that holds rows: the rows, the series that are new, what slots are raised by, and weights."""
     series = SeriesIds()
     waiting: list[Row] = []
     for rows in history.days():
         waiting += [to_columns(row) for row in rows]
         waiting, whole = _split(waiting)
         if whole:
-            yield whole, series.new(whole), slots(((columns, False) for columns in whole), series.known)
+            yield whole, series.new(whole), *sums(((columns, False) for columns in whole), series.known)
     if waiting:
-        yield waiting, series.new(waiting), slots(((columns, False) for columns in waiting), series.known)
+        yield waiting, series.new(waiting), *sums(((columns, False) for columns in waiting), series.known)
 
 
 def _split(rows: list[Row]) -> tuple[list[Row], list[Row]]:
@@ -83,12 +86,12 @@ def fill_sqlite(path: Path, history: History) -> None:
         for name in _INDEXES:
             connection.execute(f"DROP INDEX {name}")
         connection.execute("BEGIN")
-        for rows, series, sums in days_of(history):
-            for table, names, values in (
-                ("usage_series", SERIES, series), ("usage", COLUMNS, rows), ("usage_slot", SLOT, sums),
-            ):  # fmt: skip
+        for rows, series, slots, weights in days_of(history):
+            for table, names, values in (("usage_series", SERIES, series), ("usage", COLUMNS, rows)):
                 marks = ", ".join("?" * len(names))
                 connection.executemany(f"INSERT INTO {table} ({', '.join(names)}) VALUES ({marks})", values)  # noqa: S608  # our own names
+            connection.executemany(sqlite_series.RAISE, slots)
+            connection.executemany(sqlite_series.WEIGH, weights)
         for sql in indexes:
             connection.execute(sql)
         connection.execute("COMMIT")
@@ -103,14 +106,18 @@ async def fill_postgres(url: str, history: History) -> None:
         for name in _INDEXES:
             await connection.execute(f"DROP INDEX {name}")
         at, there = COLUMNS.index("occurred_us"), set[str]()
-        for rows, series, sums in days_of(history):
+        for rows, series, slots, weights in days_of(history):
             for month in {month_of(int(str(row[at]))) for row in (rows[0], rows[-1])}:
                 if month.name not in there:
                     await connection.execute(creation(month))
                     there.add(month.name)
             await _copied(connection, "usage_series", SERIES, series)
             await _copied(connection, "usage", COLUMNS, rows)
-            await _copied(connection, "usage_slot", SLOT, sums)
+            # A day's own sums are new; longer ones are there from the day before.
+            await _copied(connection, "usage_slot", SLOT, [slot for slot in slots if slot[1] <= DAY])
+            await _copied(connection, "usage_weight", WEIGHT, [weight for weight in weights if weight[0] == DAY])
+            await connection.execute(postgres_series.RAISE, *arrays(slot for slot in slots if slot[1] > DAY))
+            await connection.execute(postgres_series.WEIGH, *arrays(weight for weight in weights if weight[0] > DAY))
         for sql in indexes:
             await connection.execute(sql, timeout=3600.0)
         await connection.execute(

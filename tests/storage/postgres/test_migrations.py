@@ -141,6 +141,13 @@ def test_rows_from_before_the_roll_ups_are_summed_up_on_the_way_up(url: str, clo
     assert run(url, "SELECT digest, level FROM usage_series ORDER BY 1") == series
 
 
+def test_a_migration_may_take_longer_than_a_call(postgres: Server) -> None:
+    """What sums up millions of rows is one statement of minutes."""
+    found: list[Any] = []
+    _over(postgres.empty(), lambda connection: found.append(connection.connection.driver_connection))
+    assert found[0]._config.command_timeout is None  # the driver tells it nowhere else
+
+
 def run(url: str, statement: str) -> list[tuple[Any, ...]]:
     found: list[tuple[Any, ...]] = []
 
