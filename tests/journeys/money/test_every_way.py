@@ -13,6 +13,7 @@ import pytest_asyncio
 from server.app import create_app
 from server.config import Settings
 from server.drain import Drain
+from server.vendors.tables import SURFACES
 from tests.fakes.provider import FakeProvider
 from tests.fakes.scripts import Script
 from tests.fakes.server import Server, token
@@ -102,7 +103,13 @@ async def test_every_path_that_reaches_a_provider_holds_first(
     found = set(app._direct)
     while not hasattr(app, "routes"):  # what is wrapped around the routes
         app = app._app
-    paths = {re.sub(r"\{[^}]*\}", "fake", path) for path in found | {route.path for route in app.routes}}
+    of_vendors = {
+        prefix + endpoint.template.replace("{model}", "fake") + ("?alt=sse" if endpoint.stream else "")
+        for name, surface in SURFACES.items()
+        for endpoint in surface.endpoints
+        for prefix in ("", f"/{name}")
+    }
+    paths = {re.sub(r"\{[^}]*\}", "fake", path) for path in found | of_vendors | {route.path for route in app.routes}}
     assert "/rpc" in paths
     spy = Spy(server, vendor)
     reached: dict[str, set[int]] = {}
@@ -118,6 +125,8 @@ async def test_every_path_that_reaches_a_provider_holds_first(
             if holds is not None:
                 reached.setdefault(path, set()).add(holds)
     assert "/rpc" in reached
+    chats = {path for path in of_vendors if re.search(r"completions|messages$|[gG]enerateContent", path)}
+    assert chats <= reached.keys()
     assert {path: holds for path, holds in reached.items() if holds != {1}} == {}
 
 
