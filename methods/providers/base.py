@@ -24,6 +24,8 @@ class Ask:
     """It carries a prompt of the server's own, which the vendor's words about the request could repeat: they are not shown."""
     original: Original | None = None
     """The request as a vendor's client wrote it: a provider of the same language gets that, and its reply comes back as it is."""
+    is_last: bool = True
+    """False: somebody else is asked when this provider fails, so a long wait for it is not worth while."""
     once: Once | None = None
     """What is asked for, where it is no chat; `request` then only names the model."""
 

@@ -1,6 +1,6 @@
 """Which of several equal targets is asked first. It only orders them: who may serve at all is declared, and a plan narrows it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from math import log
 from typing import Protocol, assert_never
 
@@ -40,26 +40,31 @@ class Chooser:
 
         Leaving some of them out afterwards leaves a fair choice among the others.
         """
+        equals = route.equals
         match route.choice:
             case "declared":
-                ranks: dict[Target, float] = dict.fromkeys(route.equals, 0)
+                ranks: Sequence[float] = [0] * len(equals)
             case "weighted":
                 # The smallest of exponentially distributed numbers is each one's with a chance of its weight's share.
-                weights = zip(route.equals, route.weights, strict=True)
-                ranks = {target: -log(1.0 - self._random()) / weight for target, weight in weights}
+                ranks = [-log(1.0 - self._random()) / weight for weight in route.weights]
             case "least_latency" | "fastest":
-                ranks = {target: self._latencies.rank(target) for target in route.equals}
+                ranks = [self._latencies.rank(target) for target in equals]
             case "cheapest":
-                ranks = self._priced(route, most)
+                equals, ranks = self._priced(equals, most)
             case _:
                 assert_never(route.choice)
-        return tuple(sorted(ranks, key=lambda target: (not self._takes_calls(target), ranks[target])))
+        well = [self._takes_calls(target) for target in equals]
+        best_first = sorted(range(len(equals)), key=lambda at: (not well[at], ranks[at]))
+        return tuple([equals[at] for at in best_first])
 
-    def _priced(self, route: Route, most: Most) -> dict[Target, float]:
-        """What each costs; who has no price is no choice, unless nobody has one."""
-        costs = self._costs
-        found = {} if costs is None else {target: costs.cost(target, most) for target in route.equals}
-        return {target: cost for target, cost in found.items() if cost is not None} or dict.fromkeys(route.equals, 0)
+    def _priced(self, equals: tuple[Target, ...], most: Most) -> tuple[tuple[Target, ...], Sequence[float]]:
+        """Those that have a price, and what each costs; all, as equally dear, where none has one."""
+        if self._costs is not None:
+            costs = [self._costs.cost(target, most) for target in equals]
+            found = [(target, cost) for target, cost in zip(equals, costs, strict=True) if cost is not None]
+            if found:
+                return tuple([target for target, _ in found]), [cost for _, cost in found]
+        return equals, [0] * len(equals)
 
     def _takes_calls(self, target: Target) -> bool:
         is_well = self._is_well.get(target.provider)

@@ -25,7 +25,7 @@ async def complete(chain: Chain, ask: Ask, on_target: OnTarget) -> ChatReply:
     for target, provider in chain[:-1]:
         on_target(target)
         try:
-            return await provider.complete(_ask_of(ask, target))
+            return await provider.complete(_ask_of(ask, target, is_last=False))
         except MOVES_ON:
             continue
     target, provider = chain[-1]
@@ -41,7 +41,7 @@ def stream(chain: Chain, ask: Ask, on_target: OnTarget) -> Stream:
 async def _begin(chain: Chain, ask: Ask, on_target: OnTarget) -> tuple[Stream, Batches]:
     for target, provider in chain[:-1]:
         on_target(target)
-        begun = provider.stream(_ask_of(ask, target))
+        begun = provider.stream(_ask_of(ask, target, is_last=False))
         try:
             return begun, await begun.__aenter__()
         except MOVES_ON:
@@ -52,7 +52,7 @@ async def _begin(chain: Chain, ask: Ask, on_target: OnTarget) -> tuple[Stream, B
     return begun, await begun.__aenter__()
 
 
-def _ask_of(ask: Ask, target: Target) -> Ask:
-    if ask.request.model == target.model:
-        return ask
-    return replace(ask, request=replace(ask.request, model=target.model))
+def _ask_of(ask: Ask, target: Target, *, is_last: bool = True) -> Ask:
+    if ask.request.model != target.model:
+        return replace(ask, request=replace(ask.request, model=target.model), is_last=is_last)
+    return ask if is_last else replace(ask, is_last=False)

@@ -22,6 +22,8 @@ class Patience:
     longest: float = 8.0
     retry_after_max: float = 10.0
     """A vendor that asks for a longer wait is believed, and the caller is told at once."""
+    retry_after_max_before_others: float = 1.0
+    """The same where somebody else can be asked at once."""
     total: float = 120.0
     """No attempt starts later than this after the first, and none that follows lasts longer."""
     retries_first_byte: bool = False
@@ -65,7 +67,7 @@ class Retrying(Wrapping):
                 async with self._rest_of(started):
                     return await self.inner.complete(ask)
             except (ProviderFailed, ProviderTimedOut) as fault:
-                await self._wait_or_raise(fault, attempt, started)
+                await self._wait_or_raise(fault, attempt, started, is_last=ask.is_last)
             attempt += 1
 
     def stream(self, ask: Ask) -> Stream:
@@ -83,10 +85,12 @@ class Retrying(Wrapping):
                 async with self._rest_of(started):
                     return stream, await stream.__aenter__()
             except (ProviderFailed, ProviderTimedOut) as fault:
-                await self._wait_or_raise(fault, attempt, started)
+                await self._wait_or_raise(fault, attempt, started, is_last=ask.is_last)
             attempt += 1
 
-    async def _wait_or_raise(self, fault: ProviderFailed | ProviderTimedOut, attempt: int, started: float) -> None:
+    async def _wait_or_raise(
+        self, fault: ProviderFailed | ProviderTimedOut, attempt: int, started: float, *, is_last: bool
+    ) -> None:
         """Wait until the next attempt, or raise the fault where there is none. Call it while the fault is being handled."""
         patience = self._patience
         if attempt >= patience.retries or not self._is_safe(fault):
@@ -94,7 +98,7 @@ class Retrying(Wrapping):
         delay = self._random() * min(patience.longest, patience.base * 2**attempt)
         asked = fault.retry_after_seconds
         if asked is not None:
-            if asked > patience.retry_after_max:
+            if asked > (patience.retry_after_max if is_last else patience.retry_after_max_before_others):
                 raise fault
             delay = max(asked, delay)
         if self._clock() - started + delay >= patience.total:

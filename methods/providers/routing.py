@@ -63,12 +63,12 @@ class Router:
         self._aliases = {name: self._alias(name, weights) for name, weights in self.routing.aliases.items()}
         for name in {to for of_tier in self.routing.substitutes.values() for to in of_tier.values()} - {*self._aliases}:
             self._exactly(name)  # now, because it is needed in the middle of a call
-        self._groups = {
-            target: (group, targets)
-            for group in self.routing.equivalents.values()
-            for targets in [tuple(self._exactly(name) for name in group.models)]
-            for target in targets
-        }
+        self._groups: dict[Target, Route] = {}
+        for group in self.routing.equivalents.values():
+            equals = [self._exactly(name) for name in group.models]
+            for asked in equals:
+                others = [target for target in equals if target != asked]
+                self._groups[asked] = Route((asked, *others), asked=asked, choice=group.policy)
 
     @property
     def aliases(self) -> tuple[str, ...]:
@@ -98,9 +98,9 @@ class Router:
             first = self._first(provider or None, model or None)
             route = Route((first,), asked=first)
             if self._groups and not provider and model != f"{first.provider}/{first.model}":
-                route = self._equivalent(route)
+                route = self._groups.get(first, route)
         names = self._fallbacks_of(route) if self.routing.fallbacks else ()
-        return replace(route, fallbacks=self._beside(route.equals, names)) if names else route
+        return route.with_fallbacks(self._beside(route.equals, names)) if names else route
 
     def choose(self, tier: str, most: Most) -> Most:
         """The same call with the best of the equal targets first: of those that serve the tier's callers instead, if any do.
@@ -114,8 +114,8 @@ class Router:
         if substitutes is not None:
             route = self._substituted(substitutes, route)
         if route.choice != "declared" and self._chooser is not None:
-            return replace(most, route=route, targets=self._chooser.ordered(route, most) + route.fallbacks)
-        return most if route is most.route else replace(most, route=route, targets=route.targets)
+            return most.routed(route, self._chooser.ordered(route, most) + route.fallbacks)
+        return most if route is most.route else most.routed(route, route.targets)
 
     async def complete(self, targets: Sequence[Target], ask: Ask, on_target: OnTarget) -> ChatReply:
         """The answer of the first target that gives one; `on_target` hears of each just before it is asked."""
@@ -148,17 +148,9 @@ class Router:
             return None
         if provider is not None:
             return route.of_provider(provider)
-        return self._equivalent(route) if self._groups and route.asked is not None else route
-
-    def _equivalent(self, route: Route) -> Route:
-        """A route to one model, with the models that the operator declares to be as good."""
-        asked = route.equals[0]
-        found = self._groups.get(asked)
-        if found is None:
-            return route
-        group, targets = found
-        others = tuple([target for target in targets if target != asked])
-        return replace(route, equals=(asked, *others), choice=group.policy)
+        if self._groups and route.asked in self._groups:
+            return replace(self._groups[route.asked], name=route.name)
+        return route
 
     def _substituted(self, substitutes: Mapping[str, str], route: Route) -> Route:
         """The route to what serves instead, measured against what was asked for; the same where nothing does."""
@@ -172,7 +164,10 @@ class Router:
             instead = next(fits, None)
         if instead is None:
             return route
-        other = self._aliased(None, instead) or self._equivalent(Route((self._exactly(instead),)))
+        other = self._aliased(None, instead)
+        if other is None:
+            target = self._exactly(instead)
+            other = self._groups.get(target) or Route((target,))
         if asked is not None and asked in other.equals:
             return route
         names_after = self._fallbacks_of(other) if self.routing.fallbacks else ()

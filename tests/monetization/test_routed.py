@@ -1,7 +1,7 @@
 """What a plan leaves of a route, what a call on it may cost, and what it saved: for all plans, routes and usages."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any, Final, get_args
 
 import pytest
@@ -140,6 +140,17 @@ def test_whoever_serves_charges_at_most_the_quote_and_the_saving_is_the_differen
         assert saving == instead.amount // 100 - charge.amount // 100, "a credit is worth a cent"
     else:
         assert saving == instead.cost_nano + instead.fee_nano - charge.cost_nano - charge.fee_nano
+
+
+def test_a_call_routed_otherwise_and_a_route_with_fallbacks_lose_nothing_else() -> None:
+    most: Any = Most(**{part.name: object() for part in fields(Most)})  # type: ignore[arg-type]  # whatever it is made of
+    route: Any = Route(**{part.name: object() for part in fields(Route)})  # type: ignore[arg-type]  # same
+    for made, wanted in (
+        (most.routed(route, TARGETS), replace(most, route=route, targets=TARGETS)),
+        (route.with_fallbacks(TARGETS), replace(route, fallbacks=TARGETS)),
+    ):
+        for part in fields(made):
+            assert getattr(made, part.name) is getattr(wanted, part.name), part.name
 
 
 def quoted(route: Route, policy: Policy = "credits", **rules: Any) -> Quote:

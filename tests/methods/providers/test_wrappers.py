@@ -1,19 +1,22 @@
 """Retrying, the breaker, the cap and the observer around a provider made of a list."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 
 import pytest
 
 from methods.dialects.canonical import ChatReply, TextDelta
 from methods.errors import InvalidParams, ProviderFailed, ProviderTimedOut, Unauthenticated
+from methods.providers import falling_back
 from methods.providers.base import Ask, Batches, Provider
 from methods.providers.breaker import Breaker
 from methods.providers.capping import Capping
 from methods.providers.observing import Observing
 from methods.providers.retrying import Patience, Retrying
+from methods.providers.wrapping import Stream, Wrapping
 from monetization.errors import Overloaded
+from monetization.terms import Target
 from storage.errors import Fault
 from tests.methods.providers.conftest import ask_for
 from tests.methods.providers.fakes import Clock, ListProvider
@@ -68,6 +71,20 @@ async def streamed(provider: Provider) -> str:
         async for events in batches:
             texts.extend([event.text for event in events if isinstance(event, TextDelta)])
     return "".join(texts)
+
+
+class Chained(Wrapping):
+    """Several providers, each asked when those before it failed."""
+
+    def __init__(self, chain: Sequence[tuple[Target, Provider]]) -> None:
+        super().__init__(chain[0][1])
+        self._chain = chain
+
+    async def complete(self, ask: Ask) -> ChatReply:
+        return await falling_back.complete(self._chain, ask, lambda _: None)
+
+    def stream(self, ask: Ask) -> Stream:
+        return falling_back.stream(self._chain, ask, lambda _: None)
 
 
 Way = Callable[[Provider], Awaitable[str]]
@@ -145,6 +162,23 @@ async def test_attempts_end() -> None:
         await whole(retrying(inner, Clock(), retries=3))
 
     assert len(inner.asked) == 4
+
+
+@pytest.mark.parametrize(("seconds", "sleeps"), [(1.0, [1.0]), (1.1, [])])
+async def test_nobody_waits_long_for_a_provider_while_another_one_can_be_asked(
+    seconds: float, sleeps: list[float]
+) -> None:
+    clock, target = Clock(), Target("one", ASK.request.model, "openai")
+    for way in WAYS:
+        first = retrying(ListProvider(failed("provider_rate_limited", seconds), "fine"), clock, jitter=0)
+        both: list[tuple[Target, Provider]] = [
+            (target, first),
+            (Target("two", "other", "openai"), ListProvider("other")),
+        ]
+        assert await way(Chained(both)) == ("fine" if sleeps else "other")
+        alone = retrying(ListProvider(failed("provider_rate_limited", seconds), "fine"), Clock(), jitter=0)
+        assert await way(Chained([(target, alone)])) == "fine"
+    assert clock.sleeps == sleeps * len(WAYS)
 
 
 async def test_retry_after_is_honoured_up_to_its_bound() -> None:
