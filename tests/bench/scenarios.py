@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tests.bench.shots import BURST, PLAIN, STREAM, Shot
+from tests.bench.shots import BURST, DOOR_PLAIN, DOOR_STREAM, PLAIN, STREAM, Shot
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,9 @@ SCENARIOS = (
     Scenario("stream of 100 chunks", 32, *STREAM, at_least(0.6)),
     Scenario("stream of 100 chunks", 1, *STREAM, adds_at_most(1.5)),
     Scenario("same, in one burst", 32, *BURST, None),
+    Scenario("OpenAI door, plain", 32, *DOOR_PLAIN, at_least(0.6)),
+    Scenario("OpenAI door, plain", 1, *DOOR_PLAIN, adds_at_most(1.5)),
+    Scenario("OpenAI door, stream", 32, *DOOR_STREAM, at_least(0.7)),
 )
 """Every commercial step is on and durable, so the aim is 0.6 of a floor that takes none of them.
 

@@ -8,6 +8,7 @@ import orjson
 from tests.bench.processes import BenchFailed
 from tests.bench.provider import MODEL, PACED_MODEL, TEXT
 
+RPC = "/rpc"
 _QUESTION = "What is a benchmark?"
 
 
@@ -40,7 +41,7 @@ class Shot:
     @property
     def must_hold(self) -> str:
         """Bytes that no reply may lack: the whole text, or, of a forwarded stream, its end."""
-        return "[DONE]" if self.is_stream and self.side != "tollgate" else TEXT
+        return "[DONE]" if self.is_stream and self.path != RPC else TEXT
 
 
 def _provider_body(model: str, *, is_stream: bool) -> bytes:
@@ -63,7 +64,12 @@ def forwarder(model: str, *, is_stream: bool = False) -> Shot:
 
 def tollgate(model: str, *, is_stream: bool = False) -> Shot:
     """The same question as a JSON-RPC call with a token."""
-    return Shot("tollgate", "/rpc", _our_body(model, is_stream=is_stream), is_stream)
+    return Shot("tollgate", RPC, _our_body(model, is_stream=is_stream), is_stream)
+
+
+def door(model: str, *, is_stream: bool = False) -> Shot:
+    """The provider's own body on our own door of that vendor, with a token."""
+    return Shot("tollgate", "/v1/chat/completions", _provider_body(model, is_stream=is_stream), is_stream)
 
 
 def provider(model: str, *, is_stream: bool = False) -> Shot:
@@ -71,6 +77,12 @@ def provider(model: str, *, is_stream: bool = False) -> Shot:
     return Shot("provider", "/v1/chat/completions", _provider_body(model, is_stream=is_stream), is_stream)
 
 
+DOOR_PLAIN = (forwarder(MODEL), door(MODEL), provider(MODEL))
+DOOR_STREAM = (
+    forwarder(PACED_MODEL, is_stream=True),
+    door(PACED_MODEL, is_stream=True),
+    provider(PACED_MODEL, is_stream=True),
+)
 PLAIN = (forwarder(MODEL), tollgate(MODEL), provider(MODEL))
 STREAM = (
     forwarder(PACED_MODEL, is_stream=True),
@@ -99,7 +111,7 @@ def check(shot: Shot, port: int, token: str) -> None:
 
 
 def _plain_text(shot: Shot, reply: dict[str, object]) -> object:
-    if shot.side == "tollgate":
+    if shot.path == RPC:
         return _member(reply, "result", "content")
     choices = reply["choices"]
     assert isinstance(choices, list)
@@ -110,7 +122,7 @@ def _stream_text(shot: Shot, body: bytes) -> object:
     """The text of the deltas; of our own streams, where the final response must hold the same."""
     lines = [line[5:].strip() for line in body.splitlines() if line.startswith(b"data:")]
     events = [orjson.loads(line) for line in lines if line != b"[DONE]"]
-    if shot.side != "tollgate":
+    if shot.path != RPC:
         return "".join(choice["delta"].get("content") or "" for event in events for choice in event["choices"])
     deltas = [event["params"] for event in events if event.get("method") == "$/progress"]
     told = "".join(_delta(params) for params in deltas)
