@@ -7,7 +7,7 @@ import aiohttp
 import pytest
 from yarl import URL
 
-from methods.dialects.canonical import ChatReply, Finished, StreamEvent, TextDelta, UsageSeen
+from methods.dialects.canonical import ChatReply, Finished, Passed, StreamEvent, TextDelta, UsageSeen
 from methods.errors import InvalidParams, ProviderFailed, ProviderTimedOut, Unauthenticated, UnknownModel
 from methods.providers.base import Provider
 from methods.providers.http import Timeouts
@@ -24,7 +24,7 @@ async def events_of(provider: Provider, model: str = "fake-model") -> list[Strea
     events: list[StreamEvent] = []
     async with provider.stream(ask_for(model)) as batches:
         async for batch in batches:
-            events.extend(batch)
+            events.extend([event for event in batch if not isinstance(event, Passed)])
     return events
 
 
@@ -44,7 +44,7 @@ async def fault_of_stream(provider: Provider, model: str = "fake-model") -> tupl
     async def read() -> None:
         async with provider.stream(ask_for(model)) as batches:
             async for batch in batches:
-                events.extend(batch)
+                events.extend([event for event in batch if not isinstance(event, Passed)])
 
     with pytest.raises(Fault) as caught:
         await read()

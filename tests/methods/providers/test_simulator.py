@@ -8,6 +8,7 @@ import pytest
 
 from methods.dialects.canonical import (
     Finished,
+    Passed,
     Reasoning,
     ReasoningDelta,
     ResponseFormat,
@@ -39,7 +40,7 @@ async def streamed(ask: Ask, clock: Clock | None = None) -> list[StreamEvent]:
     events: list[StreamEvent] = []
     async with Simulator(sleep=(clock or Clock()).sleep).stream(ask) as batches:
         async for batch in batches:
-            events.extend(batch)
+            events.extend([event for event in batch if not isinstance(event, Passed)])
     return events
 
 
