@@ -117,7 +117,7 @@ class Alternative(Result):
     saving: float
     saving_percent: float
     is_declared_fallback: bool
-    """The operator names it as what may serve in the used one's place."""
+    """The operator names it as what may serve in the used one's place: a fallback, or an equivalent."""
 
 
 class ModelAdvice(Result):
@@ -320,7 +320,7 @@ def _work(context: Context, tier: Tier, target: Target, part: UsageSum, now_us: 
         if tier.includes_model(model)
     ]
     book = quotes.book()
-    fallbacks = router.resolve(target.provider, target.model)[1:] if target in candidates else ()
+    fallbacks = router.in_place_of(target) if target in candidates else ()
     return cheaper(target, part, candidates, fallbacks, lambda other: book.find(other, now_us))
 
 

@@ -47,7 +47,7 @@ class Quote:
         cheaper. None: with an own key, which is charged nothing, and where what was asked for has no price.
         """
         asked = None if self.most.route is None else self.most.route.asked
-        if asked is None or served is None or asked == served:
+        if asked is None or served is None or asked is served or asked == served:
             return None, None
         name = f"{asked.provider}/{asked.model}"
         if charge is None or self.policy == "byok":

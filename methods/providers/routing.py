@@ -117,6 +117,12 @@ class Router:
             return most.routed(route, self._chooser.ordered(route, most) + route.fallbacks)
         return most if route is most.route else most.routed(route, route.targets)
 
+    def in_place_of(self, target: Target) -> tuple[Target, ...]:
+        """What the operator declares to serve in the place of a model: its equivalents, then its fallbacks."""
+        route = self._groups.get(target) or Route((target,))
+        names = self._fallbacks_of(route)
+        return route.equals[1:] + self._beside(route.equals, names)
+
     async def complete(self, targets: Sequence[Target], ask: Ask, on_target: OnTarget) -> ChatReply:
         """The answer of the first target that gives one; `on_target` hears of each just before it is asked."""
         return await falling_back.complete(self._chain(targets, ask), ask, on_target)

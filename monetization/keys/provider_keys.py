@@ -109,7 +109,7 @@ class ProviderKeys:
     async def bring(self, caller: Caller, most: Most) -> Caller:
         """The caller with the kept key of the provider that will serve the call, where one is to be used; else unchanged.
 
-        Of several equal providers, the first whose key is kept serves the call.
+        Of several that were asked for alike, the first whose key is kept serves the call.
 
         A kept key serves calls that bring none, if its owner has chosen so, or the tier is served with own keys only.
         For a caller without kept keys this is a look into memory. Raises: NotFound for a key that opens no more;
@@ -121,7 +121,9 @@ class ProviderKeys:
         if PROVIDER_KEY not in profile.documents:
             return caller
         is_byok = self._is_byok(caller.tier)
-        for target in most.targets[:1] if most.route is None else most.route.equals:
+        # What stands in for the one model that was asked for does so at the operator's cost, not at the caller's.
+        alike = most.route.equals if most.route is not None and most.route.asked is None else most.targets[:1]
+        for target in alike:
             document = _document(profile, caller.user_id, target.provider)
             if document is not None and (document.body.get("isDefault") or is_byok):
                 return caller.bringing(self._secret(document), target.provider)

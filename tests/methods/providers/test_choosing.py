@@ -212,6 +212,13 @@ async def test_who_fails_at_once_is_not_fast() -> None:
     assert latencies.rank(A) > latencies.rank(B)
 
 
+def test_what_stands_in_for_a_model_is_declared_equivalents_before_fallbacks() -> None:
+    router = router_of(equivalents={"x": Equivalents(("a/m", "b/n"), "cheapest")}, fallbacks={"m": ["n", "c/o"]})
+    assert router.in_place_of(A) == (B, C)
+    assert router.in_place_of(B) == (A,)
+    assert router.in_place_of(C) == ()
+
+
 # Substitutes -----------------------------------------------------------------------------------------------------------
 
 

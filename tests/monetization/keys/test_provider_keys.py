@@ -148,6 +148,8 @@ async def test_of_equal_providers_the_first_whose_key_is_kept_serves_with_it(wor
     found = await keys.bring(CALLER, most)
     assert (found.kind, found.own_key_provider) == ("byok", two.provider)
     assert await brought(keys, most=Most(MOST.targets, route=Route((one,), (two,)))) is None, "not with a fallback's"
+    stands_in = Route(MOST.targets, asked=one, choice="cheapest")
+    assert await brought(keys, most=Most(MOST.targets, route=stands_in)) is None, "that one was not asked for"
     await keys.store(ADA, "ada", one.provider, OTHER, is_default=True)
     assert await brought(keys, most=most) == OTHER.reveal()
 
