@@ -7,11 +7,14 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
+from time import time
 
 import orjson
 
+from server.auth.issuing import Holder, issued
+from server.config import Settings
 from tests.bench.machine import cores, cpu_seconds_of, on_cores
-from tests.bench.metering.pressing import USERS
+from tests.bench.metering.pressing import BETWEEN, USERS
 from tests.bench.processes import ROOT, BenchFailed, Process, answers, free_port, listens, python, started, wait_until
 from tests.bench.stand import TOLLGATE, write_key
 
@@ -62,6 +65,7 @@ _ACTION = {
     "type": "token_usage", "provider": "simulator", "model": "simulator",
     "estimatedInputTokens": 1000, "estimatedOutputTokens": 500,
 }  # fmt: skip
+_USERS = [f"user-{number:03}" for number in range(USERS)]
 _KNOWN = b'{"events":[{"event_id":"known","user_id":"user-0","input_tokens":1,"output_tokens":1}]}'
 
 
@@ -75,7 +79,7 @@ class Sides:
     ports: dict[str, int] = field(default_factory=dict)
     pids: dict[str, int] = field(default_factory=dict)
     tokens: dict[str, str] = field(default_factory=dict)
-    """Of a service that tells of events, of an admin, and of a user, by these names."""
+    """Of a service that tells of events, of an admin, and of users, by their names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,11 +108,12 @@ def sides(folder: Path, ours_url: str, floor_url: str) -> Iterator[Sides]:
         ours = free_port()
         command = [TOLLGATE, "serve", "--config", str(config), "--port", str(ours)]
         stack.enter_context(_side(made, "tollgate", command, ours, lambda: answers(ours, "/readyz")))
-        for name, more in (("service", ("--role", "service")), ("admin", ("--role", "admin")), ("user-0", ())):
-            made.tokens[name] = _token(config, name, more)
-        for number in range(USERS):
-            _asked(made, "admin", "grantCredits", {"userId": f"user-{number:03}", "amount": "1000000"})
-        _asked(made, "admin", "grantCredits", {"userId": "user-0", "amount": "1000000"})
+        settings = Settings.load(config, {})
+        for name in ("service", "admin", "user-0", *_USERS):
+            roles = (name,) if name in ("service", "admin") else ()
+            made.tokens[name] = issued(settings, Holder(name, "member", None, roles), expires_seconds=3600, now=time())
+        for user in ("user-0", *_USERS):
+            _asked(made, "admin", "grantCredits", {"userId": user, "amount": "1000000"})
         yield made
 
 
@@ -119,14 +124,6 @@ def _side(made: Sides, side: str, command: Sequence[str], port: int, is_ready: C
         wait_until(is_ready, process, log)
         made.ports[side], made.pids[side] = port, process.pid
         yield process
-
-
-def _token(config: Path, user: str, more: Sequence[str]) -> str:
-    command = [TOLLGATE, "token", "--config", str(config), "--user", user, "--tier", "member", *more]
-    made = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=_SPARE_SECONDS, check=False)
-    if made.returncode != 0:
-        raise BenchFailed(f"no token: {made.stderr[-2000:]}")
-    return made.stdout.strip()
 
 
 def _asked(made: Sides, who: str, method: str, params: object) -> object:
@@ -218,9 +215,11 @@ def measure(made: Sides, seconds: float, show: Show, rounds: int = ROUNDS) -> No
             "",
         )
     show(f"{'checks over HTTP':40}{'asked/s':>10}{'p50 ms':>10}{'p99 ms':>10}{'CPU us':>7}   aim")
-    asked: tuple[tuple[str, object, str, int], ...] = (
-        ("checkEntitlement", {"featureId": "chat", "action": _ACTION}, '"allowed":true', ENTITLEMENT_MS_MAX),
-        ("checkQuotaStatus", {}, '"result"', QUOTA_MS_MAX),
+    entitlement: tuple[str, object] = ("checkEntitlement", {"featureId": "chat", "action": _ACTION})
+    asked: tuple[tuple[str, tuple[str, object], Sequence[str], str, int], ...] = (
+        ("checkEntitlement", entitlement, ["user-0"], '"allowed":true', ENTITLEMENT_MS_MAX),
+        (f"checkEntitlement, {USERS} users in turn", entitlement, _USERS, '"allowed":true', ENTITLEMENT_MS_MAX),
+        ("checkQuotaStatus", ("checkQuotaStatus", {}), ["user-0"], '"result"', QUOTA_MS_MAX),
     )
     known = _whole(made, INGEST, _KNOWN)
     _pace(
@@ -233,23 +232,24 @@ def measure(made: Sides, seconds: float, show: Show, rounds: int = ROUNDS) -> No
         title="the floor, an event that it knows",
         show=show,
     )
-    for method, params, must_hold, aim_ms in asked:
-        request = _whole(made, "/rpc", _body(method, params))
+    for title, question, users, must_hold, aim_ms in asked:
+        body = _body(*question)
+        request = BETWEEN.join([_whole(made, "/rpc", body, user) for user in users])
         _pace(
-            made, "tollgate", request, must_hold, seconds=seconds, rounds=rounds, title=method, show=show, aim_ms=aim_ms
+            made, "tollgate", request, must_hold, seconds=seconds, rounds=rounds, title=title, show=show, aim_ms=aim_ms
         )
 
 
-def _whole(made: Sides, path: str, body: bytes) -> bytes:
+def _whole(made: Sides, path: str, body: bytes, user: str = "user-0") -> bytes:
     """A user's whole request."""
-    return _lines(made, "user-0", path) + b"content-length: %d\r\n\r\n" % len(body) + body
+    return _lines(made, user, path) + b"content-length: %d\r\n\r\n" % len(body) + body
 
 
 def _pace(
     made: Sides, side: str, request: bytes, must_hold: str, *,
     seconds: float, rounds: int, title: str, show: Show, aim_ms: int | None = None,
 ) -> None:  # fmt: skip
-    """Print a line for one request at a fixed pace: of the rounds the one with the middle 99th percentile."""
+    """Print a line for requests at a fixed pace: of the rounds the one with the middle 99th percentile."""
     options = ("--rate", str(RATE), "--connections", "64", "--must-hold", must_hold)
     runs = sorted(
         (_pressed(made, side, request, *options, seconds=seconds) for _ in range(rounds)), key=lambda one: one.p99_ms

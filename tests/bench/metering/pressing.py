@@ -1,4 +1,4 @@
-"""Two load tools in a process of their own: batches of events of which no two are alike, and one request at a fixed pace.
+"""Two load tools in a process of their own: batches of events of which no two are alike, and requests at a fixed pace.
 
 Bounded in time; they only ever talk to a loopback address, and print what they saw as one JSON line.
 """
@@ -9,9 +9,9 @@ import math
 import sys
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from itertools import count
+from itertools import count, cycle
 from pathlib import Path
 
 import orjson
@@ -20,6 +20,8 @@ import uvloop
 from tests.bench.load import Connection, Tally, summed
 
 USERS = 200
+BETWEEN = b"\0"
+"""Between the requests of a file."""
 _EVENT = (
     b'{"event_id":"%%b-%%09d","customer_id":"bench","user_id":"user-%%03d","event_type":"TOKEN_USAGE","feature_id":"chat",'
     b'"provider":"SIMULATOR","model":"simulator","input_tokens":1000,"output_tokens":500,"timestamp":"%b"}'
@@ -55,12 +57,13 @@ class Changing(Connection):
 
 
 class Standing(Connection):
-    """Sends when it is told to, whatever others wait for."""
+    """Sends the next of the requests when it is told to, whatever others wait for."""
 
     def __init__(
-        self, request: bytes, must_hold: bytes, tally: Tally, *, idle: list["Standing"], late: deque[float]
+        self, requests: Iterator[bytes], must_hold: bytes, tally: Tally, *, idle: list["Standing"], late: deque[float]
     ) -> None:
-        super().__init__(request, must_hold, tally)
+        super().__init__(b"", must_hold, tally)
+        self._requests = requests
         self._idle = idle
         self._late = late
 
@@ -73,11 +76,11 @@ class Standing(Connection):
             self._idle.append(self)
 
     def shoot(self, due: float) -> None:
-        """Send the request that was due then."""
+        """Send what was due then."""
         assert self._transport is not None
         self._sent = due
         self._is_waiting = True
-        self._transport.write(self._request)
+        self._transport.write(next(self._requests))
 
     def leave(self) -> None:
         """Close."""
@@ -99,15 +102,13 @@ async def press(port: int, head: bytes, size: int, *, connections: int, seconds:
 
 
 async def pace(
-    port: int, request: bytes, must_hold: bytes, *, rate: int, connections: int, seconds: float
+    port: int, requests: Sequence[bytes], must_hold: bytes, *, rate: int, connections: int, seconds: float
 ) -> dict[str, object]:
-    """One request so many times a second, however long the answers take. Raises: OSError, TimeoutError."""
-    loop = asyncio.get_running_loop()
+    """These in turn, so many a second, however long the answers take. Raises: OSError, TimeoutError."""
+    loop, turns = asyncio.get_running_loop(), cycle(requests)
     tally, idle, late = Tally(math.inf, 0), list[Standing](), deque[float]()
     made = [
-        await loop.create_connection(
-            lambda: Standing(request, must_hold, tally, idle=idle, late=late), "127.0.0.1", port
-        )
+        await loop.create_connection(lambda: Standing(turns, must_hold, tally, idle=idle, late=late), "127.0.0.1", port)
         for _ in range(connections)
     ]
     started, sent = time.perf_counter(), 0
@@ -130,7 +131,7 @@ def main() -> None:
     """`python -m tests.bench.metering.pressing PORT FILE --batch 100` or `... --rate 1000 --must-hold WORDS`."""
     parser = argparse.ArgumentParser()
     parser.add_argument("port", type=int)
-    parser.add_argument("request", type=Path, help="a whole request, or, for batches, its lines without the length")
+    parser.add_argument("request", type=Path, help="whole requests, or, for batches, one's lines without the length")
     parser.add_argument("--batch", type=int, default=0, help="events of one request")
     parser.add_argument("--rate", type=int, default=0, help="requests a second")
     parser.add_argument("--must-hold", default="")
@@ -142,7 +143,7 @@ def main() -> None:
         press(given.port, lines, given.batch, connections=given.connections, seconds=seconds)
         if given.batch
         else pace(
-            given.port, lines, given.must_hold.encode(),
+            given.port, lines.split(BETWEEN), given.must_hold.encode(),
             rate=given.rate, connections=given.connections, seconds=seconds,
         )
     )  # fmt: skip
