@@ -66,6 +66,27 @@ async def test_cors_is_for_the_configured_origins(client: Client) -> None:
                 assert "retry-after" in exposed
 
 
+@pytest.mark.parametrize(
+    ("path", "headers"),
+    [
+        (
+            "/v1/chat/completions",
+            "authorization,content-type,x-stainless-lang,x-stainless-retry-count,x-stainless-timeout",
+        ),
+        (
+            "/v1/messages",
+            "anthropic-dangerous-direct-browser-access,anthropic-version,content-type,x-api-key,x-stainless-os",
+        ),
+        ("/v1/models/fake:generateContent", "content-type,x-goog-api-client,x-goog-api-key"),
+    ],
+)
+async def test_a_vendors_sdk_may_ask_from_an_allowed_page(client: Client, path: str, headers: str) -> None:
+    ask = {"access-control-request-method": "POST", "access-control-request-headers": headers}
+    origin = {"origin": "https://app.example.com"}
+    async with client.http.options(f"{client.server.url}{path}", headers={**origin, **ask}) as reply:
+        assert reply.ok, await reply.text()
+
+
 @pytest.mark.parametrize("path", ["/livez", "/health", "/readyz", "/ready"])
 async def test_a_balancer_may_ask(client: Client, path: str) -> None:
     async with client.http.get(f"{client.server.url}{path}") as reply:
