@@ -12,7 +12,7 @@ from pathlib import Path
 
 import orjson
 
-from tests.bench import ledger_bench, limits_bench, postgres_ledger_bench
+from tests.bench import agents, ledger_bench, limits_bench, postgres_ledger_bench
 from tests.bench.machine import memory_of, this_machine
 from tests.bench.measuring import Effort, Outcome, check_all, measure
 from tests.bench.metering import over_http, reports, settling
@@ -31,6 +31,7 @@ OTHERS: dict[str, Callable[[float], None]] = {
     "limits": limits_bench.run,
     "settling with sums": settling.run,
     "events and checks over HTTP": over_http.run,
+    "tool calls of agents": agents.run,
 }
 """Benchmarks without a provider: each prints its own table and takes the seconds of one of its rows."""
 REPORTS = "reports over millions of rows"

@@ -21,8 +21,9 @@ _PACED = Script()
 class BenchProvider(FakeProvider):
     """Its paced streams put every chunk into a write of its own, as a model does; the others go out in one piece."""
 
-    def script_for(self, model: str) -> Script:
+    def script_for(self, model: str, body: bytes = b"") -> Script:
         """Paced or not, as the model's name says."""
+        del body
         return _PACED if model == PACED_MODEL else GOOD
 
 

@@ -74,8 +74,11 @@ class Stand:
 
 
 @contextmanager
-def standing(folder: Path, *, starts: int) -> Iterator[Stand]:
-    """Everything runs and is ready inside the block; our server was started so many times. Raises: BenchFailed."""
+def standing(folder: Path, *, starts: int, more: str = "") -> Iterator[Stand]:
+    """Everything runs and is ready inside the block; our server was started so many times. Raises: BenchFailed.
+
+    `more`: sections of the configuration beside those that every benchmark has.
+    """
     usable = cores()
     stand = Stand(folder, usable[0], set(usable[1:]) or set(usable))
     with ExitStack() as stack:
@@ -83,9 +86,9 @@ def standing(folder: Path, *, starts: int) -> Iterator[Stand]:
         stack.enter_context(_forwarder(stand))
         write_key(stand.path("key.pem"))
         for number in range(starts - 1):
-            with _tollgate(stand, number):
+            with _tollgate(stand, number, more):
                 pass
-        stack.enter_context(_tollgate(stand, starts))
+        stack.enter_context(_tollgate(stand, starts, more))
         stand.token = _token(stand, starts)
         yield stand
 
@@ -113,10 +116,10 @@ def _forwarder(stand: Stand) -> Iterator[None]:
 
 
 @contextmanager
-def _tollgate(stand: Stand, number: int) -> Iterator[None]:
+def _tollgate(stand: Stand, number: int, more: str) -> Iterator[None]:
     """Our server on an empty database. Each start is timed."""
     port, log = free_port(), stand.path("tollgate.log")
-    command = [TOLLGATE, "serve", "--config", str(_config(stand, number)), "--port", str(port)]
+    command = [TOLLGATE, "serve", "--config", str(_config(stand, number, more)), "--port", str(port)]
     begun = time.perf_counter()
     with started(command, cores={stand.core}, log=log) as process:
         wait_until(lambda: answers(port, "/readyz"), process, log)
@@ -130,13 +133,13 @@ def _known(stand: Stand, side: str, process: Process, port: int) -> None:
     stand.pids[side] = process.pid
 
 
-def _config(stand: Stand, number: int) -> Path:
+def _config(stand: Stand, number: int, more: str) -> Path:
     """The configuration of one start."""
     text = _CONFIG.format(
         folder=stand.folder, number=number, provider=stand.ports["provider"], model=MODEL, paced=PACED_MODEL
     )
     path = stand.path(f"bench-{number}.toml")
-    path.write_text(text, encoding="utf-8")
+    path.write_text(text + more, encoding="utf-8")
     return path
 
 
