@@ -46,6 +46,7 @@ from methods import (
 from methods.method import Method
 from methods.vendors import chat as vendor_chat
 from methods.vendors import models as vendor_models
+from methods.vendors import once as vendor_once
 
 METHODS: Final[tuple[Method, ...]] = (
     *ai.METHODS,
@@ -89,5 +90,5 @@ METHODS: Final[tuple[Method, ...]] = (
     *system.METHODS,
 )
 
-OF_DOORS: Final[tuple[Method, ...]] = (*vendor_chat.METHODS, *vendor_models.METHODS)
+OF_DOORS: Final[tuple[Method, ...]] = (*vendor_chat.METHODS, *vendor_once.METHODS, *vendor_models.METHODS)
 """What the vendors' own doors call; nobody finds them over JSON-RPC, MCP or REST."""

@@ -28,7 +28,7 @@ _DEFAULTS = (
     "password",
 )
 _DISTINCT_MIN = 8
-_ONLY_OPENAI = ("max_tokens_field", "asks_stream_usage", "sends_reasoning")
+_ONLY_OPENAI = ("max_tokens_field", "asks_stream_usage", "sends_reasoning", "speaks_responses")
 
 
 def first_contradiction(settings: "Settings") -> Problem | None:

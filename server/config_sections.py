@@ -203,11 +203,13 @@ class ProviderSettings(Section):
     breaker_seconds: Seconds = 30.0
     """How long it is left alone."""
     max_tokens_field: Literal["max_tokens", "max_completion_tokens"] | None = None
-    """This and the next two are only for kind = "openai". The member that bounds an answer; None: what the address suggests."""
+    """This and the next three are only for kind = "openai". The member that bounds an answer; None: what the address suggests."""
     asks_stream_usage: bool = True
     """False: for a vendor that refuses `stream_options` and sends usage anyway."""
     sends_reasoning: bool = False
     """Give thinking of earlier answers back as `reasoning_content`, as DeepSeek wants it."""
+    speaks_responses: bool | None = None
+    """Whether it serves OpenAI's Responses too; None: only OpenAI's own address does. Elsewhere they are translated."""
 
     @model_validator(mode="before")
     @classmethod

@@ -190,6 +190,7 @@ def provider_config_of(name: str, settings: Settings) -> ProviderConfig:
         max_tokens_field=said.max_tokens_field,
         asks_stream_usage=said.asks_stream_usage,
         sends_reasoning=said.sends_reasoning,
+        speaks_responses=said.speaks_responses,
     )
 
 

@@ -88,7 +88,7 @@ class Anthropic:
         """A complete reply. Raises: ValueError when it is not one."""
         return anthropic_reply.parse_reply(body)
 
-    def render_reply(self, reply: ChatReply) -> JsonObject:
+    def render_reply(self, reply: ChatReply, request: ChatRequest | None = None) -> JsonObject:  # noqa: ARG002  # of the contract
         """A complete reply; the door sets `id` where the reply does not know it."""
         return anthropic_reply.render_reply(reply)
 

@@ -85,8 +85,8 @@ class Dialect(Protocol):
         """A complete reply. Raises: ValueError when it is not one."""
         ...
 
-    def render_reply(self, reply: ChatReply) -> JsonObject:
-        """A complete reply for a client of this vendor."""
+    def render_reply(self, reply: ChatReply, request: ChatRequest | None = None) -> JsonObject:
+        """A complete reply for a client of this vendor; with the request, what the vendor's replies repeat of it."""
         ...
 
     def parse_error(self, status: int, body: bytes, headers: Mapping[str, str]) -> VendorError:

@@ -65,7 +65,7 @@ class Gemini:
         """A complete reply. Raises: ValueError when it is not one."""
         return gemini_reply.parse_reply(body)
 
-    def render_reply(self, reply: ChatReply) -> JsonObject:
+    def render_reply(self, reply: ChatReply, request: ChatRequest | None = None) -> JsonObject:  # noqa: ARG002  # of the contract
         """A complete reply."""
         return gemini_reply.render_reply(reply)
 

@@ -83,7 +83,7 @@ class OpenAI:
         """A complete reply. Raises: ValueError when it is not one."""
         return openai_reply.parse_reply(body)
 
-    def render_reply(self, reply: ChatReply) -> JsonObject:
+    def render_reply(self, reply: ChatReply, request: ChatRequest | None = None) -> JsonObject:  # noqa: ARG002  # of the contract
         """A complete reply; the door sets `id` and `created` where the reply does not know them."""
         return openai_reply.render_reply(reply)
 

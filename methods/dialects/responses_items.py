@@ -1,8 +1,9 @@
 """The input items of OpenAI's Responses, both ways. What surrounds them in a request is `responses_request`.
 
 Items lie flat in this vendor's input; the model's side of a turn (thinking, text, calls of functions) becomes one message, as do
-answers of functions that follow each other. A message that would not render to exactly the items that came in keeps them in its
-`extra` under `items`; this dialect then renders those. A text of `ChatRequest.system` that was an item keeps it under `item`.
+answers of functions that follow each other. A message that holds what the canonical form cannot say keeps its items in its
+`extra` under `items`; this dialect then renders those. Ids and marks of items are left out: a client's own body goes to a vendor
+of this dialect as it is (`Responses.amended`). A text of `ChatRequest.system` that was an item keeps it under `item`.
 Under `place` stands where they were. `untranslatable_items` tells what of all that no other vendor can be told.
 """
 
@@ -43,7 +44,7 @@ def parse_input(value: Json) -> tuple[tuple[Text, ...], tuple[Message, ...]]:
     Raises: Untranslatable.
     """
     if isinstance(value, str):
-        return (), (Message("user", (Text(value),), {"items": value}),)
+        return (), (Message("user", (Text(value),), {"is_input": True}),)
     system: list[Text] = []
     groups: list[tuple[int, Role, str, list[Json], list[Part]]] = []
     for place, item in enumerate(list_at(value, "input (text or an array of items)")):
@@ -84,7 +85,7 @@ def _role_of(item: JsonObject, kind: str, field: str) -> Role:
 def _message(place: int, role: Role, word: str, items: list[Json], parts: list[Part]) -> Message:
     extra: dict[str, Json] = {"role": word} if word in _SYSTEM_ROLES else {}
     message = Message(role, tuple(parts), extra)
-    if _render_own(message, "input") != items:
+    if any(True for _ in untranslatable_items(items, place)):
         extra |= {"items": items, "place": place}
     return message
 
@@ -192,9 +193,9 @@ def render_input(system: Sequence[Text], messages: Sequence[Message], *, is_own:
     """
     rendered: list[Json] = [text.extra["item"] for text in system if is_own and text.extra.get("item") is not None]
     for place, message in enumerate(messages):
+        if is_own and "is_input" in message.extra and len(messages) == 1 and not rendered:
+            return "".join([part.text for part in message.parts if type(part) is Text])
         verbatim = message.extra.get("items") if is_own else None
-        if isinstance(verbatim, str) and len(messages) == 1 and not rendered:
-            return verbatim
         if isinstance(verbatim, list):
             rendered += verbatim
         else:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     import aiohttp
 
     from methods.dialects.base import Dialect
+    from methods.dialects.canonical_once import Operation
+    from methods.dialects.once import AnyOnce
     from methods.dialects.openai_request import MaxTokensField
     from methods.providers.breaker import Breaker
     from methods.providers.capping import Capping
@@ -57,9 +59,11 @@ class ProviderConfig:
     breaker_failures: int = 5
     breaker_seconds: float = 30.0
     max_tokens_field: "MaxTokensField | None" = None
-    """This and the next two say what an OpenAI-compatible vendor differs in; see `methods.dialects.openai.OpenAI`."""
+    """This and the next three say what an OpenAI-compatible vendor differs in; see `methods.dialects.openai.OpenAI`."""
     asks_stream_usage: bool = True
     sends_reasoning: bool = False
+    speaks_responses: bool | None = None
+    """Whether it serves OpenAI's Responses too; None: only OpenAI's own address does. Elsewhere they are translated."""
 
 
 def build_providers(
@@ -123,6 +127,8 @@ def _http(config: ProviderConfig, session: "aiohttp.ClientSession") -> Provider:
         if config.kind == "openai"
         else dialect_of(config.kind),
         base_url,
+        also=_also(config, is_vendors_own=base_url == vendors_own),
+        once=_once(config, is_vendors_own=base_url == vendors_own),
         session=session,
         key=config.api_key,
         needs_key=base_url == vendors_own,
@@ -134,6 +140,34 @@ def _http(config: ProviderConfig, session: "aiohttp.ClientSession") -> Provider:
         headers={name: value.reveal() for name, value in config.headers.items()},
         models_path=_MODELS_PATHS[config.kind],
     )
+
+
+def _speaks_responses(config: ProviderConfig, *, is_vendors_own: bool) -> bool:
+    if config.kind != "openai":
+        return False
+    return is_vendors_own if config.speaks_responses is None else config.speaks_responses
+
+
+def _also(config: ProviderConfig, *, is_vendors_own: bool) -> "tuple[Dialect, ...]":
+    """What else a vendor speaks at the same address, for clients who speak it."""
+    from methods.dialects import tables  # noqa: PLC0415  # see above
+
+    return (tables.dialect_of("responses"),) if _speaks_responses(config, is_vendors_own=is_vendors_own) else ()
+
+
+def _once(config: ProviderConfig, *, is_vendors_own: bool) -> "Mapping[Operation, AnyOnce]":
+    """What a vendor does besides chats. OpenAI counts tokens only for its Responses."""
+    from methods.dialects.tables import once_of  # noqa: PLC0415  # see above
+
+    match config.kind:
+        case "openai":
+            if _speaks_responses(config, is_vendors_own=is_vendors_own):
+                return {"embed": once_of("openai", "embed"), "count": once_of("responses", "count")}
+            return {"embed": once_of("openai", "embed")}
+        case "anthropic":
+            return {"count": once_of("anthropic", "count")}
+        case _:
+            return {"embed": once_of("gemini", "embed"), "count": once_of("gemini", "count")}
 
 
 def _compatible(config: ProviderConfig, *, is_vendors_own: bool) -> "Dialect":

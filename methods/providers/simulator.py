@@ -39,6 +39,7 @@ from methods.dialects.canonical import (
 )
 from methods.providers import faults
 from methods.providers.base import Ask, Batches
+from methods.providers.simulator_once import once_answer
 from methods.providers.simulator_text import answer_to, last_text, pieces
 from monetization.callers import Secret
 
@@ -104,6 +105,8 @@ class Simulator:
         script = await self._begin(ask)
         if script.fails_midway is not None:
             self._fail(ask, script)
+        if ask.once is not None:
+            return once_answer(ask.once.asked(request.model))
         answer = answer_to(request, is_long=script.is_long, thinks=script.thinks, calls_tool=script.calls_tool)
         thoughts = (Reasoning(answer.thoughts),) if answer.thoughts else ()
         said = (ToolCall(*answer.call),) if answer.call else (Text(answer.text),)

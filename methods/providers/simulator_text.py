@@ -77,11 +77,16 @@ def answer_to(request: ChatRequest, *, is_long: bool, thinks: bool, calls_tool: 
         text, stop_sequence = _stopped(text, request.stop)
         finish = finish if stop_sequence is None else "stop"
     usage = Usage(
-        input=tokens_of(prompt.replace("\x1f", " ")),
+        input=tokens_in(request),
         output=tokens_of(text) if call is None else tokens_of(call[1]) + tokens_of(call[2]),
         reasoning=tokens_of(thoughts),
     )
     return SimulatedAnswer(digest[:8].hex(), text, thoughts, call, finish, stop_sequence, usage)
+
+
+def tokens_in(request: ChatRequest) -> int:
+    """Tokens of a whole request by the simulator's own rule."""
+    return tokens_of(" ".join(_texts(request)))
 
 
 def tokens_of(text: str) -> int:

@@ -31,7 +31,8 @@ from monetization.terms import Most, Route, Target, Terms
 from storage.records.fact import fact
 
 CHAT: Final = "vendorChat"
-_ID_PREFIXES: Final = {"openai": "chatcmpl-", "anthropic": "msg_"}
+_ID_PREFIXES: Final = {"openai": "chatcmpl-", "responses": "resp_", "anthropic": "msg_"}
+_TIMES: Final = ("created", "created_at")
 _CACHE_MARK: Final = b'"cache_control"'
 
 
@@ -101,7 +102,7 @@ def most_of(services: Services, params: VendorParams) -> Most:
     """The most that the request can cause. Raises: InvalidParams, UnknownModel, UnknownProvider."""
     dialect = dialect_of(params.dialect, params.version)
     request = _request_of(params, dialect)
-    route = _route(services, params, request.model)
+    route = route_of(services, params, request.model)
     draft = replace(request, model=route.equals[0].model, max_tokens=request.max_tokens or MAX_TOKENS_DEFAULT)
     images = images_in(draft)
     unread = _unread(draft)
@@ -132,17 +133,22 @@ def _request_of(params: VendorParams, dialect: Dialect) -> ChatRequest:
         raise refusal_of(why) from None
     except RecursionError:
         raise InvalidParams("the request is nested too deeply") from None
-    unpriced = dialect.unpriced(params.body)
-    if unpriced:
-        raise InvalidParams(
-            f"{unpriced[0]}: this server has no price for it, so it is not served; leave it out",
-            reason="not_priced",
-            data={"field": unpriced[0]},
-        )
+    refuse_unpriced(dialect.unpriced(params.body))
     return request
 
 
-def _route(services: Services, params: VendorParams, model: str) -> Route:
+def refuse_unpriced(fields: Sequence[str]) -> None:
+    """Refuse what the vendor charges in a way that no price of ours knows. Raises: InvalidParams."""
+    if fields:
+        raise InvalidParams(
+            f"{fields[0]}: this server has no price for it, so it is not served; leave it out",
+            reason="not_priced",
+            data={"field": fields[0]},
+        )
+
+
+def route_of(services: Services, params: VendorParams, model: str) -> Route:
+    """Who may serve the model; with the client's own key, one provider of its own vendor. Raises: InvalidParams, UnknownModel."""
     route = services.router.route(None, model)
     if params.api_key is None:
         return route
@@ -169,7 +175,7 @@ def _unread(request: ChatRequest) -> str:
 
 async def _whole(context: Context, most: Most, ask: Ask, answer: Answer) -> bytes:
     meter, router = context.meter, context.services.router
-    reply = await router.complete(most.targets, ask, _Serving(meter))
+    reply = await router.complete(most.targets, ask, Serving(meter))
     meter.first_byte = router.clock()
     answer.take_reply(reply)
     return reply.raw if reply.raw is not None else orjson.dumps(_rendered(context, ask, reply))
@@ -179,9 +185,10 @@ def _rendered(context: Context, ask: Ask, reply: ChatReply) -> JsonObject:
     """A reply of another vendor in the client's language."""
     assert ask.original is not None, "a door's request always has one"
     dialect = ask.original.dialect
-    body = dialect.render_reply(replace(reply, id=reply.id or _reply_id(dialect, ask)))
-    if body.get("created") == 0:
-        body["created"] = int(context.services.clock())
+    body = dialect.render_reply(replace(reply, id=reply.id or _reply_id(dialect, ask)), ask.request)
+    for name in _TIMES:
+        if body.get(name) == 0:
+            body[name] = int(context.services.clock())
     return body
 
 
@@ -194,7 +201,7 @@ async def _streamed(context: Context, most: Most, ask: Ask, answer: Answer, sink
     assert ask.original is not None, "a door's request always has one"
     dialect = ask.original.dialect
     renderer: EventRenderer | None = None
-    async with router.stream(most.targets, ask, _Serving(meter)) as batches:
+    async with router.stream(most.targets, ask, Serving(meter)) as batches:
         async for events in batches:
             answer.take(events)
             if meter.first_byte is None:
@@ -221,7 +228,7 @@ def _written(renderer: EventRenderer, events: Iterable[StreamEvent | Passed]) ->
     return b"".join([renderer.render(event) for event in events if not isinstance(event, Passed)])
 
 
-class _Serving:
+class Serving:
     """Hears from the router which target is asked next, and tells the meter."""
 
     __slots__ = ("_meter",)
@@ -230,6 +237,7 @@ class _Serving:
         self._meter = meter
 
     def __call__(self, target: Target) -> None:
+        """This one is asked now."""
         self._meter.target = target
 
 

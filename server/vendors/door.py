@@ -104,7 +104,7 @@ class VendorDoor:
         try:
             call = self._call(exchange, scope, endpoint, slots, body)
             if call.is_stream:
-                await self._stream(exchange, call, departure)
+                await self._stream(exchange, endpoint, call, departure)
                 return
             answer = await self._means.serve(call, None)
         except Exception as problem:  # noqa: BLE001  # as the docstring says
@@ -121,7 +121,7 @@ class VendorDoor:
         headers, surface = exchange.headers, exchange.surface
         query = scope.get("query_string", b"")
         credential, own_key = credentials_of(surface, scope, headers, query)
-        params: dict[str, object] = {"dialect": endpoint.dialect}
+        params: dict[str, object] = {"dialect": endpoint.dialect, **endpoint.fixed}
         is_stream = False
         if endpoint.verb == "POST":
             body = self._body(raw)
@@ -172,7 +172,7 @@ class VendorDoor:
             raise InvalidParams("the body must be a JSON object", reason="invalid_request")
         return body
 
-    async def _stream(self, exchange: _Exchange, call: Call, departure: Departure) -> None:
+    async def _stream(self, exchange: _Exchange, endpoint: Endpoint, call: Call, departure: Departure) -> None:
         limits, surface = self._means.limits, exchange.surface
         events = EventStream(
             exchange.out.send,
@@ -194,7 +194,7 @@ class VendorDoor:
                 raise
             departure.stop()
             fault = self._told(problem, call.request_id)
-            await events.finish(surface.error_frame(fault, call.request_id))
+            await events.finish(surface.error_frame(endpoint.dialect, fault, call.request_id))
             return
         departure.stop()
         await events.finish(b"")

@@ -40,6 +40,8 @@ class Endpoint:
     """Names of the query that are parameters, with the parameters' names."""
     flag: str = "stream"
     """The body's member that asks for a stream."""
+    fixed: Mapping[str, object] = field(default_factory=dict)
+    """Parameters that the path alone says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +71,12 @@ class Surface:
         """A fault as this vendor's SDKs read it."""
         return orjson.dumps(dialect_of(self.name).render_fault(fault, status, request_id))
 
-    def error_frame(self, fault: Fault, request_id: str) -> bytes:
-        """The same in the middle of a stream."""
-        return b"%bdata: %b\n\n" % (self.error_event, self.error(fault, self.status(fault), request_id))
+    def error_frame(self, dialect: str, fault: Fault, request_id: str) -> bytes:
+        """The same in the middle of a stream of this dialect."""
+        error = self.error(fault, self.status(fault), request_id)
+        if dialect == "responses":  # its events have names, also in their data
+            return b"event: error\ndata: %b\n\n" % orjson.dumps({"type": "error", **orjson.loads(error)})
+        return b"%bdata: %b\n\n" % (self.error_event, error)
 
 
 def openai_status(fault: Fault, usual: int) -> int:

@@ -6,6 +6,7 @@ from typing import Final
 
 from methods.vendors.chat import CHAT
 from methods.vendors.models import MODELS
+from methods.vendors.once import COUNT, EMBED
 from server.vendors.surface import Endpoint, Surface, SurfaceName, anthropic_status, gemini_status, openai_status
 
 _LISTED: Final = r"/v1/models(?:/(?P<model>.+))?"
@@ -19,6 +20,11 @@ OPENAI: Final = Surface(
     name="openai",
     endpoints=(
         Endpoint("POST", _at("/v1/chat/completions"), CHAT, "openai", "/v1/chat/completions"),
+        Endpoint("POST", _at("/v1/responses"), CHAT, "responses", "/v1/responses"),
+        Endpoint(
+            "POST", _at("/v1/responses/input_tokens"), COUNT, "responses", "/v1/responses/input_tokens", stream=False
+        ),
+        Endpoint("POST", _at("/v1/embeddings"), EMBED, "openai", "/v1/embeddings", stream=False),
         Endpoint("GET", _at(_LISTED), MODELS, "openai", "/v1/models"),
     ),
     key_header=None,
@@ -30,6 +36,9 @@ ANTHROPIC: Final = Surface(
     name="anthropic",
     endpoints=(
         Endpoint("POST", _at("/v1/messages"), CHAT, "anthropic", "/v1/messages"),
+        Endpoint(
+            "POST", _at("/v1/messages/count_tokens"), COUNT, "anthropic", "/v1/messages/count_tokens", stream=False
+        ),
         Endpoint(
             "GET",
             _at(_LISTED),
@@ -64,6 +73,31 @@ GEMINI: Final = Surface(
             "gemini",
             "/v1/models/{model}:streamGenerateContent",
             stream=True,
+        ),
+        Endpoint(
+            "POST",
+            _at(_VERSION + r"/models/(?P<model>[^:]+):countTokens"),
+            COUNT,
+            "gemini",
+            "/v1/models/{model}:countTokens",
+            stream=False,
+        ),
+        Endpoint(
+            "POST",
+            _at(_VERSION + r"/models/(?P<model>[^:]+):batchEmbedContents"),
+            EMBED,
+            "gemini",
+            "/v1/models/{model}:batchEmbedContents",
+            stream=False,
+        ),
+        Endpoint(
+            "POST",
+            _at(_VERSION + r"/models/(?P<model>[^:]+):embedContent"),
+            EMBED,
+            "gemini",
+            "/v1/models/{model}:embedContent",
+            stream=False,
+            fixed={"single": True},
         ),
         Endpoint(
             "GET",

@@ -336,7 +336,7 @@ def _anthropic_stream() -> bytes:
             ]
         )
 
-    head = {
+    head: Any = {
         "id": "msg_1",
         "type": "message",
         "role": "assistant",

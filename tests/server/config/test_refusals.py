@@ -83,6 +83,7 @@ REFUSED = [
     ("providers.openai.base_url", '[providers.openai]\nbase_url = "https://host/v1#part"'),
     ("providers.simulator.base_url", '[providers.simulator]\nbase_url = "https://host/v1"'),
     ("providers.anthropic.sends_reasoning", "[providers.anthropic]\nsends_reasoning = true"),
+    ("providers.anthropic.speaks_responses", "[providers.anthropic]\nspeaks_responses = true"),
     ("providers.openai.max_tokens_field", '[providers.openai]\nmax_tokens_field = "tokens"'),
     ("providers.openai.models", '[providers.openai]\nmodels = ["a", ""]'),
     ("providers.openai.headers.x y", '[providers.openai]\nheaders = { "x y" = "v" }'),

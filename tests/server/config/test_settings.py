@@ -198,6 +198,7 @@ breaker_seconds = 7
 max_tokens_field = "max_completion_tokens"
 asks_stream_usage = false
 sends_reasoning = true
+speaks_responses = true
 """
     settings = load(tmp_path, text)
     said, config = settings.providers["mine"], provider_config_of("mine", settings)
