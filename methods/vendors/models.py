@@ -40,7 +40,7 @@ async def models(context: Context, params: ModelsParams) -> Mapping[str, object]
 
 
 def _listed(context: Context) -> dict[str, str]:
-    """Model → the provider that serves it when only the model is named."""
+    """Model or alias → the provider that serves it when only that is named."""
     router = context.services.router
     tier = context.services.tiers().of(context.caller.tier)
     found: dict[str, str] = {}
@@ -48,6 +48,11 @@ def _listed(context: Context) -> dict[str, str]:
         for model in router.models(name):
             if tier.includes_model(model):
                 found.setdefault(model, name)
+    for alias in router.aliases:
+        found.pop(alias, None)
+        for target in router.route(None, alias).equals:
+            if tier.includes_provider(target.provider) and tier.includes_model(target.model):
+                found.setdefault(alias, target.provider)
     return dict(sorted(found.items()))
 
 

@@ -200,6 +200,31 @@ async def test_an_own_key_never_crosses_to_another_provider(
     assert {seen.headers["authorization"] for seen in fake.seen} == {"Bearer my-own-key"}
 
 
+async def test_a_vendors_own_door_routes_as_every_other(
+    client: Client, fake: FakeProvider, second: FakeProvider
+) -> None:
+    fake.scripts.append(Script(status=429, headers={"retry-after": "7"}))
+    body = {"model": "smart", "messages": [{"role": "user", "content": "Hi"}]}
+    url = f"{client.server.url}/v1/chat/completions"
+    async with client.http.post(url, json=body, headers=client.head()) as reply:
+        assert reply.status == 200
+        answer = await reply.json()
+    assert answer["choices"][0]["message"]["content"] == TEXT
+    assert (len(fake.seen), len(second.seen)) == (1, 1)
+    [row] = client.server.rows("SELECT * FROM usage WHERE door = 'openai'")
+    assert (row["provider"], row["asked_model"], row["saving_nano"] > 0) == ("two", ONE, True)
+    fake.seen.clear()
+    async with client.http.post(url, json={**body, "model": "pair"}, headers=client.head()) as reply:
+        assert reply.status == 200
+    assert len(fake.seen) + len(second.seen) == 2
+    assert {seen.json["model"] for seen in (*fake.seen, *second.seen)} == {"fake"}
+    for tier, known in (("tester", {"fake", "fake-other", "smart", "small", "pair"}),
+                        ("ones", {"fake", "fake-other", "smart", "pair"})):  # fmt: skip
+        headers = client.head(token(client.server, "lis", tier))
+        async with client.http.get(f"{client.server.url}/v1/models", headers=headers) as reply:
+            assert {model["id"] for model in (await reply.json())["data"]} == known
+
+
 async def test_names_are_listed_and_unknown_ones_are_still_unknown(client: Client) -> None:
     assert (await client.result("listAllowedModels"))["aliases"] == ["smart", "small", "pair"]
     error = await client.error("executeAIRequest", asking("smarter"))
