@@ -1,6 +1,9 @@
 """Agents over real sockets, of both eras of the protocol: what they are offered, what they pay, and who is turned away."""
 
 import asyncio
+import os
+import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator
 from io import BytesIO
@@ -19,7 +22,7 @@ from tests.fakes.postgres import Server as Postgres
 from tests.fakes.postgres import postgres
 from tests.fakes.provider import FakeProvider
 from tests.fakes.scripts import Script
-from tests.fakes.server import Server, refused, serving, token
+from tests.fakes.server import ROOT, Server, refused, serving, token
 from tests.journeys.mcp_world import ERAS, Era, Raw, agent, events_of
 from tests.journeys.world import Client, eventually, settings_for, until, usage_rows
 
@@ -135,6 +138,24 @@ async def test_usage_and_balances_can_be_read_as_resources(anna: Client, era: Er
         with pytest.raises(MCPError) as refusal:
             await sdk.read_resource("tollgate://nothing")
     assert refusal.value.code == (-32602 if era == "modern" else -32002)
+
+
+async def test_the_client_that_the_readme_shows_gets_its_answer(anna: Client, tmp_path: Path) -> None:
+    _, _, section = (ROOT / "README.md").read_text().partition("\n## Agents (MCP)\n")
+    program = tmp_path / "agent.py"
+    program.write_text(section.partition("```python\n")[2].partition("```\n")[0])
+    shown = {**os.environ, "TOLLGATE_URL": anna.server.url, "TOLLGATE_TOKEN": anna.token, "NO_PROXY": "127.0.0.1"}
+    done = await asyncio.to_thread(
+        subprocess.run,
+        [sys.executable, str(program)],
+        env=shown,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "ready when you are" in done.stdout
 
 
 # What it costs ---------------------------------------------------------------------------------------------------------
