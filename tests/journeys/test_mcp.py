@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -475,3 +476,24 @@ async def test_any_worker_serves_any_message(
                 results = await asyncio.gather(*(sdk.call_tool("executeAIRequest", ASK) for _ in range(20)))
             assert not any(result.is_error for result in results)
             assert len({result.structured_content["requestId"] for result in results}) == 20
+
+
+async def test_calls_of_agents_finish_when_the_server_is_told_to_leave(
+    fake: FakeProvider, http: aiohttp.ClientSession, private_key: str, tmp_path: Path
+) -> None:
+    fake.script = Script(gap=0.05)
+    settings = {**settings_for(fake, private_key), "mcp": {"enabled": True}}
+    with serving(settings, tmp_path) as running:
+        shown = token(running, "anna", "tester")
+
+        async def finished(era: Era, **meta: Any) -> dict[str, Any]:
+            asked = {"name": "executeAIRequest", "arguments": ASK, **meta}
+            async with Raw(running, http, shown, era).post("tools/call", asked) as reply:
+                return [event async for event in events_of(reply)][-1]
+
+        streams = [asyncio.create_task(finished(era, _meta={"progressToken": 1})) for era in ERAS]
+        await eventually(lambda: len(fake.seen) == 2)
+        running.tell(signal.SIGTERM)
+        for answer in await asyncio.gather(*streams):
+            assert not answer["result"].get("isError"), answer
+        assert await asyncio.to_thread(running.process.wait, 20) == 0
