@@ -17,6 +17,8 @@ from methods.money_shapes import Asset, Limit, Reason, actor_of, beyond
 from monetization.callers import Pays
 from monetization.directory import Act, Document, putting
 from monetization.funding import TENANT
+from monetization.keys.records import API_KEY, API_KEY_OF
+from monetization.keys.records import owner_of as owner_of_key
 from monetization.organizations import ENDING, MEMBER, ORGANIZATION, Organization, key_of, organization_of, owner_of
 from monetization.roles import OrganizationRole, Scope
 from storage.errors import InvalidCursor, NotFound, VersionChanged
@@ -145,7 +147,7 @@ async def update_organization(context: Context, params: UpdateParams) -> Organiz
 
 
 async def delete_organization(context: Context, params: DeleteParams) -> DeletedResult:
-    """End an organization, its memberships, limits, quotas and subscription. Its pool must be empty: `transferBalance` moves it.
+    """End an organization, its memberships, keys, limits, quotas and subscription. Its pool must be empty (`transferBalance`).
 
     All of that goes in one commit; of more than `MEMBERS_AT_ONCE` members, the first ones in commits of their own. Running calls
     that hold something of the pool refuse it, those that only count a quota end as they began. Again, it does nothing.
@@ -162,11 +164,13 @@ async def delete_organization(context: Context, params: DeleteParams) -> Deleted
     begun = Act(actor_of(context), "deleteOrganization", owner, params.reason or "", {"members": [], "isGone": False})
     version = (await directory.put(begun, [ending], *is_empty))[0].amount
     stands = RequireVersion(tenant=TENANT, kind=ORGANIZATION, key=organization_id, version=version)
+    profile = await directory.fresh(owner)
     own = [
         putting(one.kind, one.key, owner, None, expect=version if one.kind == ORGANIZATION else None)
         for kind in profile.documents
         for one in profile.all(kind)
     ]
+    own += [putting(API_KEY, one.key, owner_of_key(one.key), None) for one in profile.all(API_KEY_OF)]
     is_gone = False
     while not is_gone:
         page = await directory.page(MEMBER, within=key_of(organization_id, ""), limit=MEMBERS_AT_ONCE)

@@ -4,7 +4,7 @@ from dataclasses import field, replace
 from typing import Literal
 
 from monetization.quotas import Quota
-from monetization.roles import ANONYMOUS, OrganizationRole, scopes_of
+from monetization.roles import ANONYMOUS, OF_ORGANIZATION, OrganizationRole, scopes_of
 from storage.records.fact import fact
 
 CallerKind = Literal["subscription", "byok", "anonymous", "operator"]
@@ -56,7 +56,7 @@ class Caller:
 
     kind: CallerKind
     user_id: str | None = None
-    """None only for anonymous callers."""
+    """None for anonymous callers, and for keys of an organization alone."""
     organization_id: str | None = None
     organization_role: OrganizationRole | None = None
     """Of the membership that is kept here. None: there is none, though the credential may claim the organization."""
@@ -99,8 +99,15 @@ class Caller:
     """Whose key it is. None: that of the provider which the call names, or which is declared first for it."""
 
     @property
+    def is_organizations(self) -> bool:
+        """Whether it is an organization that calls, by a key of its own, and no user."""
+        return self.user_id is None and self.organization_id is not None
+
+    @property
     def subject(self) -> str:
-        """Whom limits and logs count: the user, else the address."""
+        """Whose calls are told apart from others': the user's, else the organization's, else those of the address."""
+        if self.is_organizations:
+            return f"org:{self.organization_id}"
         return self.user_id if self.user_id is not None else f"ip:{self.address or 'unknown'}"
 
     def may(self, scope: str) -> bool:
@@ -112,7 +119,7 @@ class Caller:
         if self.kind == "operator":
             return True
         if self.user_id is None:
-            return scope in ANONYMOUS
+            return scope in (OF_ORGANIZATION if self.is_organizations else ANONYMOUS)
         return scope in scopes_of(self.roles, self.organization_role)
 
     def bringing(self, own_key: Secret | None, provider: str | None = None) -> "Caller":

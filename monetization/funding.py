@@ -177,8 +177,8 @@ class _Payer(NamedTuple):
 
 def _payers_ways(caller: Caller, tier: Tier, quote: Charge, now_us: int, overdraft_tokens: int) -> Iterator[Source]:
     """The pool's ways and the user's, as the organization has set it."""
-    assert caller.user_id is not None or quote.policy == "byok", "only a known caller pays"
-    pool = None if quote.policy == "byok" else caller.pool
+    assert caller.user_id is not None or caller.pool is not None or quote.policy == "byok", "only a known caller pays"
+    pool = None if quote.policy == "byok" and not caller.is_organizations else caller.pool
     if pool is not None:
         yield from _ways(_pool(caller, pool, tier, quote, now_us), tier, quote, overdraft_tokens)
         if pool.pays == "pool":
@@ -205,14 +205,18 @@ def _pool(caller: Caller, pool: Pool, tier: Tier, quote: Charge, now_us: int) ->
         said[0].limit if said[0] else together.get("monthly_tokens", tier.monthly_token_quota),
         said[1].limit if said[1] else together.get("monthly_requests", tier.monthly_request_quota),
     )
+    whole = (owner, *limits)
+    month_us = start_of("monthly", now_us)
+    if caller.user_id is None:
+        return _Payer("org", pool.organization_id, (whole,), month_us)
     claimed = None if caller.is_authoritative else caller.limits.get("monthly_token_quota")
     own = min((limit for limit in (alone.get("monthly_tokens"), claimed) if limit is not None), default=None)
     subjects = (
-        (owner, *limits),
+        whole,
         (f"user:{caller.user_id}", own, alone.get("monthly_requests")),
     )
     caps = _budget_claims(f"member:{pool.organization_id}/{caller.user_id}", pool.caps, quote, now_us)
-    return _Payer("org", pool.organization_id, subjects, start_of("monthly", now_us), caps)
+    return _Payer("org", pool.organization_id, subjects, month_us, caps)
 
 
 def _ways(payer: _Payer, tier: Tier, quote: Charge, overdraft_tokens: int) -> Iterator[Source]:

@@ -8,8 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from monetization.callers import Caller
+from monetization.callers import Caller, Pool
 from monetization.directory import Directory, Profile
+from monetization.errors import Unauthenticated
 from monetization.organizations import ORGANIZATION, Membership, in_force, organization_of, owner_of, pool_of
 from monetization.quotas import Quota
 from monetization.stored_quotas import quotas_of
@@ -25,6 +26,7 @@ class _Known:
 
     said: Caller
     user: Profile
+    """Of an organization that calls itself: its own."""
     organization: Profile | None
     completed: Caller
 
@@ -39,14 +41,22 @@ class People:
     _known: dict[str, _Known] = field(default_factory=dict)
 
     async def complete(self, caller: Caller) -> Caller:
-        """The caller as we know them. Raises: StorageUnavailable where what is kept cannot be read."""
-        user_id = caller.user_id
-        if user_id is None:
+        """The caller as we know them.
+
+        Raises: Unauthenticated for a key of an organization that is gone; StorageUnavailable where what is kept cannot be read.
+        """
+        name = caller.key_id if caller.is_organizations else caller.user_id
+        if name is None:
             return caller
-        known = self._known.get(user_id)
+        known = self._known.get(name)
         if known is not None and known.said is caller and self._stands(known):
             return known.completed
-        return await self._completed(caller, user_id)
+        made = await (self._of_organization(caller) if caller.is_organizations else self._completed(caller, name))
+        self._known.pop(name, None)
+        while len(self._known) >= CALLERS_MAX:
+            del self._known[next(iter(self._known))]
+        self._known[name] = made
+        return made.completed
 
     def forget(self) -> None:
         """Complete everybody anew from now on: what tier names mean has changed."""
@@ -58,7 +68,16 @@ class People:
             organization is None or self.directory.known(organization.owner) is organization
         )
 
-    async def _completed(self, caller: Caller, user_id: str) -> Caller:
+    async def _of_organization(self, caller: Caller) -> _Known:
+        """An organization that calls by a key of its own: its pool pays, nobody else. Raises: Unauthenticated once it is gone."""
+        assert caller.organization_id is not None, "asked for those only"
+        organization = await self.directory.of(owner_of(caller.organization_id))
+        if organization.one(ORGANIZATION, caller.organization_id) is None:
+            raise Unauthenticated("the organization of this key is gone; use another key", reason="organization_gone")
+        inside = replace(caller, organization_role="viewer", pool=Pool(caller.organization_id, "pool"))
+        return _Known(caller, organization, None, self._joined(inside, None, organization))
+
+    async def _completed(self, caller: Caller, user_id: str) -> _Known:
         user = await self.directory.of(f"user:{user_id}")
         membership = in_force(user, caller.organization_id)
         named = caller.organization_id if membership is None else membership.organization_id
@@ -68,16 +87,12 @@ class People:
         else:
             member = caller if organization is None else _member(caller, membership, organization)
             completed = self._joined(member, user, organization)
-        self._known.pop(user_id, None)
-        while len(self._known) >= CALLERS_MAX:
-            del self._known[next(iter(self._known))]
-        self._known[user_id] = _Known(caller, user, organization, completed)
-        return completed
+        return _Known(caller, user, organization, completed)
 
-    def _joined(self, caller: Caller, user: Profile, organization: Profile | None) -> Caller:
+    def _joined(self, caller: Caller, user: Profile | None, organization: Profile | None) -> Caller:
         subscription = _standing(user) or _standing(organization)
         own = {
-            "user": limits_of(user),
+            "user": {} if user is None else limits_of(user),
             "organization": {} if organization is None else limits_of(organization),
             **caller.own_limits,
         }

@@ -57,6 +57,8 @@ TELLING: Final[Scope] = "events:write"
 """A gateway key that was narrowed to this scope among others acts as a service's: keys have no role, only their scopes."""
 TELLERS: Final[frozenset[str]] = frozenset({"service", "member"})
 """The roles of such a key."""
+OF_ORGANIZATION: Final = _VIEWER | {"ai:call", "keys:write", "organization:read"}
+"""A gateway key that belongs to an organization and to no user: it calls, looks, and can rotate or end itself."""
 ANONYMOUS: Final = _MEMBER
 """Callers without a credential; which methods take them at all is the method's `access`."""
 

@@ -87,7 +87,7 @@ def revoked(settings: "Settings", key_id: str, reason: str) -> list[str]:
         return await keys.issued.revoke(Author(ACTOR, reason), await keys.issued.get(key_id))
 
     record = _write(settings, revoke)
-    return [f"key {record.id} of {record.holder.user_id} is revoked"]
+    return [f"key {record.id} of {_whose(record)} is revoked"]
 
 
 def resealed(settings: "Settings") -> list[str]:
@@ -121,12 +121,17 @@ def listed(settings: "Settings", user: str | None) -> list[str]:
     return [_columns("key", "status", "user", "created", "expires", "name"), *(_line(record, now) for record in shown)]
 
 
+def _whose(record: KeyRecord) -> str:
+    """The user, or the organization that it belongs to alone."""
+    return record.holder.user_id or record.holder.owner
+
+
 def _line(record: KeyRecord, now_us: int) -> str:
     expires = record.terms.expires_us
     return _columns(
         record.id,
         record.status(now_us),
-        record.holder.user_id,
+        _whose(record),
         iso(record.created_us),
         "never" if expires == NEVER_US else iso(expires),
         record.terms.label,

@@ -45,6 +45,8 @@ class RunningCalls:
         """Who may cancel. None: an address alone is shared by strangers, so nobody may."""
         if caller.user_id is not None:
             return f"user:{caller.user_id}"
+        if caller.is_organizations:
+            return f"gateway:{caller.key_id}"
         if caller.own_key is None:
             return None
         shown = f"{caller.own_key.reveal()}\n{caller.address}".encode()

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from typing import Final
 
@@ -25,11 +25,12 @@ from monetization.once import Once
 from monetization.price_setting import Author
 from monetization.subscriptions import SUBSCRIPTION
 from storage.errors import IdempotencyConflict, NotFound
+from storage.records.commands import RequireVersion
 from storage.records.fact import fact
 from storage.records.ledger import Page
 
 KEYS_MAX: Final = 100
-"""Keys of one user that are listed, those that ended lately included."""
+"""Keys of one user, or of one organization alone, that are listed, those that ended lately included."""
 PAGE: Final = 100
 
 
@@ -50,12 +51,12 @@ class KeyDesk:
         self._clock_us = clock_us
         self._once = once
 
-    async def create(self, author: Author, holder: KeyHolder, terms: KeyTerms) -> Issued:
-        """Make a key. Raises: KeysOff, TooManyKeys, StorageUnavailable."""
-        return await self._create(author, holder, terms, _asked(author, holder, terms, None))
+    async def create(self, author: Author, holder: KeyHolder, terms: KeyTerms, *required: RequireVersion) -> Issued:
+        """Make a key. Raises: KeysOff, TooManyKeys, VersionChanged where `required` does not stand, StorageUnavailable."""
+        return await self._create(author, holder, terms, _asked(author, holder, terms, None), required)
 
     async def create_once(
-        self, author: Author, holder: KeyHolder, terms: KeyTerms, key: str | None
+        self, author: Author, holder: KeyHolder, terms: KeyTerms, key: str | None, *required: RequireVersion
     ) -> Issued | KeyRecord:
         """Make a key; once for its maker's idempotency key: a repetition finds the record, its secret nobody knows any more.
 
@@ -65,21 +66,23 @@ class KeyDesk:
         first = await self._once.first(asked)
         if first is None:
             try:
-                return await self._create(author, holder, terms, asked)
+                return await self._create(author, holder, terms, asked, required)
             except IdempotencyConflict:  # of two at once this is the second
                 first = await self._once.first(asked)
                 if first is None:
                     raise
         return await self.get(first.wrote["keyId"])
 
-    async def _create(self, author: Author, holder: KeyHolder, terms: KeyTerms, asked: Asked) -> Issued:
+    async def _create(
+        self, author: Author, holder: KeyHolder, terms: KeyTerms, asked: Asked, required: Sequence[RequireVersion]
+    ) -> Issued:
         mint = self._open()
-        owner = f"user:{holder.user_id}"
+        owner = holder.owner
         found = await self._directory.fresh(owner)
         if await self._has_subscription(found, holder):
             holder = replace(holder, tier=None)  # what is stored says the tier, and nothing once it has ended
         if len(found.all(API_KEY_OF)) >= KEYS_MAX:
-            raise TooManyKeys(f"a user has at most {KEYS_MAX} keys; revoke some, they disappear after 30 days")
+            raise TooManyKeys(f"nobody has more than {KEYS_MAX} keys; revoke some, they disappear after 30 days")
         key_id = mint.new_id()
         key = mint.key(key_id)
         record = KeyRecord(key_id, mint.hash_of(key), holder, terms, self._clock_us(), author.actor)
@@ -87,15 +90,20 @@ class KeyDesk:
             putting(API_KEY, key_id, owner_of(key_id), body_of(record), expect=0, expires_us=record.kept_until_us),
             putting(API_KEY_OF, key_id, owner, {"keyId": key_id}, expect=0, expires_us=record.kept_until_us),
         ]
-        shown = {"keyId": key_id, "label": terms.label, "createdFor": holder.user_id}
+        shown = {"keyId": key_id, "label": terms.label, "createdFor": holder.user_id or owner}
         note = self._once.note(asked, {"keyId": key_id}, author.actor)
-        await self._directory.put(Act(author.actor, "createApiKey", owner, author.reason, shown), puts, *note)
+        await self._directory.put(
+            Act(author.actor, "createApiKey", owner, author.reason, shown), puts, *required, *note
+        )
         return Issued(replace(record, version=1), key)
 
-    async def of_user(self, user_id: str) -> list[KeyRecord]:
-        """The user's keys, the newest first, those that ended lately included. Raises: KeysOff, StorageUnavailable."""
+    async def of_owner(self, owner: str) -> list[KeyRecord]:
+        """The keys of `user:ID`, or those of `org:ID` alone, the newest first, those that ended lately included.
+
+        Raises: KeysOff, StorageUnavailable.
+        """
         self._open()
-        mine = (await self._directory.fresh(f"user:{user_id}")).all(API_KEY_OF)
+        mine = (await self._directory.fresh(owner)).all(API_KEY_OF)
         found = [await self._document(reference.key) for reference in mine]
         records = [record_of(document) for document in found if document is not None]
         return sorted(records, key=lambda record: (-record.created_us, record.id))
@@ -124,7 +132,9 @@ class KeyDesk:
             raise NotFound("the key has ended; make a new one with createApiKey", data={"keyId": record.id})
         key = mint.key(record.id)
         new = rotated(record, mint.hash_of(key), now_us=now, overlap_us=overlap_us)
-        await self._write(Act(author.actor, "rotateApiKey", _owner(record), author.reason, {"keyId": record.id}), new)
+        await self._write(
+            Act(author.actor, "rotateApiKey", record.holder.owner, author.reason, {"keyId": record.id}), new
+        )
         return Issued(new, key)
 
     async def revoke(self, author: Author, record: KeyRecord) -> KeyRecord:
@@ -135,14 +145,16 @@ class KeyDesk:
         if record.revoked_us is not None:
             return record
         new = replace(record, revoked_us=self._clock_us(), previous_hash=None, previous_until_us=0)
-        await self._write(Act(author.actor, "revokeApiKey", _owner(record), author.reason, {"keyId": record.id}), new)
+        await self._write(
+            Act(author.actor, "revokeApiKey", record.holder.owner, author.reason, {"keyId": record.id}), new
+        )
         return new
 
     async def _write(self, act: Act, record: KeyRecord) -> None:
         until = record.kept_until_us
         puts = [
             putting(API_KEY, record.id, owner_of(record.id), body_of(record), expect=record.version, expires_us=until),
-            putting(API_KEY_OF, record.id, _owner(record), {"keyId": record.id}, expires_us=until),
+            putting(API_KEY_OF, record.id, record.holder.owner, {"keyId": record.id}, expires_us=until),
         ]
         await self._directory.put(act, puts)
 
@@ -160,11 +172,7 @@ class KeyDesk:
         return self._mint
 
 
-def _owner(record: KeyRecord) -> str:
-    return f"user:{record.holder.user_id}"
-
-
 def _asked(author: Author, holder: KeyHolder, terms: KeyTerms, key: str | None) -> Asked:
     """What was asked for. Idempotency keys are each maker's own: nobody meets a key of somebody else."""
     name = f"create_api_key/{hashlib.blake2b(author.actor.encode(), digest_size=16).hexdigest()}"
-    return Asked(name, key, {"for": holder.user_id, "terms": json.loads(json.dumps(asdict(terms)))})
+    return Asked(name, key, {"for": holder.user_id or holder.owner, "terms": json.loads(json.dumps(asdict(terms)))})

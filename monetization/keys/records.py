@@ -14,7 +14,8 @@ from storage.records.money import NEVER_US
 API_KEY: Final = "api_key"
 """Owner `key:ID`, key ID."""
 API_KEY_OF: Final = "api_key_of"
-"""Says whose a key is, so that a user's keys are found: owner `user:ID`, key the key's ID. It is never changed, only deleted."""
+"""Says whose a key is, so that their keys are found: owner `user:ID`, or `org:ID` of one that is an organization's alone; key
+the ID. It is never changed, only deleted."""
 KEPT_US: Final = 30 * 24 * 3600 * 1_000_000
 """How long a key that was revoked or has expired can still be seen in lists."""
 
@@ -40,12 +41,21 @@ class KeyTerms:
 class KeyHolder:
     """For whom a key acts. Tier, features and organization are those of the credential with which it was made."""
 
-    user_id: str
+    user_id: str | None
+    """None: for the organization alone."""
     organization_id: str | None = None
     email: str | None = None
     tier: str | None = None
     """Holds until a subscription is stored for the user. None: the default tier."""
     features: tuple[str, ...] = ()
+
+    @property
+    def owner(self) -> str:
+        """As the directory names it."""
+        if self.user_id is not None:
+            return f"user:{self.user_id}"
+        assert self.organization_id is not None, "a key is a user's or an organization's"
+        return f"org:{self.organization_id}"
 
 
 @fact
@@ -119,7 +129,7 @@ def record_of(document: Document) -> KeyRecord:
         id=document.key,
         hash=body["hash"],
         holder=KeyHolder(
-            body["userId"],
+            body.get("userId"),
             body.get("organizationId"),
             body.get("email"),
             body.get("tier"),

@@ -4,6 +4,7 @@
 |---|---|---|
 | signed in, paid for by a plan | user | the tier's, or those kept for this user in their place; the credential's own only lower them, unless its issuer is authoritative (R19) |
 | signed in, with an own provider key | user, apart from the calls that the plan pays for | `[limits] byok` (R21) |
+| a key of an organization and no user | organization, over all such keys of it | the tier's, or `[limits] byok` |
 | not signed in, whatever key they bring | network address, an IPv6 one by its first 64 bits | `[limits] anonymous` (R20) |
 | any, with limits kept for the organization or the key | organization, key: on top, over all of its calls | those |
 
@@ -62,6 +63,9 @@ class Limits:
         """The limits that a metered call of this caller must keep, all of them or it is refused. Empty: none."""
         if caller.kind == "operator":
             return ()
+        if caller.is_organizations:
+            tag = f"{{org:{_plain(caller.organization_id or '')}}}"
+            return (self._organizations(caller, tag), *_kept(caller, tag))
         if caller.user_id is None:
             key = network_of(caller.address or "unknown")
             speeds = self.anonymous
@@ -92,6 +96,12 @@ class Limits:
             if longest is not None and longest < output:
                 output = longest
         return most.tokens_input + output
+
+    def _organizations(self, caller: Caller, tag: str) -> Bound:
+        if caller.kind == "byok":
+            return Bound("organization", f"{tag}byok", self.byok.rpm, self.byok.tpm, self.byok.concurrent)
+        tier = self.tiers().of(caller.tier)
+        return Bound("organization", f"{tag}keys", tier.rpm, tier.tpm, tier.concurrent)
 
     def _own_key(self, tag: str, user: str) -> Bound:
         speeds = self.byok

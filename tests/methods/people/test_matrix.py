@@ -46,8 +46,10 @@ ROLES: Final[dict[str, set[str]]] = {
     "org-admin": MEMBER | ORGANIZATION,
     "key": MEMBER,
     "narrow-key": {"public", "ai:call"},
+    "org-key": {"public", "account:read", "ai:call", "keys:write", "organization:read"},
 }
-"""What each role may, written out a second time. `nobody` shows no credential; the keys are gateway keys of a user."""
+"""What each role may, written out a second time. `nobody` shows no credential; the keys are gateway keys of a user, `org-key` is
+one of an organization alone."""
 OWN, FOREIGN, MISSING = "own", "foreign", "missing"
 PLACES: Final = (OWN, FOREIGN, MISSING)
 NO_KEY: Final = "f" * 16
@@ -155,8 +157,11 @@ class World:
             own, organization = f"user-{role}", f"org-of-{role or 'none'}"
             issued = await self._key(own)
             if role.startswith("org-"):
-                await self._organization(organization, own, role.removeprefix("org-"))
-            if role == "key":
+                await self._organization(organization, own, "admin" if role == "org-key" else role.removeprefix("org-"))
+            if role == "org-key":
+                issued = await self._key(own, organizationId=organization)
+                self.credentials[role] = issued["apiKey"]
+            elif role == "key":
                 self.credentials[role] = issued["apiKey"]
             elif role == "narrow-key":
                 self.credentials[role] = (await self._key(own, scopes=["ai:call"]))["apiKey"]
@@ -210,7 +215,11 @@ def reaches(role: str, method: Method) -> bool:
 def cases(role: str) -> Iterator[tuple[Method, tuple[str, ...]]]:
     """Every method with every member that names a row; those without one once."""
     for method in METHODS:
-        if (method.name, role) in {("revokeApiKey", "key"), ("leaveOrganization", "org-admin")}:
+        if (method.name, role) in {
+            ("revokeApiKey", "key"),
+            ("revokeApiKey", "org-key"),
+            ("leaveOrganization", "org-admin"),
+        }:
             continue  # it would end what makes this role
         for path in resources(method) or [()]:
             yield method, path
@@ -229,7 +238,7 @@ async def test_whoever_has_the_scope_gets_past_the_guard_and_nobody_else_whateve
                 elif not reaches(role, method):
                     assert {outcome[:2] for outcome in outcomes} == {("scope_required", code_of(Forbidden("")))}, at
                     assert outcomes[1] == outcomes[2], at
-                elif role != "org-viewer" or path[-1:] != ("userId",):
+                elif role not in {"org-viewer", "org-key"} or path[-1:] != ("userId",):
                     assert outcomes[0][0] != "scope_required" or path[-1:] == ("organizationId",), at
 
 

@@ -85,7 +85,7 @@ async def test_a_repeated_request_makes_one_key_and_nobody_hears_its_secret_twic
     assert len(issued) == 1
     ids = {made.record.id if isinstance(made, Issued) else made.id for made in found}
     assert ids == {issued[0].record.id}
-    assert [record.id for record in await worker.desk.of_user("ada")] == [issued[0].record.id]
+    assert [record.id for record in await worker.desk.of_owner("user:ada")] == [issued[0].record.id]
     assert len(await worker.store.kept("default", "audit")) == 1
     with pytest.raises(IdempotencyConflict):
         await worker.desk.create_once(ROOT, ADA, KeyTerms("other"), "k-1")
@@ -256,10 +256,10 @@ async def test_an_expired_key_opens_until_its_instant_and_says_so_for_a_while(wo
     await worker.keys.identify(issued.key)
     clock.now += 1
     assert await worker.refusal(issued.key) == "key_expired"
-    assert [record.status(clock()) for record in await worker.desk.of_user("ada")] == ["expired"]
+    assert [record.status(clock()) for record in await worker.desk.of_owner("user:ada")] == ["expired"]
     clock.now += KEPT_US
     assert await worker.refusal(issued.key) == "unknown_key"
-    assert await worker.desk.of_user("ada") == []
+    assert await worker.desk.of_owner("user:ada") == []
 
 
 async def test_a_key_that_has_ended_is_neither_rotated_nor_ended_twice(worker: Worker, clock: Clock) -> None:
@@ -287,7 +287,7 @@ async def test_a_user_has_a_bounded_number_of_keys(worker: Worker, clock: Clock)
         await created(worker)
     with pytest.raises(TooManyKeys):
         await created(worker)
-    records = await worker.desk.of_user("ada")
+    records = await worker.desk.of_owner("user:ada")
     assert len(records) == KEYS_MAX
     for record in records:
         await worker.desk.revoke(ROOT, record)
@@ -306,7 +306,7 @@ async def test_a_server_without_the_secret_issues_and_takes_no_keys(worker: Work
     desk = KeyDesk(worker.directory, None, clock, Once(worker.store, str))
     with pytest.raises(KeysOff, match=r"keys\.secret"):
         await desk.create(ROOT, ADA, KeyTerms())
-    for asked in (desk.of_user("ada"), desk.all(), desk.get(issued.record.id)):
+    for asked in (desk.of_owner("user:ada"), desk.all(), desk.get(issued.record.id)):
         with pytest.raises(KeysOff):
             await asked
 
