@@ -16,10 +16,17 @@ _RENAMED: Final = {"defs": "$defs", "ref": "$ref"}
 
 
 def members_of(value: JsonObject) -> JsonObject:
-    """The members under their camelCase names; the vendor takes snake_case as well (protobuf's JSON mapping)."""
+    """The members under their camelCase names; the vendor takes snake_case as well (protobuf's JSON mapping).
+
+    Raises: Untranslatable for a member that is there in both, because nobody knows which one the vendor would take.
+    """
     for name in value:
         if "_" in name:
-            return {_camel(name): member for name, member in value.items()}
+            members = {_camel(name): member for name, member in value.items()}
+            if len(members) < len(value):
+                twice = next(name for name in value if "_" in name and _camel(name) in value)
+                raise Untranslatable(twice, f"is said twice, also as {_camel(twice)}")
+            return members
     return value
 
 

@@ -33,7 +33,8 @@ from storage.records.fact import fact
 CHAT: Final = "vendorChat"
 _ID_PREFIXES: Final = {"openai": "chatcmpl-", "responses": "resp_", "anthropic": "msg_"}
 _TIMES: Final = ("created", "created_at")
-_CACHE_MARK: Final = b'"cache_control"'
+_CACHE_MARKS: Final = (b'"cache_control"', b'"prompt_cache')
+"""Members by which a client asks that its prompt be kept, which some vendors charge above fresh input."""
 
 
 class VendorParams(Params):
@@ -108,6 +109,7 @@ def most_of(services: Services, params: VendorParams) -> Most:
     unread = _unread(draft)
     tokens_input = tokens_input_max(draft, images=images) + text_tokens_max(unread)
     text = None if params.text is None else params.text.encode()
+    body = orjson.dumps(params.body) if text is None else text
     return Most(
         targets=route.targets,
         route=route,
@@ -115,7 +117,7 @@ def most_of(services: Services, params: VendorParams) -> Most:
         tokens_output=draft.max_tokens or 0,
         tokens_input_likely=request_tokens_rough(tokens_input, tools=len(draft.tools), images=images),
         has_media=images > 0,
-        marks_cache=dialect.name == "anthropic" and _CACHE_MARK in orjson.dumps(params.body),
+        marks_cache=any(mark in body for mark in _CACHE_MARKS),
         is_output_asked=request.max_tokens is not None,
         plan=Draft(draft, Original(dialect, params.body, text, params.headers)),
     )
@@ -129,11 +131,14 @@ def refusal_of(why: Untranslatable) -> InvalidParams:
 def _request_of(params: VendorParams, dialect: Dialect) -> ChatRequest:
     try:
         request = dialect.parse_request(params.body, model=params.model, is_stream=params.stream)
+        unpriced = dialect.unpriced(params.body)
     except Untranslatable as why:
         raise refusal_of(why) from None
     except RecursionError:
         raise InvalidParams("the request is nested too deeply") from None
-    refuse_unpriced(dialect.unpriced(params.body))
+    refuse_unpriced(unpriced)
+    if request.max_tokens == 0:
+        raise InvalidParams("the bound of the answer must be at least one token")
     return request
 
 

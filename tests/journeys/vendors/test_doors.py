@@ -204,6 +204,27 @@ async def test_a_body_that_is_none_is_refused_in_the_vendors_shape(shop: Shop, v
     assert vendor.seen == []
 
 
+async def test_no_bound_is_said_twice_or_as_nothing(shop: Shop, vendor: FakeProvider) -> None:
+    _, bearer = await shop.user()
+    contents = GEMINI["contents"]
+    small, large = {"maxOutputTokens": 10}, {"maxOutputTokens": 9000}
+    for twice in (
+        {"generation_config": large, "generationConfig": small},
+        {"generationConfig": small, "generation_config": large},
+        {"generationConfig": {"max_output_tokens": 9000, "maxOutputTokens": 10}},
+    ):
+        reply = await shop.ask(PATHS["gemini"], {"contents": contents, **twice}, bearer=bearer)
+        assert (reply.status, "twice" in reply.json["error"]["message"]) == (400, True), reply.body
+    snake = await shop.ask(
+        PATHS["gemini"], {"contents": contents, "generation_config": {"max_output_tokens": 10}}, bearer=bearer
+    )
+    assert snake.status == 200, snake.body
+    both = {**OPENAI, "max_completion_tokens": 9000}
+    assert (await shop.ask(PATHS["openai"], both, bearer=bearer)).status == 400
+    assert (await shop.ask(PATHS["anthropic"], {**ANTHROPIC, "max_tokens": 0}, bearer=bearer)).status == 400
+    assert len(vendor.seen) == 1
+
+
 async def test_what_has_no_price_is_refused_by_name(shop: Shop, vendor: FakeProvider) -> None:
     _, bearer = await shop.user()
     file = {"role": "user", "content": [{"type": "file", "file": {"file_id": "f"}}]}
