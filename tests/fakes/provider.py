@@ -68,7 +68,7 @@ class FakeProvider:
         self.port = 0
         self._words = words
         self._wires: dict[tuple[Vendor, str, bool], tuple[Wire, bytes, bytes]] = {}
-        self._turns: Counter[str] = Counter()
+        self._turns: Counter[bytes] = Counter()
         self._server: asyncio.Server | None = None
 
     @property
@@ -99,15 +99,16 @@ class FakeProvider:
     ) -> None:
         await self.stop()
 
-    def script_for(self, model: str) -> Script:
-        """How the next request is answered."""
+    def script_for(self, model: str, body: bytes = b"") -> Script:
+        """How the next request is answered. Turns go on for each body alone: clients do not share them."""
         if self.scripts:
             return self.scripts.popleft()
         script = self.script or BY_MODEL.get(model, GOOD)
         if not script.turns:
             return script
-        self._turns[model] += 1
-        return script.turns[(self._turns[model] - 1) % len(script.turns)]
+        turn = self._turns[body]
+        self._turns[body] += 1
+        return script.turns[turn % len(script.turns)]
 
     def answers_for(self, vendor: Vendor, model: str, path: str, body: bytes) -> tuple[Wire, bytes, bytes]:
         """The wire, and whole HTTP replies with it: plain and, chunk by chunk, stream."""
@@ -198,7 +199,7 @@ class _Connection(asyncio.Protocol):
         in_body = None if in_path else _MODEL_IN_BODY.search(body)
         model = in_path.group(1) if in_path else in_body.group(1).decode() if in_body else ""
         is_stream = ":streamGenerate" in path or _STREAM_IN_BODY.search(body) is not None
-        script = fake.script_for(model)
+        script = fake.script_for(model, body)
         if script is GOOD and _ONE_SHOT.search(path) and (answer := answer_to(path, body)) is not None:
             self._plain(200, answer, "application/json", {})
             return

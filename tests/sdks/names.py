@@ -16,6 +16,8 @@ CHAT = (
 )
 """Asked of every provider, through every door."""
 
+RESPONSES = ("response", "response stream", "response tools")
+"""Asked of OpenAI itself, and translated for the others; a compatible vendor is one that knows only chat."""
 REFUSALS = (
     "no credential that holds",
     "no money",
@@ -47,11 +49,7 @@ OPENAI = (
     "embeddings as the SDK asks for them",
     "embeddings as numbers",
     "embeddings from google",
-    *(
-        f"{name} from {provider}"
-        for name in ("response", "response stream", "response tools")
-        for provider in PROVIDERS
-    ),
+    *(f"{name} from {provider}" for name in RESPONSES for provider in (*PROVIDERS, "compatible")),
     "response token count",
 )
 ANTHROPIC = (

@@ -25,6 +25,9 @@ export const SCHEMA = {
 };
 export const SHAPED = { city: "Berlin", degrees: 21 };
 
+// A text that no other run sends.
+export const ALONE = `Hello from ${process.pid}`;
+
 export const sdk = await import(process.argv[2]);
 export const world = JSON.parse(process.argv[3]);
 
@@ -76,10 +79,10 @@ export function counting() {
 }
 
 /** One check for each provider, by name. */
-export function forEachProvider(chat) {
+export function forEachProvider(chat, providers = PROVIDERS) {
   return Object.fromEntries(
     Object.entries(chat).flatMap(([name, call]) =>
-      PROVIDERS.map((provider) => [`${name} from ${provider}`, () => call(provider)]),
+      providers.map((provider) => [`${name} from ${provider}`, () => call(provider)]),
     ),
   );
 }

@@ -1,7 +1,7 @@
 // Google's SDK against a Tollgate server: only the base URL and the key are its own. Runs with both generations.
 
 import {
-  CALLS, DOT, PARAMETERS, PROVIDERS, SHAPED, TEXT, TOKENS_IN, TOKENS_OUT, VECTOR,
+  ALONE, CALLS, DOT, PARAMETERS, PROVIDERS, SHAPED, TEXT, TOKENS_IN, TOKENS_OUT, VECTOR,
   expect, forEachProvider, gathered, holds, main, must, refused, sdk, world,
 } from "./checks.mjs";
 
@@ -120,7 +120,7 @@ async function embedded(model) {
 const CHECKS = {
   ...forEachProvider(CHAT),
   "no credential that holds": () => told(401, "UNAUTHENTICATED", () => ask("google/fake", undefined, { key: "unknown" })),
-  "no money": () => told(402, "FAILED_PRECONDITION", () => ask("google/fake", undefined, { key: "poor" })),
+  "no money": () => told(403, "PERMISSION_DENIED", () => ask("google/fake", undefined, { key: "poor" })),
   "quota used up": () => told(429, "RESOURCE_EXHAUSTED", () => ask("google/fake", undefined, { key: "spent" }), 6),
   "too fast": async () => {
     const details = await refusal(429, "RESOURCE_EXHAUSTED", () => ask("google/fake", undefined, { key: "hasty" }), 6);
@@ -131,14 +131,14 @@ const CHECKS = {
   "unknown model": () => told(404, "NOT_FOUND", () => ask("google/none-such")),
   "bad request": () => told(400, "INVALID_ARGUMENT", () => ask("google/fake", { temperature: "hot" })),
   "provider's own refusal": () => told(400, "INVALID_ARGUMENT", () => ask("google/fake-error-400")),
-  "provider failed": () => told(502, "INTERNAL", () => ask("google/fake-error-500")),
+  "provider failed": () => told(503, "UNAVAILABLE", () => ask("google/fake-error-500")),
   "provider did not let us in": () => told(502, "INTERNAL", () => ask("google/fake-error-401")),
   "provider is busy": () => told(429, "RESOURCE_EXHAUSTED", () => ask("google/fake-error-429")),
   "waits as long as it is told": async () => {
     // This SDK tries again only where it is told to, and at its own pace.
     const started = performance.now();
     const caller = client("good", { retryOptions: { attempts: 3 } });
-    const reply = await caller.models.generateContent({ model: "google/fake-busy-then-good", contents: "Hello" });
+    const reply = await caller.models.generateContent({ model: "google/fake-busy-then-good", contents: ALONE });
     expect(reply.text, TEXT);
     return performance.now() - started;
   },

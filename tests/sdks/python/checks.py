@@ -3,11 +3,12 @@
 import asyncio
 import inspect
 import json
+import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 PROVIDERS = ("openai", "anthropic", "google")
 TEXT = "Grüße, ready when you are ✓ 世界 done."
@@ -25,6 +26,10 @@ SCHEMA = {
     "additionalProperties": False,
 }
 SHAPED = {"city": "Berlin", "degrees": 21}
+ALONE = f"Hello from {os.getpid()}"
+"""A text that no other run sends."""
+_KEPT: dict[str, Any] = {}
+Made = TypeVar("Made")
 
 
 @dataclass(frozen=True)
@@ -77,6 +82,15 @@ def refused(kind: type[Exception], call: Callable[[], Any], *, within: int = 1) 
             raised = error
     assert type(raised) is kind, f"expected {kind.__name__}: {raised!r} after {got!r}"
     return raised
+
+
+def kept(kind: Callable[..., Made], **settings: Any) -> Made:
+    """A client with these settings, made once: making one reads certificates, and Google's closes when nobody holds it."""
+    name = repr((kind, settings))
+    if name not in _KEPT:
+        _KEPT[name] = kind(**settings)
+    made: Made = _KEPT[name]
+    return made
 
 
 def gathered(answer: Iterable[Any], into: list[Any]) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import openai
 
 from tests.sdks.python.checks import (
+    ALONE,
     CALLS,
     DOT,
     PARAMETERS,
@@ -23,6 +24,7 @@ from tests.sdks.python.checks import (
     World,
     expect,
     gathered,
+    kept,
     main,
     refused,
 )
@@ -35,7 +37,7 @@ FORMAT: Any = {"type": "json_schema", "json_schema": {"name": "weather", "schema
 
 
 def client(world: World, key: str = "good", *, path: str = "/v1", **more: Any) -> openai.OpenAI:
-    return openai.OpenAI(api_key=world.keys[key], base_url=world.url + path, **more)
+    return kept(openai.OpenAI, api_key=world.keys[key], base_url=world.url + path, **more)
 
 
 def plain(world: World, provider: str) -> str:
@@ -201,7 +203,10 @@ def unknown_key(world: World) -> str:
 
 
 def no_money(world: World) -> str:
-    return told(refused(openai.APIStatusError, lambda: once(world, key="poor")), 402)
+    """OpenAI's own word for it, and its own status."""
+    error = refused(openai.RateLimitError, lambda: once(world, key="poor"))
+    expect((error.type, error.response.headers["x-should-retry"]), ("insufficient_quota", "false"))
+    return told(error, 429)
 
 
 def quota_used_up(world: World) -> str:
@@ -219,7 +224,7 @@ def too_fast(world: World) -> str:
         within=6,
     )
     headers = error.response.headers
-    assert 1 <= int(headers["retry-after"]) <= 60, headers
+    assert 1 <= int(headers["retry-after"]) <= 61, headers
     expect(headers["x-ratelimit-remaining-requests"], "0")
     assert headers["x-ratelimit-limit-requests"], headers
     assert headers.get("x-should-retry") != "false", headers
@@ -252,7 +257,7 @@ def provider_failed(world: World) -> str:
         openai.InternalServerError,
         lambda: hurried.chat.completions.create(model="openai/fake-error-500", messages=HELLO),
     )
-    return told(error, 502)
+    return told(error, 503)
 
 
 def provider_locked(world: World) -> str:
@@ -278,7 +283,7 @@ def waits(world: World) -> str:
     """The provider is busy once and says for how long; the SDK waits and the second try succeeds."""
     started = time.monotonic()
     raw = client(world, max_retries=1).chat.completions.with_raw_response.create(
-        model="openai/fake-busy-then-good", messages=HELLO
+        model="openai/fake-busy-then-good", messages=[{"role": "user", "content": ALONE}]
     )
     took = time.monotonic() - started
     expect(raw.retries_taken, 1)
@@ -435,39 +440,51 @@ CHAT: dict[str, Callable[..., str | int]] = {
     "structured output": structured,
     "image": image,
     "error in mid-stream": mid_stream_error,
+}
+RESPONSES: dict[str, Callable[..., str]] = {
     "response": response,
     "response stream": response_stream,
     "response tools": response_tools,
 }
-CHECKS: dict[str, Check] = {
-    f"{name} from {provider}": partial(call, provider=provider) for name, call in CHAT.items() for provider in PROVIDERS
-} | {
-    "no credential that holds": unknown_key,
-    "no money": no_money,
-    "quota used up": quota_used_up,
-    "too fast": too_fast,
-    "model outside the plan": outside_the_plan,
-    "unknown model": unknown_model,
-    "bad request": bad_request,
-    "provider's own refusal": providers_refusal,
-    "provider failed": provider_failed,
-    "provider did not let us in": provider_locked,
-    "provider is busy": provider_busy,
-    "waits as long as it is told": waits,
-    "token instead of a key": with_token,
-    "own vendor key beside ours": own_vendor_key,
-    "path of its own": own_path,
-    "models": models,
-    "usage of a stream": usage_of_stream,
-    "stream without usage": stream_without_usage,
-    "unserved surface": unserved,
-    "left midway": left_midway,
-    "embeddings as the SDK asks for them": embeddings,
-    "embeddings as numbers": embeddings_as_numbers,
-    "embeddings from google": embeddings_from_google,
-    "response token count": response_tokens,
-    "asynchronous client": asynchronously,
-}
+CHECKS: dict[str, Check] = (
+    {
+        f"{name} from {provider}": partial(call, provider=provider)
+        for name, call in CHAT.items()
+        for provider in PROVIDERS
+    }
+    | {
+        f"{name} from {provider}": partial(call, provider=provider)
+        for name, call in RESPONSES.items()
+        for provider in (*PROVIDERS, "compatible")
+    }
+    | {
+        "no credential that holds": unknown_key,
+        "no money": no_money,
+        "quota used up": quota_used_up,
+        "too fast": too_fast,
+        "model outside the plan": outside_the_plan,
+        "unknown model": unknown_model,
+        "bad request": bad_request,
+        "provider's own refusal": providers_refusal,
+        "provider failed": provider_failed,
+        "provider did not let us in": provider_locked,
+        "provider is busy": provider_busy,
+        "waits as long as it is told": waits,
+        "token instead of a key": with_token,
+        "own vendor key beside ours": own_vendor_key,
+        "path of its own": own_path,
+        "models": models,
+        "usage of a stream": usage_of_stream,
+        "stream without usage": stream_without_usage,
+        "unserved surface": unserved,
+        "left midway": left_midway,
+        "embeddings as the SDK asks for them": embeddings,
+        "embeddings as numbers": embeddings_as_numbers,
+        "embeddings from google": embeddings_from_google,
+        "response token count": response_tokens,
+        "asynchronous client": asynchronously,
+    }
+)
 
 if __name__ == "__main__":
     main(CHECKS)
