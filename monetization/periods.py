@@ -45,6 +45,7 @@ def _month_of(day: int) -> int:
     return _us((_EPOCH + timedelta(days=day)).replace(day=1))
 
 
+@lru_cache(256)
 def end_of(period: str, start_us: int) -> int | None:
     """When the period that began at `start_us` ends: the first instant of the next one. None: a lifetime has no end.
 
