@@ -66,7 +66,11 @@ class Transport:
         answer = _Answer(send, request_id)
         whole = offered(scope)
         if whole is not None:
-            scope["extensions"] = {WHOLE: partial(answer.whole, whole)} if self._hands_whole else {}
+            extensions = scope["extensions"]
+            if self._hands_whole:
+                extensions[WHOLE] = partial(answer.whole, whole)
+            else:
+                del extensions[WHOLE]
         started = self._monotonic()
         try:
             await (app or self._app)(scope, receive, answer.send)

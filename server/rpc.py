@@ -11,6 +11,7 @@ from monetization.calls import Call, Siblings
 from monetization.errors import RateLimited
 from server.errors import REFUSALS, headers_of, status_of
 from server.jsonrpc import Malformed, Request, RpcId, classify, internal_reply, malformed_reply, parse
+from server.near import near
 from server.rate_headers import rate_headers
 from server.rpc_calls import (
     Arrival,
@@ -80,11 +81,12 @@ class RpcDoor:
             await self._socket.serve(scope, receive, send, request_id)
             return
         out = Sender(send, offered(scope))
+        told = near(scope)
         try:
             headers = check_headers(scope, self._limits)
             if self._is_draining():
                 raise Refused.draining(self._limits.retry_after_seconds)
-            body = await read_body(receive, self._limits, self._reading)
+            body = await read_body(receive, self._limits, self._reading, told)
         except Refused as refused:
             await out.refuse(refused, request_id, receive)
             return
@@ -95,7 +97,7 @@ class RpcDoor:
     async def _watched(
         self, scope: Scope, headers: dict[bytes, bytes], body: bytes, request_id: str, receive: Receive, out: Sender
     ) -> None:
-        departure = Departure(receive, self._watching)
+        departure = Departure(receive, self._watching, near(scope))
         try:
             await self._answer(scope, headers, body, request_id, out, departure)
         except asyncio.CancelledError:

@@ -10,6 +10,7 @@ from monetization.alarms import Alarms
 from monetization.calls import Credential
 from monetization.keys.minting import PREFIX
 from server.jsonrpc import error_reply
+from server.near import Near
 from server.rpc_calls import RpcLimits
 from server.whole_replies import Whole
 
@@ -111,19 +112,28 @@ class Sender:
 
 
 class Departure:
-    """Cancels the current task when its client leaves. It begins to watch only once the call has lasted a moment."""
+    """Cancels the current task when its client leaves. Where the server tells nothing, it watches what is received."""
 
-    def __init__(self, receive: Receive, alarms: Alarms) -> None:
-        """`alarms` ring after that moment."""
+    __slots__ = ("_alarms", "_has_left", "_near", "_receive", "_task", "_watching")
+
+    def __init__(self, receive: Receive, alarms: Alarms, told: Near | None = None) -> None:
+        """`alarms` ring when a call has lasted long enough to be watched by receiving. `told`: the server that says it itself."""
         self._receive = receive
         self._alarms = alarms
+        self._near = told
         self._task = asyncio.current_task()
         self._has_left = False
         self._watching: asyncio.Task[None] | None = None
-        alarms.set(self._begin)
+        if told is None:
+            alarms.set(self._begin)
+        else:
+            told.watch(self.leave)
 
     def stop(self) -> None:
         """Watch no longer: the answer is on its way."""
+        if self._near is not None:
+            self._near.watch(None)
+            return
         self._alarms.clear(self._begin)
         if self._watching is not None:
             self._watching.cancel()
@@ -203,8 +213,17 @@ def accepts(accept: bytes | None, wanted: bytes) -> bool:
     return False
 
 
-async def read_body(receive: Receive, limits: RpcLimits, reading: Deadlines) -> bytes:
-    """The whole body, within the deadline of its reading. Raises: Refused with 408 or 413; Left."""
+async def read_body(receive: Receive, limits: RpcLimits, reading: Deadlines, told: Near | None = None) -> bytes:
+    """The whole body, within the deadline of its reading. Raises: Refused with 408 or 413; Left.
+
+    `told`: the server, which may have all of it already.
+    """
+    if told is not None and (body := told.body()) is not None:
+        return _bounded(body, limits)
+    return await _received(receive, limits, reading)
+
+
+async def _received(receive: Receive, limits: RpcLimits, reading: Deadlines) -> bytes:
     try:
         with reading.bound():
             message = await _part(receive)

@@ -9,6 +9,7 @@ from typing import Any, Final
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from server.near import Near
 from server.whole_replies import offer
 
 HEAD_BYTES_MAX: Final = 65_536
@@ -28,6 +29,7 @@ class BoundedHeads(HttpToolsProtocol):
         self._head_bytes = 0
         self._is_in_head = False
         self._running: RequestResponseCycle | None = None
+        self._near: Near | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """Whoever connects has to ask something."""
@@ -69,10 +71,12 @@ class BoundedHeads(HttpToolsProtocol):
             # uvicorn tells only the request that came last, which still waits if it was sent ahead.
             running.disconnected = True
             running.message_event.set()
+        if self._near is not None:
+            self._near.left()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         self._running = cycle
-        offer(cycle)
+        self._near = offer(cycle)
         super()._start_asgi_task(cycle, app)
 
     def _stop(self) -> None:

@@ -11,6 +11,8 @@ from typing import Final
 from starlette.types import Scope
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
+from server.near import NEAR, Near
+
 WHOLE: Final = "tollgate.whole_reply"
 """The name of the extension in `scope["extensions"]`."""
 
@@ -21,10 +23,12 @@ False: nothing was written, send the messages. It never waits.
 """
 
 
-def offer(cycle: RequestResponseCycle) -> None:
-    """Let the app of this exchange reply in one write."""
+def offer(cycle: RequestResponseCycle) -> Near:
+    """Let the app of this exchange reply in one write, and ask what `Near` tells. Returns what is to hear of a leaving client."""
     scope: Scope = cycle.scope  # type: ignore[assignment]  # a typed dictionary there, any mapping here
-    scope["extensions"] = {WHOLE: partial(_reply, cycle)}
+    near = Near(cycle)
+    scope["extensions"] = {WHOLE: partial(_reply, cycle), NEAR: near}
+    return near
 
 
 def offered(scope: Scope) -> Whole | None:

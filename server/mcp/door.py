@@ -22,6 +22,7 @@ from server.jsonrpc_parse import Malformed, parse
 from server.mcp.exchange import Exchange, run, running_id
 from server.mcp.guard import Guard
 from server.mcp.signpost import Signpost
+from server.near import near
 from server.plain_http import Means
 from server.rate_headers import rate_headers
 from server.rpc_reading import (
@@ -74,7 +75,7 @@ class McpDoor:
         out, answer = Sender(send, offered(scope)), _Answer(send)
         try:
             exchange = await self._admit(scope, request_id)
-            body = await read_body(receive, self._means.limits, self._reading)
+            body = await read_body(receive, self._means.limits, self._reading, near(scope))
             limits = self._means.limits
             said = parse(body, depth_max=limits.depth_max, batch_max=_MESSAGES_MAX)
             exchange.enter(scope)
@@ -128,7 +129,7 @@ class McpDoor:
         if self._wants_stream(message, params):
             await self._streaming(scope, _Replay(body, receive), answer.send)
             return
-        departure = Departure(receive, self._watching)
+        departure = Departure(receive, self._watching, near(scope))
         try:
             await self._plain(scope, _Replay(body, _never), answer.send)
         except asyncio.CancelledError:

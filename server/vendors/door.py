@@ -15,6 +15,7 @@ from methods.errors import Internal, InvalidParams, MethodNotFound
 from monetization.alarms import Alarms
 from monetization.calls import Call, Credential
 from server.jsonrpc import Malformed, parse
+from server.near import near
 from server.plain_http import Means
 from server.rpc_calls import idempotency_key_from_wire, traceparent_from_wire
 from server.rpc_reading import WATCH_AFTER_SECONDS, Departure, Left, Refused, Sender, check_media, read_body
@@ -71,7 +72,7 @@ class VendorDoor:
             return
         except Left:
             return
-        departure = Departure(receive, self._watching)
+        departure = Departure(receive, self._watching, near(scope))
         try:
             await self._answer(exchange, scope, endpoint, slots, body, departure)
         except asyncio.CancelledError:
@@ -88,7 +89,7 @@ class VendorDoor:
         if endpoint.verb != "POST":
             return b""
         check_media(scope, self._means.limits)
-        return await read_body(exchange.receive, self._means.limits, self._reading)
+        return await read_body(exchange.receive, self._means.limits, self._reading, near(scope))
 
     async def _answer(
         self,
