@@ -111,16 +111,15 @@ class Reports:
 
 def together(parts: Sequence[UsageSum]) -> UsageSum:
     """One sum of several."""
-    if not parts:
-        return UsageSum()
+    used = [part for part in parts if part.requests]  # a series is mostly buckets without use, which add nothing
+    if not used:
+        return parts[0] if parts else UsageSum()
     charged: defaultdict[str, int] = defaultdict(int)
-    for part in parts:
+    for part in used:
         for asset, amount in part.charged.items():
             charged[asset] += amount
-    merged = parts[0]
-    for part in parts[1:]:
-        merged = replace(merged, **{name: getattr(merged, name) + getattr(part, name) for name in _MERGED})
-    return replace(merged, charged=dict(charged))
+    added = {name: sum((getattr(part, name) for part in used[1:]), getattr(used[0], name)) for name in _MERGED}
+    return replace(parts[0], **added, charged=dict(charged))
 
 
 def folded(parts: Sequence[UsageSum], place: int) -> dict[str | None, UsageSum]:

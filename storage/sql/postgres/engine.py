@@ -16,7 +16,7 @@ from storage.sql.postgres.connections import Connection, sqlstate
 from storage.sql.postgres.known import Known
 from storage.sql.postgres.loader import Loader
 from storage.sql.postgres.months import Months
-from storage.sql.postgres.series import Series, told_of
+from storage.sql.postgres.series import Series, UsageWriter, told_of
 from storage.sql.postgres.session import Failure, Session, failure_of
 from storage.sql.postgres.writer import Writer, is_in_chain
 from storage.sql.usage_rows import COLUMNS
@@ -47,11 +47,16 @@ class Engine:
     """Runs batches over the session's connection."""
 
     def __init__(
-        self, session: Session, clock_us: Callable[[], int], changed: Callable[[Changes], None] = unseen
+        self,
+        session: Session,
+        clock_us: Callable[[], int],
+        changed: Callable[[Changes], None] = unseen,
+        usage: Callable[[Connection, Series], UsageWriter] = UsageWriter,
     ) -> None:
         self._session = session
         self._clock_us = clock_us
         self._changed = changed
+        self._usage = usage
         self._known = Known()
         self._series = Series()
         self._months = Months()
@@ -123,7 +128,8 @@ class Engine:
         outcomes = evaluate(commands, state, now)
         known.end(state)
         try:
-            mark = await Writer(connection, state, self._series, is_cleaned=is_cleaned).store()
+            usage = self._usage(connection, self._series)
+            mark = await Writer(connection, state, usage, is_cleaned=is_cleaned).store()
             await self._commit(connection, mark)
         finally:
             self._changed(state.changes)

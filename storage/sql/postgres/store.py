@@ -17,6 +17,7 @@ from storage.sql.postgres.months import before, drop
 from storage.sql.postgres.pool import Pool, open_pool
 from storage.sql.postgres.pooler import check_pooler
 from storage.sql.postgres.readers import PostgresReader
+from storage.sql.postgres.series import Series, UsageWriter
 from storage.sql.postgres.session import Session, check_schema
 from storage.sql.pruning import SLACK_US, prune
 from storage.sql.remembered import REMEMBERED_US_MAX, Remembered
@@ -86,6 +87,7 @@ async def open_postgres(
     clock_us: Callable[[], int],
     committed: Committed = unheard,
     remembered_us_max: int = REMEMBERED_US_MAX,
+    usage: Callable[[Connection, Series], UsageWriter] = UsageWriter,
 ) -> AsyncIterator[PostgresStore]:
     """Open the database at `url`; it has the schema of this program already (`tollgate migrate`).
 
@@ -101,7 +103,7 @@ async def open_postgres(
         await check_pooler(address, connection)
         async with open_pool(address) as pool:
             remembered = Remembered(PostgresReader(pool, clock_us), clock_us, age_us_max=remembered_us_max)
-            lane = Lane(Engine(session, clock_us, remembered.changed).run, committed)
+            lane = Lane(Engine(session, clock_us, remembered.changed, usage).run, committed)
             store = PostgresStore(lane, pool, clock_us, remembered)
             try:
                 await _sweep_first(store)

@@ -10,7 +10,7 @@ from storage.sql import ledger_rows as rows
 from storage.sql.postgres.connections import Connection
 from storage.sql.postgres.directory import store_entries
 from storage.sql.postgres.parts import fold
-from storage.sql.postgres.series import Series, UsageWriter
+from storage.sql.postgres.series import UsageWriter
 from storage.sql.postgres.statements import arrays, insert, update
 from storage.sql.usage_rows import to_columns
 
@@ -64,10 +64,10 @@ Row = Sequence[Any]
 class Writer:
     """Writes one batch's changes inside its transaction."""
 
-    def __init__(self, connection: Connection, state: State, series: Series, *, is_cleaned: bool = False) -> None:
+    def __init__(self, connection: Connection, state: State, usage: UsageWriter, *, is_cleaned: bool = False) -> None:
         self._connection = connection
         self._state = state
-        self._usage = UsageWriter(connection, series)
+        self._usage = usage
         self._is_cleaned = is_cleaned
         """Texts that came from outside lose what PostgreSQL cannot store, so that no label can stop a charge."""
 

@@ -5,6 +5,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from tests.bench.ledger_bench import now_us
@@ -12,7 +13,7 @@ from tests.bench.metering import reporting
 from tests.bench.metering.filling import fill_postgres, fill_sqlite
 from tests.bench.metering.history import History
 from tests.bench.postgres_ledger_bench import TUNED
-from tests.fakes.postgres import NoPostgres, running
+from tests.fakes.postgres import NoPostgres, Server, running
 
 ROWS = 10_000_000
 Show = Callable[[str], object]
@@ -44,14 +45,22 @@ def on_postgres(rows: int, show: Show) -> None:
             show(
                 f"\nPostgreSQL, {rows:,} rows of {history.users:,} users, filled in {time.perf_counter() - began:.0f} s"
             )
-            asyncio.run(_reports(url, Path(name), history, show))
+            cpu = partial(_both, server)
+            asyncio.run(_reports(url, Path(name), history, show, cpu))
     except NoPostgres as why:
         show(f"no PostgreSQL here: {why}")
 
 
-async def _reports(url: str, folder: Path, history: History, show: Show) -> None:
+async def _reports(
+    url: str, folder: Path, history: History, show: Show, cpu_seconds: Callable[[], float] = time.process_time
+) -> None:
     async with reporting.serving(url, folder) as product:
-        await reporting.measure(product, history, show)
+        await reporting.measure(product, history, show, cpu_seconds)
+
+
+def _both(server: Server) -> float:
+    """Processor time of ours and of the database's."""
+    return time.process_time() + server.cpu_seconds()
 
 
 def _show(line: str) -> None:

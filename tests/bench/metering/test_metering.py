@@ -44,12 +44,14 @@ async def _proved(url: str, folder: Path) -> None:
         assert len((await reader.usage("default", "user-0", limit=10)).rows) == 10
     said: list[str] = []
     async with reporting.serving(url, folder) as product:
-        await reporting.measure(product, HISTORY, said.append)
-    named = [*reporting.USER_REPORTS, *reporting.ADMIN_REPORTS, reporting.YEAR]
+        await reporting.measure(product, HISTORY, said.append, calls=1)
+    of_admins = [*reporting.ADMIN_REPORTS, reporting.MINUTES_OF_ORGANIZATION, reporting.YEAR]
+    named = [*reporting.USER_REPORTS, reporting.MINUTES, *of_admins]
     assert [line.startswith(name) for name, line in zip(named, said[1:], strict=True)] == [True] * len(named)
 
 
-async def test_a_settlement_is_measured_with_and_without_its_sums() -> None:
+async def test_a_settlement_is_measured_with_and_without_its_sums(postgres: Server) -> None:
     said: list[str] = []
-    await settling.measure(0.2, said.append)
-    assert len(said) == 1 + len(settling.CALLERS)
+    await settling.measure(0.2, said.append, settling.on_sqlite())
+    await settling.measure(0.05, said.append, settling.on_postgres(postgres), of_callers=(1, 8))
+    assert len(said) == 1 + len(settling.CALLERS) + 1 + 2
