@@ -57,15 +57,12 @@ async def open_mcp(
     """The door, until the block ends. `extend` may add to what the SDK serves. Raises: ConfigError without the package."""
     try:
         from mcp.server.streamable_http_manager import StreamableHTTPSessionManager  # noqa: PLC0415  # only where it is used
-        from sse_starlette.sse import AppStatus  # noqa: PLC0415  # same
 
         from server.mcp.handlers import Handlers  # noqa: PLC0415  # same
     except ImportError:
         problem = "needs the package 'mcp'; install it with: pip install 'tollgate[mcp]'"
         raise ConfigError("settings", "mcp.enabled", problem) from None
     logging.getLogger("mcp").setLevel(logging.WARNING)  # every exchange has its line in our own log
-    # Calls that run may finish; they are ended by who knows when this process must leave.
-    AppStatus.enable_automatic_graceful_drain = False
     handlers = Handlers(means, gateway.catalog)
     server = server_of(settings, handlers)
     if extend is not None:

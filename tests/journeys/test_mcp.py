@@ -481,7 +481,7 @@ async def test_any_worker_serves_any_message(
 async def test_calls_of_agents_finish_when_the_server_is_told_to_leave(
     fake: FakeProvider, http: aiohttp.ClientSession, private_key: str, tmp_path: Path
 ) -> None:
-    fake.script = Script(gap=0.05)
+    fake.script = Script(gap=0.2)
     settings = {**settings_for(fake, private_key), "mcp": {"enabled": True}}
     with serving(settings, tmp_path) as running:
         shown = token(running, "anna", "tester")
