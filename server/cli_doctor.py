@@ -3,6 +3,7 @@
 import asyncio
 import os
 import ssl
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -47,7 +48,8 @@ async def _findings(settings: "Settings") -> list[Finding]:
         tasks = [group.create_task(_reached(name, url, note)) for name, url, note in _addresses(settings)]
     reached = [task.result() for task in tasks]
     head = [_server(settings), _auth(settings), _keys(settings)]
-    return [*head, *_database(settings), *reached, *_keyless(settings), *_tiers(settings), *_limits(settings)]
+    rules = [*_tiers(settings), *_routing(settings), *_limits(settings)]
+    return [*head, *_database(settings), *reached, *_keyless(settings), *rules]
 
 
 def _limits(settings: "Settings") -> list[Finding]:
@@ -67,6 +69,26 @@ def _tiers(settings: "Settings") -> list[Finding]:
     tiers = tiers_of(settings)
     told = [Finding("warning", warning) for warning in warnings(tiers, providers=tuple(settings.providers))]
     return [Finding("tiers", f"{', '.join(tiers.by_key)}; default {tiers.default.key}"), *told]
+
+
+def _routing(settings: "Settings") -> list[Finding]:
+    """What is served under other names, and what of it has no price: a call that it may serve is refused until it has one."""
+    from monetization.prices.book import PriceBook  # noqa: PLC0415  # see above
+    from monetization.terms import Target  # noqa: PLC0415  # same
+    from server.from_settings import ceiling_of, price_sources_of, routing_of  # noqa: PLC0415  # same
+
+    routing, found = routing_of(settings), []
+    book = PriceBook(price_sources_of(settings), ceiling=ceiling_of(settings))
+    for key, name in routing.named():
+        provider, _, model = name.partition("/")
+        if not book.knows(Target(provider, model, settings.providers[provider].kind), time.time_ns() // 1_000):
+            found.append(
+                Finding("warning", f"{key}: no price is known for {name}; add it to [prices], or set it with setPrice")
+            )
+    if not routing.aliases and not routing.equivalents and not routing.substitutes:
+        return found
+    told = f"{len(routing.aliases)} alias(es), {len(routing.equivalents)} group(s) of equivalent models"
+    return [Finding("routing", f"{told}, substitutes for {len(routing.substitutes)} tier(s)"), *found]
 
 
 def _server(settings: "Settings") -> Finding:

@@ -36,6 +36,17 @@ class RoutingConfig:
     substitutes: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """Tier key → model, `provider/model`, alias or pattern → the `provider/model` or alias that serves its callers instead."""
 
+    def named(self) -> Iterator[tuple[str, str]]:
+        """Every `provider/model` that must be served, and where the configuration names it."""
+        for alias, targets in self.aliases.items():
+            yield from ((f"routing.aliases.{alias}", target) for target in targets)
+        for name, group in self.equivalents.items():
+            yield from ((f"routing.equivalents.{name}", target) for target in group.models)
+        for tier, substitutes in self.substitutes.items():
+            for model, instead in substitutes.items():
+                if instead not in self.aliases:
+                    yield f"routing.substitutes.{tier}.{model}", instead
+
     def measured(self) -> Iterator[tuple[str, str]]:
         """Provider and model of every target that is chosen by its latency."""
         names: list[str] = []
