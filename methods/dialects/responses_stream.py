@@ -186,4 +186,6 @@ def is_failure(name: bytes | None, payload: bytes) -> bool:
     if name in (b"error", b"response.failed"):
         return True
     event = orjson.loads(payload) if name is None else None
-    return isinstance(event, dict) and event.get("type") in ("error", "response.failed")
+    if not isinstance(event, dict):
+        return False
+    return event.get("type") in ("error", "response.failed") or bool(event.get("error"))

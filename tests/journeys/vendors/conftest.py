@@ -1,7 +1,7 @@
 """One provider of three vendors' languages and one server, shared by the folder; every test is somebody else's user."""
 
-import asyncio
 import io
+import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from itertools import count
@@ -12,8 +12,10 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
+from server.auth.issuing import Holder, issued
+from server.config import Settings
 from tests.fakes.provider import FakeProvider
-from tests.fakes.server import Server, serving, token
+from tests.fakes.server import Server, serving
 from tests.journeys.money.books import Place, settings_of
 
 HERE = Path(__file__).parent
@@ -53,11 +55,25 @@ class Shop:
     place: Place
     http: aiohttp.ClientSession
     numbers: "count[int]"
+    settings: Settings
 
     async def user(self, tier: str = "tester") -> tuple[str, str]:
         """A new user and a token."""
         name = f"u{next(self.numbers)}"
-        return name, await asyncio.to_thread(token, self.server, name, tier)
+        return name, self.bearer(name, tier)
+
+    def bearer(self, name: str, tier: str, *roles: str) -> str:
+        """A token of a user, made here: the command takes a second, and every test needs one."""
+        holder = Holder(name, tier, roles=roles)
+        return issued(self.settings, holder, expires_seconds=3600, now=time.time())
+
+    async def granted(self, user: str, nano: int) -> None:
+        """Give a user credits, in nano credits."""
+        boss = self.bearer("boss", "tester", "admin")
+        params = {"userId": user, "amount": str(nano // 10**9), "idempotencyKey": f"g-{user}"}
+        call = {"jsonrpc": "2.0", "id": 1, "method": "grantCredits", "params": params}
+        reply = await self.ask("/rpc", call, bearer=boss)
+        assert "result" in reply.json, reply.json
 
     async def ask(
         self,
@@ -109,6 +125,11 @@ def shop_place(tmp_path_factory: pytest.TempPathFactory) -> Place:
 @pytest.fixture(scope="session")
 def shop_server(vendors: FakeProvider, shop_place: Place, private_key: str) -> Iterator[Server]:
     settings = settings_of(shop_place, vendors, private_key)
+    # A vendor that speaks Responses too, as OpenAI's own address does.
+    settings["providers"]["native"] = {**settings["providers"]["openai"], "speaks_responses": True}
+    settings["prices"] |= {
+        f"native/{model}": {"input": "1", "output": "2"} for model in settings["providers"]["native"]["models"]
+    }
     settings["keys"] = {"secret": "canary-key-secret-0123456789-abcdefghijklmnopqrstuvwxyz"}
     settings["methods"] = {"executeAIRequest": {"feature": "basic_ai"}}
     for tier in ("tokens", "credits", "quota"):
@@ -119,12 +140,22 @@ def shop_server(vendors: FakeProvider, shop_place: Place, private_key: str) -> I
         yield running
 
 
+@pytest.fixture(scope="session")
+def shop_settings(shop_server: Server) -> Settings:
+    return Settings.load(shop_server.config, {})
+
+
 @pytest_asyncio.fixture(loop_scope="session")
 async def shop(
-    shop_server: Server, shop_place: Place, http: aiohttp.ClientSession, vendor: FakeProvider, numbers: "count[int]"
+    shop_server: Server,
+    shop_place: Place,
+    http: aiohttp.ClientSession,
+    vendor: FakeProvider,
+    numbers: "count[int]",
+    shop_settings: Settings,
 ) -> Shop:
     del vendor
-    return Shop(shop_server, shop_place, http, numbers)
+    return Shop(shop_server, shop_place, http, numbers, shop_settings)
 
 
 @pytest.fixture(scope="session")

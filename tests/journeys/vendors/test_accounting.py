@@ -13,7 +13,6 @@ import pytest
 from storage.records.usage import UsageRow
 from tests.fakes.provider import FakeProvider
 from tests.fakes.scripts import Script
-from tests.fakes.server import token
 from tests.journeys.vendors.conftest import MESSAGES, Shop
 from tests.journeys.world import eventually, until
 
@@ -196,7 +195,7 @@ async def test_row_ledger_and_report_agree_to_the_unit(
     shop: Shop, vendor: FakeProvider, door: str, provider: str
 ) -> None:
     user, bearer = await shop.user("credits")
-    await _granted(shop, user)
+    await shop.granted(user, GRANTED)
     for number, case in enumerate(CASES, 1):
         path, body = asked(door, provider, case)
         reply = reply_of(provider, case.name)
@@ -223,13 +222,6 @@ async def test_row_ledger_and_report_agree_to_the_unit(
     assert stats["requestCount"] == len(rows), stats
     assert stats["totalTokens"] == sum(row.usage.tokens_total for row in rows)
     assert round(stats["totalCost"] * 10**9) == sum(row.cost_nano or 0 for row in rows)
-
-
-async def _granted(shop: Shop, user: str) -> None:
-    boss = await asyncio.to_thread(token, shop.server, "boss", "tester", role="admin")
-    params = {"userId": user, "amount": str(GRANTED // 10**9), "idempotencyKey": f"g-{user}"}
-    reply = await shop.ask("/rpc", {"jsonrpc": "2.0", "id": 1, "method": "grantCredits", "params": params}, bearer=boss)
-    assert "result" in reply.json, reply.json
 
 
 async def _is_settled(shop: Shop, user: str, calls: int) -> bool:

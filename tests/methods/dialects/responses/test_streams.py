@@ -259,6 +259,8 @@ def test_a_stream_passes_to_a_client_of_the_same_dialect_as_it_is_but_for_errors
         passer = Responses().passer(REQUEST)
         passed = b"".join([passer.feed(wire[at : at + size]) for at in range(0, len(wire), size)])
         assert passed + passer.close() == wire
+    for unnamed in (b'data: {"error":{"message":"secret"}}\n\n', b'data: {"type":"error","message":"secret"}\n\n'):
+        assert Responses().passer(REQUEST).feed(unnamed) == b""
     failed = written([Started("r", "m"), TextDelta("a"), VendorError(500, "", "secret")])
     passer = Responses().passer(REQUEST)
     passed = passer.feed(failed) + passer.close()
