@@ -238,6 +238,20 @@ async def test_each_commit_is_in_the_next_answer(store: Store, clock: Clock) -> 
     assert seen == [(0, 0, 0, 0), (100, 0, 0, 0), (100, 30, 0, 7), (80, 0, 5, 0), (80, 0, 5, 0)]
 
 
+@pytest.mark.parametrize("count", [0, 1, 4, 5, 11])
+async def test_any_number_of_windows_is_seen_together_with_an_account(store: Store, clock: Clock, count: int) -> None:
+    keys = [MONTH._replace(subject=str(number)) for number in range(count)]
+    await done(store, grant(ADA, 100))
+    for number, key in enumerate(keys):
+        await done(store, hold(clock, 1, claims=(Claim(key, number + 1),)))
+
+    views = {key: WindowView(key, 0, number + 1) for number, key in enumerate(keys)}
+    assert await store.look([*keys, OTHER], ADA) == Look(
+        {**views, OTHER: WindowView(OTHER, 0, 0)}, Balance(posted=100, held=count)
+    )
+    assert await store.remembered.look(keys, None) == Look(views, Balance())
+
+
 async def test_an_expired_lot_is_gone_before_anything_sweeps_it(store: Store, clock: Clock) -> None:
     await done(store, grant(ADA, 100, expires_us=clock.later(5)))
     await done(store, grant(ADA, 10, "2"))

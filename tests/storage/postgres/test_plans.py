@@ -26,13 +26,14 @@ SUMS = ("usage_slot", "usage_weight")
 def statements() -> Iterator[tuple[str, str]]:
     for module in (directory, known, loader, parts, readers, series, writer):
         name = module.__name__.rpartition(".")[2]
-        for constant, text in vars(module).items():
-            if (
-                isinstance(text, str)
-                and "{" not in text
-                and text.startswith(("SELECT ", "UPDATE ", "DELETE ", "INSERT "))
-            ):
-                yield f"{name}.{constant}", text
+        for constant, said in vars(module).items():
+            for text in said if isinstance(said, tuple) else (said,):
+                if (
+                    isinstance(text, str)
+                    and "{" not in text
+                    and text.startswith(("SELECT ", "UPDATE ", "DELETE ", "INSERT "))
+                ):
+                    yield f"{name}.{constant}", text
 
 
 def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
