@@ -113,7 +113,12 @@ class PriceBook:
         if most.tokens_output and not price.is_output_priced:
             return None
         tokens_input = most.tokens_input_likely or most.tokens_input
-        return price.most(tokens_input=tokens_input, tokens_output=most.tokens_output, writes_cache=False)
+        return price.most(
+            tokens_input=tokens_input,
+            tokens_output=most.tokens_output,
+            has_media=most.has_media,
+            writes_cache=most.marks_cache,
+        )
 
     def models(self, provider: str, kind: str) -> list[str]:
         """Every model of a provider that has a price, sorted."""

@@ -183,6 +183,17 @@ def test_a_model_without_a_price_for_output_cannot_be_asked_for_output() -> None
     with pytest.raises(PriceUnknown, match="output"):
         book.most(Most((target,), 10, 1), NOW)
     assert book.most(Most((target,), 10, 0), NOW)[0] == 1
+    assert (book.likely(target, Most((), 10, 1), NOW), book.likely(target, Most((), 10, 0), NOW)) == (None, 1)
+    assert book.likely(Target("p", "unknown", "openai"), Most((), 10, 1), NOW) is None
+
+
+def test_what_a_call_most_likely_costs_counts_its_likely_tokens_at_the_rates_that_it_meets() -> None:
+    rates = rates_from(input=1_000_000, output=2_000_000, cache_write_5m=4_000_000, image_input=8_000_000)
+    book = PriceBook([Table({"p/m": (Price("m", "v", 0, rates),)})])
+    most = Most((), tokens_input=100, tokens_output=5, tokens_input_likely=10)
+    for call, rate in ((most, 1), (replace(most, marks_cache=True), 4), (replace(most, has_media=True), 8)):
+        assert book.likely(Target("p", "m"), call, NOW) == 10 * rate + 10
+    assert book.likely(Target("p", "m"), replace(most, tokens_input_likely=0), NOW) == 110
 
 
 def test_configured_prices_name_the_key_that_is_wrong() -> None:
