@@ -59,7 +59,8 @@ class Caller:
     """None for anonymous callers, and for keys of an organization alone."""
     organization_id: str | None = None
     organization_role: OrganizationRole | None = None
-    """Of the membership that is kept here. None: there is none, though the credential may claim the organization."""
+    """Of the membership that is kept here, or that of a token's admin where `auth.admin_reach` is `organization`. None: neither,
+    though the credential may claim the organization."""
     pool: Pool | None = None
     """Who pays in the place of the user, or before. None: the user alone."""
     email: str | None = None

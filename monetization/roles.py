@@ -1,9 +1,10 @@
 """Who may do what: every scope there is, and the one table from roles to scopes. Nobody is asked here, and nothing is kept.
 
 A role comes from a credential and holds for the whole installation. A credential that names none of these roles is a member's,
-whatever else it names. One installation has one operator, so `admin` reaches everybody in it; `super-admin`, who crosses tenants
-in the documents (S3-32), has nothing left to cross: both may the same. What a membership gives inside an organization stands in a
-table of its own, because it ends there.
+whatever else it names. Where one operator has one installation, `admin` reaches everybody in it and `super-admin` may the same.
+Where the organizations are tenants (`auth.admin_reach = "organization"`), a token's `admin` is read as an admin in the one that
+the token names, and `super-admin` alone crosses tenants, as in the documents (S3-32). What a role gives inside an organization
+stands in a table of its own, because it ends there.
 """
 
 from collections.abc import Mapping
@@ -44,13 +45,15 @@ SCOPES: Final[Mapping[Role, frozenset[str]]] = {
     "admin": _ADMIN,
     "super-admin": EVERY,
 }
-"""`service` is a program's that tells of usage, `admin` the operator's; `super-admin` has every scope, also later ones."""
+"""`service` is a program's that tells of usage, `admin` the operator's where it reaches the installation; `super-admin` has every
+scope, also later ones."""
 IN_ORGANIZATION: Final[Mapping[OrganizationRole, frozenset[str]]] = {
     "viewer": frozenset({"organization:read"}),
     "member": frozenset({"organization:read"}),
     "admin": frozenset({"organization:read", "organization:write"}),
 }
-"""What a membership that is kept here adds, for that one organization. A credential that only claims one adds nothing."""
+"""What a membership that is kept here adds, for that one organization. A credential that only claims one adds nothing, but an
+admin's where that role reaches organizations."""
 SPENDERS: Final[frozenset[OrganizationRole]] = frozenset({"member", "admin"})
 """Whose calls the organization's pool may pay for."""
 TELLING: Final[Scope] = "events:write"

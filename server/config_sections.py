@@ -160,6 +160,8 @@ class AuthSettings(Section):
     )
     require_auth: bool = False
     anonymous: Literal["off", "byok"] = "byok"
+    admin_reach: Literal["installation", "organization"] = "installation"
+    """Whom a token's role `admin` manages: everybody, as an operator; or the organization that the token names, and no other."""
     claims: ClaimNames = ClaimNames()
 
     @property

@@ -2,13 +2,14 @@
 
 import hashlib
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final, assert_never  # Any: claims come from an issuer and hold any JSON
+from typing import TYPE_CHECKING, Any, Final, Literal, assert_never  # Any: claims come from an issuer and hold any JSON
 
 from monetization.abuse import AbuseRules, Watch
 from monetization.callers import Caller
 from monetization.calls import Credential
 from monetization.errors import Overloaded, Unauthenticated
 from monetization.keys.minting import PREFIX
+from monetization.roles import OrganizationRole
 
 if TYPE_CHECKING:
     from aiohttp import ClientSession
@@ -21,6 +22,8 @@ _CACHE_SECONDS_MAX: Final = 60.0
 _CACHE_ENTRIES_MAX: Final = 10_000
 _TEXT_LENGTH_MAX = 255
 _LIST_LENGTH_MAX = 100
+_ADMIN: Final[OrganizationRole] = "admin"
+_MEMBER: Final = "member"
 _NUMBER_MAX = 2**63 - 1
 
 
@@ -53,6 +56,7 @@ class Callers:
             tier_of=tier_of,
             on_unknown_tier=on_unknown_tier,
             is_authoritative=auth.authoritative,
+            admin_reach=auth.admin_reach,
         )
         self._on_failure = on_failure
         self._watch = watch or Watch(AbuseRules(), clock_us=lambda: int(clock() * 1_000_000))
@@ -237,12 +241,14 @@ class ClaimReader:
         tier_of: Callable[[str], str | None],
         on_unknown_tier: Callable[[str], None],
         is_authoritative: bool,
+        admin_reach: Literal["installation", "organization"],
     ) -> None:
         self._names = names
         self._default_tier = default_tier
         self._tier_of = tier_of
         self._on_unknown_tier = on_unknown_tier
         self._is_authoritative = is_authoritative
+        self._admin_reach = admin_reach
 
     def caller(self, claims: dict[str, Any]) -> Caller:
         """Raises: Unauthenticated, naming the claim that is wrong."""
@@ -251,6 +257,11 @@ class ClaimReader:
         if user is None:
             raise _refusal(names.user, "is missing")
         role = _text(claims, names.role)
+        roles = _texts(claims, names.roles) | ({role} if role is not None else set())
+        organization = _text(claims, names.organization)
+        inside: OrganizationRole | None = None
+        if self._admin_reach == "organization" and _ADMIN in roles:
+            roles, inside = roles - {_ADMIN} | {_MEMBER}, None if organization is None else _ADMIN
         numbers = {
             "monthly_token_quota": _number(claims, names.monthly_token_quota),
             "rpm": _number(claims, names.rpm),
@@ -259,10 +270,11 @@ class ClaimReader:
         return Caller(
             kind="subscription",
             user_id=user,
-            organization_id=_text(claims, names.organization),
+            organization_id=organization,
+            organization_role=inside,
             email=_text(claims, names.email),
             tier=self._tier(_text(claims, names.tier)),
-            roles=_texts(claims, names.roles) | ({role} if role is not None else set()),
+            roles=roles,
             features=_texts(claims, names.features),
             limits={name: number for name, number in numbers.items() if number is not None},
             is_authoritative=self._is_authoritative,
