@@ -57,6 +57,7 @@ def settings_for(fake: FakeProvider, private_key: str) -> dict[str, Any]:
         }
         for name, (kind, path, more) in VENDORS.items()
     }
+    providers["simulator"] = {"kind": "simulator", "models": ["simulator"]}
     return {
         "auth": {
             "issuer": "https://issuer.example",
