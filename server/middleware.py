@@ -215,6 +215,9 @@ CORS_HEADERS_IN: Final = (
     "X-OM-Metadata",
     "traceparent",
     "tracestate",
+    "MCP-Protocol-Version",
+    "Mcp-Method",
+    "Mcp-Name",
     # What the vendors' SDKs send from a browser.
     "anthropic-version",
     "anthropic-beta",
@@ -236,6 +239,7 @@ CORS_HEADERS_IN: Final = (
 CORS_HEADERS_OUT: Final = (
     "x-request-id",
     "request-id",
+    "WWW-Authenticate",
     "RateLimit",
     "RateLimit-Policy",
     "Retry-After",

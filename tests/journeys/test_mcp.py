@@ -407,6 +407,22 @@ async def test_foreign_pages_and_names_are_refused_before_anything_else(
         assert reply.status == (status if shown or status != 200 else 401)
 
 
+async def test_a_page_that_may_call_may_send_what_the_protocol_asks_for(
+    agents: Server, http: aiohttp.ClientSession
+) -> None:
+    asked = "authorization, content-type, mcp-method, mcp-name, mcp-protocol-version"
+    head = {
+        "origin": "https://app.example.com",
+        "access-control-request-method": "POST",
+        "access-control-request-headers": asked,
+    }
+    async with http.options(f"{agents.url}/mcp", headers=head) as reply:
+        assert reply.status == 200, await reply.text()
+    async with Raw(agents, http).post("tools/list", {}, origin="https://app.example.com") as reply:
+        assert reply.status == 401
+        assert "WWW-Authenticate" in reply.headers["access-control-expose-headers"]
+
+
 @pytest.mark.parametrize("verb", ["GET", "DELETE", "PUT"])
 async def test_there_is_nothing_to_listen_to_and_no_session_to_end(
     agents: Server, http: aiohttp.ClientSession, annas: str, verb: str
@@ -460,6 +476,20 @@ async def test_a_door_that_nobody_could_pass_is_refused_at_the_start(tmp_path: P
     code, said = await asyncio.to_thread(refused, {"mcp": {"enabled": True}}, tmp_path)
     assert code != 0
     assert "mcp.enabled" in said
+
+
+async def test_a_door_whose_package_is_missing_stops_the_start_and_says_what_to_install(
+    fake: FakeProvider, private_key: str, tmp_path: Path
+) -> None:
+    (tmp_path / "without").mkdir()
+    (tmp_path / "without" / "mcp.py").write_text("raise ImportError('it is not installed')\n")
+    settings = {**settings_for(fake, private_key), "mcp": {"enabled": True}}
+    settings["storage"] = {"url": f"sqlite:///{tmp_path / 'new.db'}"}
+    environment = {"PYTHONPATH": str(tmp_path / "without")}
+    code, said = await asyncio.to_thread(refused, settings, tmp_path, environment=environment)
+    assert code != 0
+    assert "pip install 'tollgate[mcp]'" in said
+    assert "Traceback" not in said
 
 
 async def test_any_worker_serves_any_message(
