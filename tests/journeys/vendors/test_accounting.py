@@ -16,8 +16,11 @@ from tests.fakes.scripts import Script
 from tests.journeys.vendors.conftest import MESSAGES, Shop
 from tests.journeys.world import eventually, until
 
-DOORS: Final = ("openai", "anthropic", "gemini")
-PROVIDERS: Final = ("openai", "anthropic", "google")
+DOORS: Final = ("openai", "responses", "anthropic", "gemini")
+PROVIDERS: Final = ("openai", "native", "anthropic", "google")
+"""`native` speaks Responses too."""
+EVENTS_BEFORE_TEXT: Final = 3
+"""How many more events a stream of Responses has before its text than the other vendors' streams."""
 GRANTED: Final = 10**15
 NANO_PER_TOKEN: Final = (1000, 2000)
 """In and out: a dollar and two for a million, in nano dollars. A cached or written token costs as much here as any other in."""
@@ -68,6 +71,28 @@ def reply_of(provider: str, case: str) -> bytes | None:
     return orjson.dumps(_saying(provider, counts))
 
 
+def language_of(door: str, provider: str) -> str:
+    """What a provider is asked in, and answers in."""
+    if provider == "native":
+        return "responses" if door == "responses" else "openai"
+    return provider
+
+
+def script_of(language: str, case: Case) -> Script | None:
+    """How the vendor behaves: what goes wrong goes wrong in the text."""
+    reply, script = reply_of(language, case.name), case.script
+    if reply is not None:
+        return Script(body=reply)
+    if script is None or language != "responses":
+        return script
+    later: dict[str, Any] = {
+        name: place + EVENTS_BEFORE_TEXT
+        for name in ("hangs_after", "error_after", "cut_after")
+        if isinstance(place := getattr(script, name), int)
+    }
+    return replace(script, **later)
+
+
 def _counts(provider: str, *, fresh: int, cached: int, out: int, thought: int) -> dict[str, Any]:
     """The same usage as each vendor counts it (their API references; see the dialects)."""
     match provider:
@@ -78,6 +103,14 @@ def _counts(provider: str, *, fresh: int, cached: int, out: int, thought: int) -
                 "total_tokens": fresh + cached + out + thought,
                 "prompt_tokens_details": {"cached_tokens": cached},
                 "completion_tokens_details": {"reasoning_tokens": thought},
+            }
+        case "responses":
+            return {
+                "input_tokens": fresh + cached,
+                "input_tokens_details": {"cached_tokens": cached, "cache_write_tokens": 0},
+                "output_tokens": out + thought,
+                "output_tokens_details": {"reasoning_tokens": thought},
+                "total_tokens": fresh + cached + out + thought,
             }
         case "anthropic":
             return {
@@ -109,6 +142,10 @@ def _saying(provider: str, counts: dict[str, Any]) -> dict[str, Any]:
                 "choices": [choice],
                 "usage": counts,
             }
+        case "responses":
+            said = {"type": "output_text", "text": "Hello", "annotations": []}
+            message = {"id": "m", "type": "message", "role": "assistant", "status": "completed", "content": [said]}
+            return {"id": "r", "object": "response", "model": "fake", "output": [message], "usage": counts}
         case "anthropic":
             head = {"id": "m", "type": "message", "role": "assistant", "model": "fake", "stop_sequence": None}
             return {**head, "content": [{"type": "text", "text": "Hello"}], "stop_reason": "end_turn", "usage": counts}
@@ -125,6 +162,9 @@ def _calling(provider: str, counts: dict[str, Any]) -> dict[str, Any]:
             call = {"id": "t1", "type": "function", "function": {"name": "add", "arguments": '{"a":1}'}}
             message = {"role": "assistant", "content": None, "tool_calls": [call]}
             reply["choices"] = [{"index": 0, "message": message, "finish_reason": "tool_calls"}]
+        case "responses":
+            asked_for = {"type": "function_call", "id": "f", "call_id": "t1", "name": "add", "arguments": '{"a":1}'}
+            reply["output"] = [asked_for]
         case "anthropic":
             reply |= {
                 "content": [{"type": "tool_use", "id": "t1", "name": "add", "input": {"a": 1}}],
@@ -149,6 +189,11 @@ def asked(door: str, provider: str, case: Case) -> tuple[str, dict[str, Any]]:
         if has_tools:
             body["tools"] = [{"functionDeclarations": [{"name": "add", "parametersJsonSchema": schema}]}]
         return f"/v1/models/{model}:{verb}", body
+    if door == "responses":
+        body = {"model": model, "input": "Hi", "max_output_tokens": 200, "stream": case.is_stream}
+        if has_tools:
+            body["tools"] = [{"type": "function", "name": "add", "parameters": schema, "strict": False}]
+        return "/v1/responses", body
     body = {"model": model, "messages": MESSAGES, "max_tokens": 200, "stream": case.is_stream}
     if door == "anthropic":
         if has_tools:
@@ -198,8 +243,7 @@ async def test_row_ledger_and_report_agree_to_the_unit(
     await shop.granted(user, GRANTED)
     for number, case in enumerate(CASES, 1):
         path, body = asked(door, provider, case)
-        reply = reply_of(provider, case.name)
-        vendor.script = case.script if reply is None else replace(Script(), body=reply)
+        vendor.script = script_of(language_of(door, provider), case)
         await one_call(shop, vendor, bearer, path, body, case)
         await until(partial(_is_settled, shop, user, number))
         row = (await shop.place.rows(user))[0]
