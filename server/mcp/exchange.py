@@ -10,15 +10,17 @@ import orjson
 from starlette.types import Scope
 
 from methods.ai_receipt import report
-from methods.errors import InvalidParams
+from methods.errors import Cancelled, InvalidParams
 from methods.method import to_wire
 from methods.progress import ProgressSink
 from monetization.callers import Caller
 from monetization.calls import Call, Credential
+from monetization.tab import Receipt
 from server.jsonrpc import fault_reply
 from server.plain_http import Means
 from server.rpc_calls import idempotency_key_from_wire, traceparent_from_wire
 from storage.errors import Fault
+from storage.records.usage import Usage
 
 STATE: Final = "mcp"
 """Under which name of the scope's state the exchange is found again, behind the SDK."""
@@ -40,6 +42,8 @@ class Exchange:
     """Of the header."""
     call: Call | None = None
     """What it came to."""
+    has_progress: bool = False
+    """Something of the answer was told before its end."""
 
     def enter(self, scope: Scope) -> None:
         """Be found by the handlers."""
@@ -120,7 +124,10 @@ async def settled(serving: Awaitable[T]) -> T:
 
 def error_of(fault: Fault, exchange: Exchange) -> dict[str, object]:
     """Code, message and data of a fault, as over JSON-RPC; with what was used, if anything was."""
-    call = exchange.call
+    call, is_partial = exchange.call, exchange.has_progress
     used = report(call.receipts[-1]) if call is not None and call.receipts else None
-    error: dict[str, object] = orjson.loads(fault_reply(None, fault, exchange.request_id, used=used))["error"]
+    if used is None and (is_partial or isinstance(fault, Cancelled)):
+        used = report(Receipt(Usage()))  # it ended before its provider had said anything
+    reply = fault_reply(None, fault, exchange.request_id, is_partial=is_partial, used=used)
+    error: dict[str, object] = orjson.loads(reply)["error"]
     return error

@@ -177,12 +177,13 @@ def _sink(ctx: Context) -> ProgressSink | None:
     """Where progress goes: to whoever gave a token for it."""
     if "progressToken" not in _meta(ctx):
         return None
-    count = 0
+    count, exchange = 0, _exchange(ctx)
 
     async def tell(items: Sequence[Progress]) -> None:
         nonlocal count
         for words in spoken(items):
             count += 1  # it must grow with every message
+            exchange.has_progress = True
             await ctx.session.report_progress(count, message=words)
 
     return tell

@@ -239,6 +239,43 @@ async def test_a_refusal_is_a_result_that_a_model_can_read(anna: Client, era: Er
     assert refusal.value.code == -32602, "a method that is no tool is not there"
 
 
+@pytest.mark.parametrize("era", ERAS)
+@pytest.mark.parametrize("provider", ["openai", "anthropic", "google"])
+async def test_a_provider_that_breaks_off_midway_is_told_with_what_it_cost(
+    anna: Client, fake: FakeProvider, era: Era, provider: str
+) -> None:
+    fake.script = Script(error_after=5, message="overloaded")
+    asked = {"content": "Hi", "options": {"provider": provider, "model": "fake"}}
+    async with agent(anna.server, anna.token, era) as sdk:
+        result = await sdk.call_tool("executeAIRequest", asked, progress_callback=ignored)
+    assert result.is_error
+    assert result.meta is not None
+    error = result.meta["tollgate/error"]
+    assert (error["code"], error["data"]["partial"]) == (-32006, True)
+    row = row_of(anna.server, error["data"]["requestId"])
+    assert (row["outcome"], row["is_partial"]) == ("partial", 1)
+    assert error["data"]["usage"]["outputTokens"] == row["tokens_output"] > 0
+    assert error["data"]["usage"]["cost"] == row["cost_nano"] / 10**9 > 0
+
+
+async def ignored(progress: float, total: float | None, message: str | None) -> None:
+    """For whoever only wants the stream."""
+
+
+@pytest.mark.parametrize("era", ERAS)
+async def test_a_provider_that_fails_before_its_first_word_costs_nothing(
+    anna: Client, fake: FakeProvider, era: Era
+) -> None:
+    fake.script = Script(status=500)
+    async with agent(anna.server, anna.token, era) as sdk:
+        result = await sdk.call_tool("executeAIRequest", ASK, progress_callback=ignored)
+    assert result.is_error
+    assert result.meta is not None
+    data = result.meta["tollgate/error"]["data"]
+    assert "partial" not in data
+    assert not [row for row in usage_rows(anna.server, data["requestId"]) if row["cost_nano"]]
+
+
 # Leaving and taking back -----------------------------------------------------------------------------------------------
 
 
