@@ -81,6 +81,16 @@ async def test_what_is_set_for_the_organization_holds_for_its_keys(product: Prod
     assert isinstance(await product.refused(key, "executeAIRequest", ASK), QuotaExceeded)
 
 
+async def test_past_the_organizations_allowance_no_other_one_is_used(product: Product) -> None:
+    await acme(product, ada="admin")
+    key = (await issued(product))["apiKey"]
+    await product.admin("updateUserSubscription", {**HERE, "tier": "allowance"})
+    answer = await product.call(key, "executeAIRequest", ASK)
+    assert answer["quotaRemaining"] == 1_000_000 - answer["usage"]["totalTokens"]
+    await product.admin("setLimits", {**HERE, "monthlyTokens": answer["usage"]["totalTokens"] + 1})
+    assert isinstance(await product.refused(key, "executeAIRequest", ASK), QuotaExceeded)
+
+
 async def test_a_keys_own_terms_hold_too(product: Product) -> None:
     await acme(product, tokens=1_000_000, ada="admin")
     narrow = await issued(product, models=["gpt-*"])
