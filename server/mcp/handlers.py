@@ -111,7 +111,7 @@ class Handlers:
         if standing is None:
             code = _NOT_FOUND_THEN if ctx.protocol_version in HANDSHAKE_PROTOCOL_VERSIONS else wire.INVALID_PARAMS
             raise MCPError(code, "Resource not found", {"uri": uri[:256]})
-        body = await self._asked(ctx, standing.method, {})
+        body = await self._asked(ctx, standing.method, dict(standing.params))
         text = wire.TextResourceContents(uri=uri, mime_type=_JSON, text=body.decode())
         return wire.ReadResourceResult(contents=[text])
 

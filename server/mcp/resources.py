@@ -1,6 +1,10 @@
 """What agents can read of their user's standing: a table from addresses to the methods that answer them."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Final, NamedTuple
+
+_NONE: Final[Mapping[str, object]] = MappingProxyType({})
 
 
 class Standing(NamedTuple):
@@ -9,10 +13,11 @@ class Standing(NamedTuple):
     uri: str
     method: str
     title: str
+    params: Mapping[str, object] = _NONE
 
 
 RESOURCES: Final = (
-    Standing("tollgate://usage", "getUsageStats", "Usage of this month"),
+    Standing("tollgate://usage", "getUsageStats", "Usage of this month", {"period": "current_month"}),
     Standing("tollgate://quotas", "getQuotaStatus", "Quotas and what is counted of them"),
     Standing("tollgate://balance/tokens", "getTokenBalance", "Balance of virtual tokens"),
     Standing("tollgate://balance/credits", "getCreditBalance", "Balance of credits"),

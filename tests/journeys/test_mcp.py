@@ -1,6 +1,7 @@
 """Agents over real sockets, of both eras of the protocol: what they are offered, what they pay, and who is turned away."""
 
 import asyncio
+import json
 import os
 import signal
 import subprocess
@@ -136,6 +137,9 @@ async def test_usage_and_balances_can_be_read_as_resources(anna: Client, era: Er
         for uri in found:
             [contents] = (await sdk.read_resource(uri)).contents
             assert contents.mime_type == "application/json"
+        [usage] = (await sdk.read_resource("tollgate://usage")).contents
+        month = await anna.result("getUsageStats", {"period": "current_month"})
+        assert json.loads(usage.text) == month  # type: ignore[union-attr]  # it is text
         with pytest.raises(MCPError) as refusal:
             await sdk.read_resource("tollgate://nothing")
     assert refusal.value.code == (-32602 if era == "modern" else -32002)
