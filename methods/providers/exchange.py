@@ -15,8 +15,8 @@ from multidict import CIMultiDictProxy
 from yarl import URL
 
 _PLACES_KEPT: Final = 256
-_FORBIDDEN: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
-"""What no line of a head may hold (RFC 9110, section 5.5): whoever gets a line end into one writes the next line."""
+_FORBIDDEN: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+"""What no line of a head may hold beside a line end of its own (RFC 9110, section 5.5)."""
 _INTERIM: Final = range(100, 200)
 _SWITCHED: Final = 101
 
@@ -37,6 +37,11 @@ class Exchange:
         self.status = status
         self.headers = headers
         self.content = content
+
+    async def read(self) -> bytes:
+        """The rest of the answer, which has mostly come with its head. Raises: aiohttp.ClientPayloadError where it breaks off."""
+        content = self.content
+        return content.read_nowait() if content.is_eof() else await content.read()
 
     def end(self) -> None:
         """Give the connection back; it is closed where the answer was not read to its end, or the request not sent to its."""
@@ -63,9 +68,11 @@ class Exchanges:
         Raises: aiohttp.ClientError, TimeoutError; ValueError for a header that is none.
         """
         place, start = self._places.get(url) or self._place(url)
-        if _FORBIDDEN.search(" ".join([*headers.keys(), *headers.values()])):
-            raise ValueError("a header may hold no control characters")
         lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
+        # Whoever gets a line end into a header writes the next one, so each has exactly its own.
+        count = len(headers)
+        if _FORBIDDEN.search(lines) or lines.count("\n") != count or lines.count("\r") != count:
+            raise ValueError("a header may hold no control characters")
         head = f"{start}{lines}Content-Length: {len(body)}\r\n\r\n".encode()
         connection = await self._connection(place)
         try:

@@ -330,7 +330,7 @@ class HttpProvider:
         if size is not None and int(size) > self.reply_bytes_max:
             raise self._too_large()
         if size is not None and "content-encoding" not in response.headers:
-            return await response.content.read()
+            return await response.read()
         pieces = bytearray()
         while piece := await response.content.readany():
             pieces += piece

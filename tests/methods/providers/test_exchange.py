@@ -50,7 +50,7 @@ async def standing(
 
 async def whole(exchange: Exchange) -> bytes:
     try:
-        return await exchange.content.read()
+        return await exchange.read()
     finally:
         exchange.end()
 
@@ -73,6 +73,29 @@ async def test_an_answer_that_was_read_to_its_end_gives_its_connection_to_the_ne
         for _ in range(3):
             assert await whole(await exchanges.post(url, HEADERS, BODY)) == b"ok"
     assert vendor.connections == 1
+
+
+async def test_an_answer_in_pieces_is_read_to_its_end_and_one_that_breaks_off_is_none() -> None:
+    head = b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\n"
+    begun = asyncio.Event()
+
+    async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for rest in (b"od", b"o"):
+            begun.clear()
+            await reader.readuntil(BODY)
+            writer.write(head + b"go")
+            await begun.wait()
+            writer.write(rest)
+        writer.close()
+
+    async with standing(slow) as (exchanges, url):
+        answer = await exchanges.post(url, HEADERS, BODY)
+        begun.set()
+        assert await whole(answer) == b"good"
+        answer = await exchanges.post(url, HEADERS, BODY)
+        begun.set()
+        with pytest.raises(aiohttp.ClientPayloadError):
+            await whole(answer)
 
 
 async def test_an_answer_that_was_not_read_closes_its_connection() -> None:
