@@ -92,7 +92,7 @@ class Options(Shape):
 class ExecuteParams(Params):
     """The parameters; their order here is their order by position."""
 
-    model_config = ConfigDict(strict=True)
+    model_config = ConfigDict(strict=True, defer_build=False)  # the first call shall not be slower than the next
 
     content: UserContent | None = Field(
         None,
