@@ -146,12 +146,16 @@ def started(
     *,
     environment: Mapping[str, str] | None = None,
     config: Path | None = None,
+    command: Sequence[str] = TOLLGATE,
 ) -> Iterator[Server]:
-    """`tollgate serve ARGUMENTS` on a free port, from ready until the block ends. Raises: NotStarted."""
+    """`tollgate serve ARGUMENTS` on a free port, from ready until the block ends. Raises: NotStarted.
+
+    `command` stands for `tollgate`, where more is wanted of the process than it gives.
+    """
     port = free_port()
     with (folder / "log").open("ab") as output:
         process = subprocess.Popen(
-            [*TOLLGATE, "serve", *arguments, "--port", str(port)],
+            [*command, "serve", *arguments, "--port", str(port)],
             cwd=ROOT,
             env={**os.environ, **(environment or {})},
             stdout=output,
@@ -167,12 +171,16 @@ def started(
 
 @contextmanager
 def serving(
-    settings: Mapping[str, Any], folder: Path, *, environment: Mapping[str, str] | None = None
+    settings: Mapping[str, Any],
+    folder: Path,
+    *,
+    environment: Mapping[str, str] | None = None,
+    command: Sequence[str] = TOLLGATE,
 ) -> Iterator[Server]:
     """A server with these settings; its database lies in the folder unless the settings say otherwise."""
     storage = {"url": f"sqlite:///{folder / 'tollgate.db'}", **settings.get("storage", {})}
     file = config_file({**settings, "storage": storage}, folder)
-    with started(["--config", str(file)], folder, environment=environment, config=file) as server:
+    with started(["--config", str(file)], folder, environment=environment, config=file, command=command) as server:
         yield server
 
 

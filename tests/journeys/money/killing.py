@@ -43,9 +43,9 @@ class Both(FakeProvider):
         self._plain = spending(is_stream=False, delay=0.02)
         self._stream = spending(is_stream=True, delay=0.02)
 
-    def script_for(self, model: str) -> Script:
+    def script_for(self, model: str, body: bytes = b"") -> Script:
         del model
-        return self._stream if b'"stream":true' in self.seen[-1].body else self._plain
+        return self._stream if b'"stream":true' in body else self._plain
 
 
 class Load:
