@@ -7,14 +7,16 @@ import orjson
 
 from methods.dialects.anthropic_request import PRICED_EXTRA
 from methods.dialects.canonical import ChatRequest, Json, JsonObject
+from methods.dialects.mixed import replaced, without_unsigned_thinking
 from methods.dialects.passing import EventPasser
 
 _USUAL: Final[dict[str, tuple[Json, ...]]] = {"service_tier": ("auto", "standard_only"), "speed": ("standard",)}
 """Priced members at what costs no more than leaving them out."""
 _CLIENTS_TOOLS: Final = ("custom", "bash_", "text_editor_", "computer_", "memory_")
 """Tools that the client runs itself, so that they cost only their tokens. The vendor's own are charged by use."""
-_UNFORESEEN: Final = frozenset({"container_upload", "file"})
-_TEXT_SOURCES: Final = frozenset({"text", "content"})
+# Tuples, because anything may stand where these words are looked for, also what has no hash.
+_UNFORESEEN: Final = ("container_upload", "file")
+_TEXT_SOURCES: Final = ("text", "content")
 
 
 def unpriced(body: JsonObject) -> list[str]:
@@ -57,7 +59,7 @@ def amended(body: JsonObject, request: ChatRequest) -> JsonObject:
         changes["max_tokens"] = request.max_tokens
     if bool(body.get("stream")) != request.is_stream:
         changes["stream"] = request.is_stream
-    return {**body, **changes} if changes else body
+    return replaced({**body, **changes} if changes else body, "messages", without_unsigned_thinking)
 
 
 def passer() -> EventPasser:

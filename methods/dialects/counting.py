@@ -12,6 +12,7 @@ from methods.dialects.canonical import JsonObject
 from methods.dialects.canonical_once import CountReply, CountRequest
 from methods.dialects.gemini import Gemini
 from methods.dialects.gemini_names import members_of, path_of, resource_of
+from methods.dialects.mixed import replaced, without_foreign_thinking, without_unsigned_thinking
 from methods.dialects.responses import Responses
 from methods.dialects.shared import object_at, tokens_of
 
@@ -89,7 +90,8 @@ class AnthropicCount(_Counting):
 
     def amended(self, body: JsonObject, request: CountRequest) -> JsonObject:
         """The client's own body with the model; the same object where it has it."""
-        return body if body.get("model") == request.model else {**body, "model": request.model}
+        named = body if body.get("model") == request.model else {**body, "model": request.model}
+        return replaced(named, "messages", without_unsigned_thinking)
 
 
 class ResponsesCount(_Counting):
@@ -121,7 +123,8 @@ class ResponsesCount(_Counting):
 
     def amended(self, body: JsonObject, request: CountRequest) -> JsonObject:
         """The client's own body with the model; the same object where it has it."""
-        return body if body.get("model") == request.model else {**body, "model": request.model}
+        named = body if body.get("model") == request.model else {**body, "model": request.model}
+        return replaced(named, "input", without_foreign_thinking)
 
 
 class GeminiCount(_Counting):

@@ -22,7 +22,7 @@ from methods.dialects.shared import list_at, name_at, object_at, text_at
 MADE_ID: Final = "gemini_call_"
 
 _KINDS: Final = ("text", "functionCall", "functionResponse", "inlineData", "fileData")
-_UNSEALED: Final = "skip_thought_signature_validator"
+UNSEALED: Final = "skip_thought_signature_validator"
 """The vendor's word for a call that another model made (its page on thought signatures)."""
 _OWN_URLS: Final = ("https://generativelanguage.googleapis.com/", "gs://")
 
@@ -71,7 +71,7 @@ def _others(part: JsonObject, *read: str) -> dict[str, Json]:
 
 def _seal(part: JsonObject, field: str) -> str | None:
     seal = part.get("thoughtSignature")
-    return None if seal is None else text_at(seal, f"{field}.thoughtSignature")
+    return None if seal in (None, UNSEALED) else text_at(seal, f"{field}.thoughtSignature")
 
 
 def _parse_text(part: JsonObject, field: str, ids: CallIds) -> Part:  # noqa: ARG001 - one signature for all kinds
@@ -204,7 +204,7 @@ def _seal_first_call(parts: Sequence[Json]) -> None:
     """Models since Gemini 3 refuse a turn whose first call has no seal; conversations from elsewhere are let in by this word."""
     for part in parts:
         if isinstance(part, dict) and "functionCall" in part:
-            part.setdefault("thoughtSignature", _UNSEALED)
+            part.setdefault("thoughtSignature", UNSEALED)
             return
 
 
@@ -218,9 +218,10 @@ def render_part(part: Part, field: str, *, is_own: bool, names: Mapping[str, str
 
 
 def render_reply_part(part: Part, *, is_own: bool) -> JsonObject:
-    """One part of a reply, which never raises."""
+    """One part of a reply, which never raises. A call of another vendor's model is marked as such, since it will come back."""
     if type(part) is ToolCall:
-        return _render_call(part, from_model_arguments(part.arguments))
+        rendered = _render_call(part, from_model_arguments(part.arguments))
+        return rendered if is_own else {"thoughtSignature": UNSEALED, **rendered}
     return _render_plain(part, "parts", is_own=is_own)
 
 

@@ -220,7 +220,7 @@ class GeminiEventRenderer:
         if call is None:
             return b""
         whole = ToolCall(call.id or f"call_{call.index}", call.name or "", call.arguments, call.signature)
-        return self._chunk([render_reply_part(whole, is_own=True)])
+        return self._chunk([render_reply_part(whole, is_own=False)])
 
     def _chunk(self, parts: list[Json], finish: str | None = None) -> bytes:
         candidate: JsonObject = {"content": {"parts": parts, "role": "model"}, "index": 0}

@@ -37,6 +37,7 @@ class OpenAI:
     - `asks_stream_usage`: send `stream_options.include_usage`; off only for vendors that refuse it and send usage anyway.
     - `sends_reasoning`: give thinking from other dialects' clients back as `reasoning_content` (DeepSeek wants it, OpenAI
       refuses it).
+    - `knows_seals`: the vendor may be Gemini, so its seals of calls (`extra_content`) stay in a client's body.
     - `sends_top_k`: the vendor knows `top_k`; otherwise another dialect's `top_k` is refused.
     """
 
@@ -49,11 +50,13 @@ class OpenAI:
         asks_stream_usage: bool = True,
         sends_reasoning: bool = False,
         sends_top_k: bool = False,
+        knows_seals: bool = False,
     ) -> None:
         self._max_tokens_field: MaxTokensField = max_tokens_field
         self._asks_stream_usage = asks_stream_usage
         self._sends_reasoning = sends_reasoning
         self._sends_top_k = sends_top_k
+        self._knows_seals = knows_seals
 
     def parse_request(
         self, body: JsonObject, *, model: str | None = None, is_stream: bool | None = None
@@ -106,7 +109,11 @@ class OpenAI:
     def amended(self, body: JsonObject, request: ChatRequest) -> JsonObject:
         """A client's own body with the model, the bound and the stream of `request`; the same object where it has them."""
         return openai_own.amended(
-            body, request, max_tokens_field=self._max_tokens_field, asks_stream_usage=self._asks_stream_usage
+            body,
+            request,
+            max_tokens_field=self._max_tokens_field,
+            asks_stream_usage=self._asks_stream_usage,
+            knows_seals=self._knows_seals,
         )
 
     def passer(self, request: ChatRequest) -> EventPasser:

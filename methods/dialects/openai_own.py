@@ -6,6 +6,7 @@ from typing import Final
 import orjson
 
 from methods.dialects.canonical import ChatRequest, Json, JsonObject
+from methods.dialects.mixed import replaced, without_seals
 from methods.dialects.openai_extra import PRICED_EXTRA
 from methods.dialects.openai_request import MaxTokensField
 from methods.dialects.passing import EventPasser
@@ -15,8 +16,9 @@ _USUAL: Final[dict[str, tuple[Json, ...]]] = {
     "service_tier": ("auto", "default"),
 }
 """Priced members at what costs no more than leaving them out."""
-_TOOLS: Final = frozenset({"function", "custom"})
-_PARTS: Final = frozenset({"text", "image_url", "refusal"})
+# Tuples, because anything may stand where these words are looked for, also what has no hash.
+_TOOLS: Final = ("function", "custom")
+_PARTS: Final = ("text", "image_url", "refusal")
 _BOUNDS: Final[tuple[MaxTokensField, MaxTokensField]] = ("max_completion_tokens", "max_tokens")
 _NO_USAGE: Final = b',"usage":null'
 
@@ -48,9 +50,19 @@ def _unforeseen(messages: Json) -> Iterator[str]:
 
 
 def amended(
-    body: JsonObject, request: ChatRequest, *, max_tokens_field: MaxTokensField, asks_stream_usage: bool
+    body: JsonObject,
+    request: ChatRequest,
+    *,
+    max_tokens_field: MaxTokensField,
+    asks_stream_usage: bool,
+    knows_seals: bool,
 ) -> JsonObject:
-    """The body with the request's model, bound and stream. The same object where nothing has to change."""
+    """The body with the request's model, bound and stream. The same object where nothing has to change.
+
+    `knows_seals`: the vendor may be Gemini in OpenAI's words, whose seals of calls then come home.
+    """
+    if not knows_seals:
+        body = replaced(body, "messages", without_seals)
     changes: JsonObject = {}
     removed: set[str] = set()
     if body.get("model") != request.model:

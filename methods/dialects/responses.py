@@ -9,6 +9,7 @@ from typing import Final
 
 from methods.dialects import openai_errors, responses_reply, responses_request
 from methods.dialects.canonical import ChatReply, ChatRequest, JsonObject, VendorError
+from methods.dialects.mixed import replaced, without_foreign_thinking
 from methods.dialects.passing import EventPasser
 from methods.dialects.responses_events import ResponsesEventRenderer
 from methods.dialects.responses_extra import (
@@ -81,6 +82,7 @@ class Responses:
             wanted["max_output_tokens"] = request.max_tokens
         if bool(body.get("stream")) != request.is_stream:
             wanted["stream"] = request.is_stream
+        body = replaced(body, "input", without_foreign_thinking)
         if request.is_stream or "stream_options" not in body:
             return body if all(body.get(name) == value for name, value in wanted.items()) else {**body, **wanted}
         return {**{name: value for name, value in body.items() if name != "stream_options"}, **wanted}

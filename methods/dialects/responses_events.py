@@ -21,6 +21,7 @@ from methods.dialects.canonical import (
     UsageSeen,
     VendorError,
 )
+from methods.dialects.mixed import FOREIGN_THOUGHT
 from methods.dialects.responses_items import render_thinking
 from methods.dialects.responses_reply import (
     ItemIds,
@@ -186,7 +187,7 @@ class ResponsesEventRenderer:
     def _think(self, event: ReasoningDelta) -> bytes:
         opened, rendered = self._open, b""
         if opened is None or opened.key != (ReasoningDelta, event.index):
-            opened, rendered = self._enter(event, "rs")
+            opened, rendered = self._enter(event, FOREIGN_THOUGHT)
             item = render_thinking(Reasoning(""), opened.id)
             rendered += self._frame("response.output_item.added", {"output_index": opened.output_index, "item": item})
         opened.signature = event.signature or opened.signature

@@ -64,23 +64,27 @@ _DEFAULTS: Final[Mapping[str, Json]] = {
     "top_logprobs": 0,
     "truncation": "disabled",
 }
-_HARMLESS_INCLUDES: Final = frozenset(
-    {
-        "code_interpreter_call.outputs",
-        "computer_call_output.output.image_url",
-        "file_search_call.results",
-        "message.input_image.image_url",
-        "reasoning.encrypted_content",
-        "web_search_call.action.sources",
-        "web_search_call.results",
-    }
+# Tuples, because anything may stand where these words are looked for, also what has no hash.
+_HARMLESS_INCLUDES: Final = (
+    "code_interpreter_call.outputs",
+    "computer_call_output.output.image_url",
+    "file_search_call.results",
+    "message.input_image.image_url",
+    "reasoning.encrypted_content",
+    "web_search_call.action.sources",
+    "web_search_call.results",
 )
-_OWN_TOOLS: Final = frozenset({"function", "custom", "namespace"})
+_OWN_TOOLS: Final = ("function", "custom", "namespace")
 """Tools that the client itself runs: the vendor charges for them nothing but tokens."""
-_FREE_ITEMS: Final = frozenset(
-    {"message", "reasoning", "function_call", "function_call_output", "custom_tool_call", "custom_tool_call_output"}
+_FREE_ITEMS: Final = (
+    "message",
+    "reasoning",
+    "function_call",
+    "function_call_output",
+    "custom_tool_call",
+    "custom_tool_call_output",
 )
-_FREE_PARTS: Final = frozenset({"input_text", "output_text", "reasoning_text", "refusal"})
+_FREE_PARTS: Final = ("input_text", "output_text", "reasoning_text", "refusal")
 _SHORT_LIVED: Final = "30m"
 
 

@@ -34,7 +34,7 @@ _ROLES: Final[Mapping[str, Role]] = {
     "developer": "user",
     "assistant": "assistant",
 }
-_SAYABLE: Final = frozenset({"message", "reasoning", "function_call", "function_call_output"})
+_SAYABLE: Final = ("message", "reasoning", "function_call", "function_call_output")
 _PARAGRAPH: Final = "\n\n"
 
 

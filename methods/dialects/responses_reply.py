@@ -19,6 +19,7 @@ from methods.dialects.canonical import (
     Text,
     ToolCall,
 )
+from methods.dialects.mixed import FOREIGN_THOUGHT
 from methods.dialects.responses_items import DIALECT, render_thinking, thinking_of
 from methods.dialects.responses_request import render_echo
 from methods.dialects.responses_usage import parse_usage, render_usage
@@ -26,7 +27,7 @@ from methods.dialects.responses_usage import parse_usage, render_usage
 _READ: Final = frozenset({"id", "object", "model", "usage"})
 _CUT: Final[Mapping[str, FinishReason]] = {"max_output_tokens": "length", "content_filter": "content_filter"}
 _WHY_CUT: Final[Mapping[FinishReason, str]] = {"length": "max_output_tokens", "content_filter": "content_filter"}
-_UNFINISHED: Final = frozenset({"queued", "in_progress"})
+_UNFINISHED: Final = ("queued", "in_progress")
 _PREFIX: Final = "resp_"
 
 
@@ -212,7 +213,7 @@ def _render_call(part: Part, ids: ItemIds) -> JsonObject:
 
 def _render_reasoning(part: Part, ids: ItemIds) -> JsonObject:
     assert type(part) is Reasoning
-    return render_thinking(part, ids.next("rs"))
+    return render_thinking(part, ids.next(FOREIGN_THOUGHT))
 
 
 def _render_image(part: Part, ids: ItemIds) -> JsonObject:

@@ -180,6 +180,7 @@ def _compatible(config: ProviderConfig, *, is_vendors_own: bool) -> "Dialect":
         asks_stream_usage=config.asks_stream_usage,
         sends_reasoning=config.sends_reasoning,
         sends_top_k=not is_vendors_own,
+        knows_seals=not is_vendors_own,
     )
 
 

@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -13,9 +14,11 @@ from hypothesis import strategies as st
 from methods.dialects.anthropic import Anthropic
 from methods.dialects.base import Dialect
 from methods.dialects.gemini import Gemini
+from methods.dialects.openai import OpenAI
 from methods.dialects.responses import Responses
 from tests.methods.dialects.anthropic import test_anthropic
 from tests.methods.dialects.gemini import test_gemini
+from tests.methods.dialects.openai.wire import golden
 from tests.methods.dialects.responses import test_replies, test_requests, test_streams
 
 ODD = st.sampled_from([None, True, 0, -1, 1.5, "", "x", [], [1], {}, {"a": [None]}])
@@ -30,11 +33,12 @@ def places(value: Any) -> list[tuple[Any, Any]]:
 @pytest.mark.parametrize(
     ("dialect", "samples"),
     [
+        (OpenAI(), [case["body"] for case in golden("requests")]),
         (Anthropic(), [*test_anthropic.GOLDEN, test_anthropic.REPLY]),
         (Gemini(), [*test_gemini.GOLDEN, test_gemini.REPLY]),
         (Responses(), [*test_requests.GOLDEN, test_replies.REPLY]),
     ],
-    ids=["anthropic", "gemini", "responses"],
+    ids=["openai", "anthropic", "gemini", "responses"],
 )
 @given(data=st.data())
 @settings(deadline=None, max_examples=200)
@@ -44,7 +48,18 @@ def test_a_request_or_reply_with_anything_in_any_place_is_read_or_refused(
     body = copy.deepcopy(data.draw(st.sampled_from(samples)))
     container, key = data.draw(st.sampled_from(places(body)))
     container[key] = data.draw(ODD)
+    request = dialect.parse_request(copy.deepcopy(samples[0]), model="m")
+
+    def judged() -> None:
+        """As a door does with a request that it could read."""
+        asked = dialect.parse_request(body, model="m")
+        dialect.unpriced(body)
+        dialect.untranslatable(asked)
+        dialect.amended(body, replace(asked, model="other", max_tokens=7))
+
     readers: list[Callable[[], Any]] = [
+        judged,
+        lambda: dialect.amended(body, request),
         lambda: dialect.render_request(dialect.parse_request(body, model="m")),
         lambda: dialect.render_reply(dialect.parse_reply(body)),
     ]

@@ -231,7 +231,10 @@ def test_the_whole_answer_reaches_the_client_in_its_own_words(door: str, provide
             (candidate,) = body["candidates"]
             thought, said, called = candidate["content"]["parts"]
             assert (thought, said) == ({"text": "Hm.", "thought": True}, {"text": "Grüße 🎉"})
-            assert called == {"functionCall": {"id": "c3", "name": "weather", "args": {"city": "Ulm"}}}
+            assert called == {  # which Gemini's models take back, though they did not make it
+                "functionCall": {"id": "c3", "name": "weather", "args": {"city": "Ulm"}},
+                "thoughtSignature": "skip_thought_signature_validator",
+            }
             assert candidate["finishReason"] == "STOP"
             assert body["usageMetadata"] == REPLIES["gemini"]["usageMetadata"]
 

@@ -138,7 +138,7 @@ def test_another_vendors_reply_has_all_that_the_vendors_sdk_needs() -> None:
     assert Response.model_validate(body, strict=True).output_text == "ab"
     assert body["output"] == [
         {
-            "id": "rs_msg_9_0",
+            "id": "rs_tollgate_msg_9_0",
             "type": "reasoning",
             "summary": [{"type": "summary_text", "text": "Hm."}],
             "encrypted_content": "SEAL",
