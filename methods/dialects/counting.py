@@ -37,7 +37,7 @@ _WHOLE: Final = "generateContentRequest"
 
 
 class _Counting:
-    """What all three have in common: the request is a chat of the vendor's own dialect, and nothing of it is charged."""
+    """What all three have in common: the request is a chat of the vendor's own dialect."""
 
     name: str
 
@@ -56,9 +56,10 @@ class _Counting:
         )
         return self._chat.render_request(asked)
 
-    def unpriced(self, body: JsonObject) -> list[str]:  # noqa: ARG002  # of the contract
-        """Nothing: counting costs nothing."""
-        return []
+    def unpriced(self, body: JsonObject) -> list[str]:
+        """What a chat is refused for. Counting costs nothing, but what lies at the vendor may be another caller's."""
+        whole = members_of(body).get(_WHOLE)
+        return list(self._chat.unpriced(whole if isinstance(whole, dict) else body))
 
 
 class AnthropicCount(_Counting):

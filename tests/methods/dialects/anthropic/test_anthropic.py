@@ -282,6 +282,34 @@ def test_the_newer_version_refuses_sampling_in_both_directions_and_the_older_sen
     }
 
 
+@pytest.mark.parametrize(
+    ("turn", "field"),
+    [
+        (
+            {"role": "assistant", "content": [{"type": "document", "source": {"type": "text", "data": "d"}}]},
+            "messages[1].content[0]",
+        ),
+        (
+            {
+                "role": "user",
+                "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b", "citations": []}],
+            },
+            "messages[1].content[1].citations",
+        ),
+    ],
+)
+def test_the_newer_version_refuses_documents_of_the_assistant_and_citations_of_the_user(
+    turn: dict[str, Any], field: str
+) -> None:
+    body: dict[str, Any] = {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "Hi"}, turn]}
+    assert Anthropic().render_request(Anthropic().parse_request(body)) == body
+    with pytest.raises(Untranslatable) as refused:
+        Anthropic(api_version="2026-10-21").parse_request(body)
+    assert refused.value.field == field
+    other = {"assistant": "user", "user": "assistant"}[turn["role"]]
+    Anthropic(api_version="2026-10-21").parse_request({**body, "messages": [{**turn, "role": other}]})
+
+
 def test_a_request_from_elsewhere_gets_what_this_vendor_demands() -> None:
     request = ChatRequest(
         model="m",

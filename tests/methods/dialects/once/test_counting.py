@@ -92,7 +92,15 @@ def test_a_reply_without_a_count_is_none(count: CountDialect) -> None:
     for body in bodies:
         with pytest.raises(ValueError, match="the reply has no"):
             count.parse_reply(body)
-    assert count.unpriced({"tools": [{"type": "web_search"}]}) == []
+
+
+def test_what_lies_at_the_vendor_is_not_counted_either() -> None:
+    assert ResponsesCount().unpriced({"input": "Hi", "previous_response_id": "resp_1"}) == ["previous_response_id"]
+    whole: Any = {"generateContentRequest": {"contents": [], "cachedContent": "cachedContents/1"}}
+    assert GeminiCount().unpriced(whole) == ["cachedContent"]
+    file: Any = [{"role": "user", "content": [{"type": "document", "source": {"type": "file", "file_id": "f"}}]}]
+    assert AnthropicCount().unpriced({"messages": file}) == ["messages[0].content[0]"]
+    assert [count.unpriced({"model": "m", "input": "Hi"}) for count in COUNTS] == [[], [], []]
 
 
 def test_a_body_changes_only_in_its_model() -> None:
