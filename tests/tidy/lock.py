@@ -19,7 +19,14 @@ SETS: dict[str, tuple[str, ...]] = {
     "requirements-all.txt": ("--all-extras",),
 }
 EARLIER: dict[str, tuple[str, ...]] = {
-    "tests/sdks/requirements-before.txt": ("openai<3", "anthropic<2", "google-genai<3", "httpx<1", "httpcore<2", "tqdm"),
+    "tests/sdks/requirements-before.txt": (
+        "openai<3",
+        "anthropic<2",
+        "google-genai<3",
+        "httpx<1",
+        "httpcore<2",
+        "tqdm",
+    ),
     "tests/sdks/requirements-older.txt": ("anthropic<1",),
 }
 """The SDKs of earlier majors, installed beside the environment and over its packages: only what it lacks is named."""
