@@ -6,44 +6,55 @@ registered unit, so they are a policy of their own name. They speak of single ca
 standing, each refused one tells its own in `error.data`.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Final
 
-from storage.ephemeral.limiter import WINDOW_US, Standing
+from storage.ephemeral.limiter import WINDOW_US, Bound, Standing
 
 _WINDOW_SECONDS: Final = WINDOW_US // 1_000_000
 _PLAIN: Final = frozenset({"user", "address"})
 """Whoever calls; limits of an organization or key carry its kind in their names."""
+_POLICIES_KEPT: Final = 1024
 
 
 def rate_headers(told: Sequence[Callable[[], Sequence[Standing]]]) -> list[tuple[bytes, bytes]]:
     """The headers of a call that was limited; none for one that was not."""
     if not told:
         return []
-    policies, left = [], []
+    policies: list[str] = []
+    left: list[str] = []
     for standing in told[-1]():
-        for policy, rest in _items(standing):
+        bound = standing.bound
+        name, policy = _policy(bound.kind, bound.requests, bound.tokens, bound.concurrent)
+        if policy:
             policies.append(policy)
-            left.append(rest)
+            _add_left(left, name, bound, standing)
     if not policies:
         return []
     return [(b"ratelimit-policy", ", ".join(policies).encode()), (b"ratelimit", ", ".join(left).encode())]
 
 
-def _items(standing: Standing) -> Iterator[tuple[str, str]]:
-    """Policy and rest of each limit of one subject."""
-    bound = standing.bound
-    name = "" if bound.kind in _PLAIN else f"{bound.kind}-"
+@lru_cache(_POLICIES_KEPT)
+def _policy(kind: str, requests: int | None, tokens: int | None, concurrent: int | None) -> tuple[str, str]:
+    """How the names of a subject's policies begin, and its policies; of the same tier they are the same for everybody."""
+    name = "" if kind in _PLAIN else f"{kind}-"
+    items = []
+    if requests is not None:
+        items.append(f'"{name}requests";q={requests};w={_WINDOW_SECONDS}')
+    if tokens is not None:
+        items.append(f'"{name}tokens";q={tokens};w={_WINDOW_SECONDS}')
+    if concurrent is not None:
+        items.append(f'"{name}concurrent";q={concurrent};qu="concurrent-requests"')
+    return name, ", ".join(items)
+
+
+def _add_left(left: list[str], name: str, bound: Bound, standing: Standing) -> None:
+    """What is left of each limit of one subject."""
     reset = f";t={-(-standing.reset_us // 1_000_000)}" if standing.reset_us else ""
     if bound.requests is not None:
-        rest = max(0, bound.requests - standing.requests)
-        yield f'"{name}requests";q={bound.requests};w={_WINDOW_SECONDS}', f'"{name}requests";r={rest}{reset}'
+        left.append(f'"{name}requests";r={max(0, bound.requests - standing.requests)}{reset}')
     if bound.tokens is not None:
-        rest = max(0, bound.tokens - standing.tokens)
-        yield f'"{name}tokens";q={bound.tokens};w={_WINDOW_SECONDS}', f'"{name}tokens";r={rest}{reset}'
+        left.append(f'"{name}tokens";r={max(0, bound.tokens - standing.tokens)}{reset}')
     if bound.concurrent is not None:
-        rest = max(0, bound.concurrent - standing.running)
-        yield (
-            f'"{name}concurrent";q={bound.concurrent};qu="concurrent-requests"',
-            f'"{name}concurrent";r={rest}',
-        )
+        left.append(f'"{name}concurrent";r={max(0, bound.concurrent - standing.running)}')
