@@ -9,8 +9,8 @@ import pytest_asyncio
 from joserfc.jwk import ECKey
 
 from tests.fakes.provider import FakeProvider
-from tests.fakes.server import serving, token
-from tests.sdks.world import BEFORE, TIERS, Scripts, key_of, settings_for
+from tests.fakes.server import serving
+from tests.sdks.world import BEFORE, Scripts, keys_of, settings_for
 
 HERE = Path(__file__).parent
 
@@ -32,6 +32,4 @@ async def scripts(installed: None, tmp_path_factory: pytest.TempPathFactory) -> 
     private_key = ECKey.generate_key("P-256").as_pem(private=True).decode()
     async with FakeProvider() as fake:
         with serving(settings_for(fake, private_key), folder) as server:
-            keys = {user: await key_of(server, user) for user in TIERS}
-            keys |= {"token": token(server, "good", "good"), "unknown": "tg_live_nobody_0123456789abcdef"}
-            yield Scripts(server, fake, keys)
+            yield Scripts(server, fake, await keys_of(server))

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import time
 from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,9 +12,11 @@ from typing import Any
 
 import aiohttp
 
+from server.auth.issuing import Holder, issued
+from server.config import Settings
 from tests.fakes.provider import FakeProvider
 from tests.fakes.scripts import BY_MODEL
-from tests.fakes.server import ROOT, Server, token
+from tests.fakes.server import ROOT, Server
 from tests.journeys.world import FREE
 from tests.sdks.names import BY_SDK, PYTHON_ONLY
 
@@ -88,13 +91,17 @@ def cases(sdk: str) -> list[tuple[str, str, str]]:
     return [(*run, name) for run in RUNS[sdk] for name in (*BY_SDK[sdk], *(PYTHON_ONLY if run[0] == "python" else ()))]
 
 
-async def key_of(server: Server, user: str) -> str:
-    """A gateway key of the caller of this name."""
-    shown = {"authorization": f"Bearer {token(server, user, user)}"}
+async def keys_of(server: Server) -> dict[str, str]:
+    """A gateway key of each sort of caller, a token, and a key that nobody has."""
+    settings = Settings.load(server.config, {})
+    tokens = {user: issued(settings, Holder(user, user), expires_seconds=3600, now=time.time()) for user in TIERS}
+    keys = {"token": tokens["good"], "unknown": "tg_live_nobody_0123456789abcdef"}
     body = {"jsonrpc": "2.0", "id": 1, "method": "createApiKey", "params": {"name": "sdk"}}
-    async with aiohttp.ClientSession(headers=shown) as http, http.post(f"{server.url}/rpc", json=body) as reply:
-        said = await reply.json()
-    return str(said["result"]["apiKey"])
+    async with aiohttp.ClientSession() as http:
+        for user, shown in tokens.items():
+            async with http.post(f"{server.url}/rpc", json=body, headers={"authorization": f"Bearer {shown}"}) as reply:
+                keys[user] = (await reply.json())["result"]["apiKey"]
+    return keys
 
 
 Said = Mapping[tuple[str, str], Mapping[str, Mapping[str, Any]]]
