@@ -10,6 +10,7 @@ from methods.dialects.mixed import replaced, without_seals
 from methods.dialects.openai_extra import PRICED_EXTRA
 from methods.dialects.openai_request import MaxTokensField
 from methods.dialects.passing import EventPasser
+from methods.dialects.responses_extra import is_long_lived, unpriced_caching
 
 _USUAL: Final[dict[str, tuple[Json, ...]]] = {
     "modalities": (["text"],),
@@ -34,7 +35,7 @@ def unpriced(body: JsonObject) -> list[str]:
     for place, tool in enumerate(tools if isinstance(tools, list) else ()):
         if isinstance(tool, dict) and tool.get("type", "function") not in _TOOLS:
             found.append(f"tools[{place}]")
-    return [*found, *_unforeseen(body.get("messages"))]
+    return [*found, *unpriced_caching(body), *_unforeseen(body.get("messages"))]
 
 
 def _unforeseen(messages: Json) -> Iterator[str]:
@@ -45,7 +46,9 @@ def _unforeseen(messages: Json) -> Iterator[str]:
             yield f"messages[{place}].audio"
         content = message.get("content")
         for number, part in enumerate(content if isinstance(content, list) else ()):
-            if isinstance(part, dict) and part.get("type") not in _PARTS:
+            if not isinstance(part, dict):
+                continue
+            if part.get("type") not in _PARTS or is_long_lived(part.get("prompt_cache_breakpoint")):
                 yield f"messages[{place}].content[{number}]"
 
 

@@ -74,7 +74,7 @@ _HARMLESS_INCLUDES: Final = (
     "web_search_call.action.sources",
     "web_search_call.results",
 )
-_OWN_TOOLS: Final = ("function", "custom", "namespace")
+_OWN_TOOLS: Final = ("function", "custom", "namespace", "apply_patch", "local_shell")
 """Tools that the client itself runs: the vendor charges for them nothing but tokens."""
 _FREE_ITEMS: Final = (
     "message",
@@ -83,6 +83,10 @@ _FREE_ITEMS: Final = (
     "function_call_output",
     "custom_tool_call",
     "custom_tool_call_output",
+    "apply_patch_call",
+    "apply_patch_call_output",
+    "local_shell_call",
+    "local_shell_call_output",
 )
 _FREE_PARTS: Final = ("input_text", "output_text", "reasoning_text", "refusal")
 _SHORT_LIVED: Final = "30m"
@@ -139,12 +143,23 @@ def unpriced_fields(body: JsonObject) -> list[str]:
         if isinstance(tool, dict) and tool.get("type") not in _OWN_TOOLS:
             fields.append(f"tools[{place}]")
     fields += _unpriced_items(body.get("input"))
-    reasoning, caching = body.get("reasoning"), body.get("prompt_cache_options")
+    reasoning = body.get("reasoning")
     if isinstance(reasoning, dict) and reasoning.get("mode") not in (None, "standard"):
         fields.append("reasoning.mode")
-    if isinstance(caching, dict) and (caching.get("ttl") not in (None, _SHORT_LIVED) or caching.get("prewarm")):
-        fields.append("prompt_cache_options")
-    return fields
+    return [*fields, *unpriced_caching(body)]
+
+
+def unpriced_caching(body: JsonObject) -> list[str]:
+    """A prompt cache that lives longer than the usual one, or is filled ahead of the call; chat completions have it, too."""
+    caching = body.get("prompt_cache_options")
+    if isinstance(caching, dict) and (is_long_lived(caching) or caching.get("prewarm")):
+        return ["prompt_cache_options"]
+    return []
+
+
+def is_long_lived(caching: Json) -> bool:
+    """Whether a cache, or a mark of where one ends, is to live longer than the usual one."""
+    return isinstance(caching, dict) and caching.get("ttl") not in (None, _SHORT_LIVED)
 
 
 def _unpriced_items(value: Json) -> Iterable[str]:
@@ -163,4 +178,6 @@ def _unpriced_items(value: Json) -> Iterable[str]:
 def _is_foreseen(part: JsonObject) -> bool:
     """Whether the request itself tells what a part costs at most: files are read by the vendor, page by page."""
     kind = part.get("type")
+    if is_long_lived(part.get("prompt_cache_breakpoint")):
+        return False
     return kind in _FREE_PARTS or (kind == "input_image" and part.get("image_url") is not None)

@@ -262,3 +262,27 @@ def test_path_and_credential() -> None:
     assert dialect.path(from_elsewhere()) == "/chat/completions"
     assert dialect.headers("sk-1") == {"authorization": "Bearer sk-1"}
     assert dialect.headers("") == {}
+
+
+@pytest.mark.parametrize(
+    ("members", "fields"),
+    [
+        ({"prompt_cache_options": {"ttl": "30m"}, "prompt_cache_key": "k"}, []),
+        ({"prompt_cache_options": {"ttl": "12h"}}, ["prompt_cache_options"]),
+        (
+            {
+                "messages": [
+                    {
+                        "role": "user",
+                        "content": [
+                            {"type": "text", "text": "a", "prompt_cache_breakpoint": {"mode": "explicit", "ttl": "12h"}}
+                        ],
+                    }
+                ]
+            },
+            ["messages[0].content[0]"],
+        ),
+    ],
+)
+def test_a_cache_that_lives_longer_than_the_usual_one_has_no_price(members: Any, fields: list[str]) -> None:
+    assert OpenAI().unpriced({"model": "m", "messages": [], **members}) == fields

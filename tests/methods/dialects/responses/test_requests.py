@@ -216,6 +216,25 @@ def test_a_request_of_another_dialect_has_nothing_of_this_one() -> None:
         ({"context_management": [{"type": "compaction"}]}, ["context_management"]),
         ({"reasoning": {"mode": "pro"}}, ["reasoning.mode"]),
         ({"prompt_cache_options": {"ttl": "12h"}}, ["prompt_cache_options"]),
+        ({"prompt_cache_options": {"ttl": "30m", "prewarm": True}}, ["prompt_cache_options"]),
+        ({"tools": [{"type": "apply_patch"}, {"type": "local_shell"}, {"type": "shell"}]}, ["tools[2]"]),
+        (
+            {
+                "input": [
+                    {
+                        "role": "user",
+                        "content": [
+                            {
+                                "type": "input_text",
+                                "text": "a",
+                                "prompt_cache_breakpoint": {"mode": "explicit", "ttl": "12h"},
+                            }
+                        ],
+                    }
+                ]
+            },
+            ["input[0].content[0]"],
+        ),
         (
             {
                 "input": [
