@@ -47,11 +47,14 @@ HOMES: dict[str, tuple[str, ...]] = {
     "anthropic": (),
     "openai": (),
     "google.genai": (),
-    "mcp": ("server",),
+    "mcp": ("server/mcp",),
+    "mcp_types": ("server/mcp",),
+    "anyio": ("server/mcp",),
 }
 REASONS = {
     "starlette": "only doors know HTTP",
     "sqlalchemy": "rows stop at storage/sql",
+    "anyio": "the MCP SDK cancels by its scopes; everything of ours is plain asyncio",
     "aiohttp": "one place speaks to providers, one to processors, one fetches keys; the root types the session it hands out",
     "anthropic": "official SDKs are clients in tests and examples; providers are called with aiohttp",
     "openai": "official SDKs are clients in tests and examples; providers are called with aiohttp",
