@@ -10,13 +10,21 @@ from methods.dialects.canonical import ChatRequest, Json, JsonObject
 from methods.dialects.mixed import replaced, without_unsigned_thinking
 from methods.dialects.passing import EventPasser
 
-_USUAL: Final[dict[str, tuple[Json, ...]]] = {"service_tier": ("auto", "standard_only"), "speed": ("standard",)}
+_USUAL: Final[dict[str, tuple[Json, ...]]] = {
+    "billing_policy": ({"type": "billing_policy", "bill_to": "self"},),
+    "service_tier": ("auto", "standard_only"),
+    "speed": ("standard",),
+}
 """Priced members at what costs no more than leaving them out."""
 _CLIENTS_TOOLS: Final = ("custom", "bash_", "text_editor_", "computer_", "memory_")
 """Tools that the client runs itself, so that they cost only their tokens. The vendor's own are charged by use."""
+_CLEARING: Final = "clear_"
+"""How the kinds of edits begin that only leave out what is old."""
 # Tuples, because anything may stand where these words are looked for, also what has no hash.
-_UNFORESEEN: Final = ("container_upload", "file")
-_TEXT_SOURCES: Final = ("text", "content")
+_MEDIA: Final = ("container_upload", "document", "file", "image")
+"""Blocks whose tokens do not stand in them as text."""
+_IMAGE_SOURCES: Final = ("base64", "url")
+_SAID: Final = ("text", "thinking", "redacted_thinking", "tool_use")
 
 
 def unpriced(body: JsonObject) -> list[str]:
@@ -24,13 +32,14 @@ def unpriced(body: JsonObject) -> list[str]:
     found = [
         name
         for name in sorted(PRICED_EXTRA & body.keys())
-        if body[name] is not None and body[name] not in _USUAL.get(name, ())
+        if body[name] is not None and body[name] not in _USUAL.get(name, ()) and not _only_clears(name, body[name])
     ]
     tools = body.get("tools")
     for place, tool in enumerate(tools if isinstance(tools, list) else ()):
         kind = tool.get("type") if isinstance(tool, dict) else None
         if isinstance(kind, str) and not kind.startswith(_CLIENTS_TOOLS):
             found.append(f"tools[{place}]")
+    found += _unforeseen(body.get("system"), "system")
     messages = body.get("messages")
     for place, message in enumerate(messages if isinstance(messages, list) else ()):
         content = message.get("content") if isinstance(message, dict) else None
@@ -38,16 +47,40 @@ def unpriced(body: JsonObject) -> list[str]:
     return found
 
 
+def _only_clears(name: str, value: Json) -> bool:
+    """Whether a member manages the context by leaving something out, which costs nothing."""
+    edits = value.get("edits") if name == "context_management" and isinstance(value, dict) else None
+    kinds = [edit.get("type") if isinstance(edit, dict) else None for edit in edits] if isinstance(edits, list) else [0]
+    return value == {} or all(isinstance(kind, str) and kind.startswith(_CLEARING) for kind in kinds)
+
+
 def _unforeseen(content: Json, field: str) -> Iterator[str]:
-    """Blocks whose tokens depend on something that is not in the request: files, and pages of a PDF."""
+    """Blocks whose tokens depend on something that is not in the request, or that are not counted where they stand.
+
+    Images are counted in a turn and in a tool's result; text in a document. Files, pages of a PDF, and images inside of other
+    blocks are not.
+    """
     for place, block in enumerate(content if isinstance(content, list) else ()):
         if not isinstance(block, dict):
             continue
-        kind, source = block.get("type"), block.get("source")
+        kind, source, here = block.get("type"), block.get("source"), f"{field}[{place}]"
         source_kind = source.get("type") if isinstance(source, dict) else None
-        if kind in _UNFORESEEN or (kind == "document" and source_kind not in _TEXT_SOURCES):
-            yield f"{field}[{place}]"
-        yield from _unforeseen(block.get("content"), f"{field}[{place}].content")
+        if kind == "tool_result":
+            yield from _unforeseen(block.get("content"), f"{here}.content")
+        elif kind == "document" and source_kind in ("text", "content"):
+            if _holds_media(source):
+                yield here
+        elif kind == "image" and source_kind in _IMAGE_SOURCES:
+            continue
+        elif kind not in _SAID and _holds_media(block):
+            yield here
+
+
+def _holds_media(value: Json) -> bool:
+    """Whether a block is, or holds anywhere inside, what is no text."""
+    if isinstance(value, dict):
+        return value.get("type") in _MEDIA or any(map(_holds_media, value.values()))
+    return isinstance(value, list) and any(map(_holds_media, value))
 
 
 def amended(body: JsonObject, request: ChatRequest) -> JsonObject:

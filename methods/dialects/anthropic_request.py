@@ -48,7 +48,20 @@ UNTRANSLATABLE_EXTRA: Final = frozenset(
 )
 """The vendor's known members that no other vendor may leave out. Unknown members count as these."""
 
-PRICED_EXTRA: Final = frozenset({"container", "inference_geo", "mcp_servers", "service_tier", "speed"})
+PRICED_EXTRA: Final = frozenset(
+    {
+        "billing_policy",  # somebody else's money
+        "compaction",  # the vendor's own request, which its usage does not count
+        "container",
+        "context_management",  # the same, where it compacts
+        "fallbacks",  # other models than the one that was allowed and quoted
+        "inference_geo",
+        "mcp_servers",
+        "service_tier",
+        "speed",
+        "thread",  # a conversation that lies at the vendor and that nobody here can count
+    }
+)
 """Members that change what the vendor charges beyond tokens at their usual rate; a door refuses what it cannot price."""
 
 SAMPLING: Final = ("temperature", "top_p", "top_k")

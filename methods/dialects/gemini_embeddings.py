@@ -11,6 +11,8 @@ from methods.dialects.shared import count_at, list_at, name_at, object_at, text_
 from methods.dialects.vectors import parse_vector, to_numbers
 
 _READ: Final = frozenset({"content", "model", "outputDimensionality"})
+_BESIDE: Final = frozenset({"text", "thought", "thoughtSignature", "thought_signature"})
+"""What may stand in a part of a text, and costs nothing."""
 _UNSPECIFIED: Final = "TASK_TYPE_UNSPECIFIED"
 
 
@@ -33,15 +35,14 @@ class GeminiEmbeddings:
         for field, item in items:
             texts.append(_text_of(item.get("content"), f"{field}content"))
             others.append({name: value for name, value in item.items() if name not in _READ and value is not None})
-        sizes = {item.get("outputDimensionality") for _, item in items}
+        sizes = {_size_of(item.get("outputDimensionality"), f"{field}outputDimensionality") for field, item in items}
         if len(sizes) > 1:
             raise Untranslatable("requests.outputDimensionality", "must be the same in all requests")
-        size = sizes.pop()
         name = model or name_at(items[0][1].get("model"), "model")
         return EmbedRequest(
             model=name.removeprefix("models/"),
             inputs=tuple(texts),
-            dimensions=None if size is None else count_at(size, "outputDimensionality", least=1),
+            dimensions=sizes.pop(),
             is_single=is_single,
             dialect=DIALECT,
             extra={"requests": others} if any(others) else {},
@@ -107,7 +108,7 @@ class GeminiEmbeddings:
             content = item.get("content")
             parts = content.get("parts") if isinstance(content, dict) else None
             for number, part in enumerate(parts if isinstance(parts, list) else []):
-                if isinstance(part, dict) and "text" not in part:
+                if isinstance(part, dict) and ("text" not in part or not _BESIDE.issuperset(part)):
                     found.append(f"{field}content.parts[{number}]")
         return found
 
@@ -133,6 +134,10 @@ def _requests_of(body: JsonObject, *, is_single: bool) -> list[tuple[str, JsonOb
     return [
         (f"requests[{place}].", members_of(object_at(item, f"requests[{place}]"))) for place, item in enumerate(items)
     ]
+
+
+def _size_of(value: Json, field: str) -> int | None:
+    return None if value is None else count_at(value, field, least=1)
 
 
 def _text_of(value: Json, field: str) -> str:

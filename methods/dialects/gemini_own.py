@@ -1,12 +1,13 @@
 """A client's own content on its way to its own vendor: what is set in it, what is refused, what of its stream passes."""
 
+import re
 from collections.abc import Iterator
 from typing import Final
 
 import orjson
 
 from methods.dialects.canonical import ChatRequest, Json, JsonObject
-from methods.dialects.gemini_names import members_of
+from methods.dialects.gemini_names import members_of, resource_of
 from methods.dialects.gemini_request import PRICED_EXTRA
 from methods.dialects.passing import EventPasser
 
@@ -16,6 +17,11 @@ _TOOLS: Final = frozenset({"functionDeclarations"})
 _SPOKEN: Final = ("speechConfig", "imageConfig", "videoConfig")
 _CONFIGS: Final = ("generationConfig", "generation_config")
 _BOUNDS: Final = ("maxOutputTokens", "max_output_tokens")
+_OTHERS: Final = re.compile(
+    r"(?!https?://)|https?://([^/?#]*[@.])?(youtube\.com|youtu\.be|youtube-nocookie\.com|generativelanguage\.googleapis\.com)\.?(?![^:/?#])",
+    re.IGNORECASE,
+)
+"""Addresses that the vendor reads by what lies there, whatever type the client gives them."""
 
 
 def unpriced(body: JsonObject) -> list[str]:
@@ -36,24 +42,39 @@ def unpriced(body: JsonObject) -> list[str]:
         found += [f"generationConfig.{name}" for name in _SPOKEN if said.get(name) is not None]
         if said.get("responseModalities") not in (None, [], ["TEXT"], ["text"]):
             found.append("generationConfig.responseModalities")
-    return [*found, *_unforeseen(given.get("contents"))]
+    turns = given.get("contents")
+    for place, turn in enumerate(turns if isinstance(turns, list) else ()):
+        found += _unforeseen(turn, f"contents[{place}]")
+    return [*found, *_unforeseen(given.get("systemInstruction"), "systemInstruction")]
 
 
-def _unforeseen(contents: Json) -> Iterator[str]:
+def _unforeseen(holder: Json, field: str) -> Iterator[str]:
     """Parts whose tokens depend on something that is not in the request, or that are priced apart: files, audio, video, PDF."""
-    for place, turn in enumerate(contents if isinstance(contents, list) else ()):
-        parts = turn.get("parts") if isinstance(turn, dict) else None
-        for number, part in enumerate(parts if isinstance(parts, list) else ()):
-            members = members_of(part) if isinstance(part, dict) else {}
-            for name in ("inlineData", "fileData"):
-                blob = members.get(name)
-                kind = members_of(blob).get("mimeType") if isinstance(blob, dict) else None
-                if name in members and not (isinstance(kind, str) and kind.startswith("image/")):
-                    yield f"contents[{place}].parts[{number}].{name}"
+    parts = members_of(holder).get("parts") if isinstance(holder, dict) else None
+    for number, part in enumerate(parts if isinstance(parts, list) else ()):
+        members, here = members_of(part) if isinstance(part, dict) else {}, f"{field}.parts[{number}]"
+        for name in ("inlineData", "fileData"):
+            blob = members.get(name)
+            if blob is not None and not (isinstance(blob, dict) and _is_image(members_of(blob))):
+                yield f"{here}.{name}"
+        yield from _unforeseen(members.get("functionResponse"), f"{here}.functionResponse")
+
+
+def _is_image(blob: JsonObject) -> bool:
+    """Whether it can be nothing else: a video's address, and a file that lies at the vendor, are read as what they are."""
+    kind, address = blob.get("mimeType"), blob.get("fileUri")
+    if not isinstance(kind, str) or not kind.startswith("image/"):
+        return False
+    return not isinstance(address, str) or _OTHERS.match(address.strip()) is None
 
 
 def amended(body: JsonObject, request: ChatRequest) -> JsonObject:
-    """The body with the request's bound; model and stream stand in the URL. The same object where nothing has to change."""
+    """The body with the request's bound; model and stream stand in the URL. The same object where nothing has to change.
+
+    A body that names a model, too, names the one of the URL afterwards.
+    """
+    if body.get("model") not in (None, request.model, resource_of(request.model)):
+        body = {**body, "model": resource_of(request.model)}
     place = next((name for name in _CONFIGS if isinstance(body.get(name), dict)), _CONFIGS[0])
     config = body.get(place)
     given: JsonObject = config if isinstance(config, dict) else {}

@@ -1,0 +1,139 @@
+"""What a vendor would charge, or read, beyond what was held for a call is refused by name, wherever a client hides it."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from methods.dialects.anthropic import Anthropic
+from methods.dialects.gemini import Gemini
+from methods.dialects.once import AnyOnce
+from methods.dialects.tables import once_of
+
+TEXT: dict[str, Any] = {"type": "text", "text": "Hi"}
+PIXEL = {"type": "base64", "media_type": "image/png", "data": "aGk="}
+PDF: dict[str, Any] = {
+    "type": "document",
+    "source": {"type": "base64", "media_type": "application/pdf", "data": "aGk="},
+}
+IMAGE = {"type": "image", "source": PIXEL}
+FETCHED = {"type": "web_fetch_result", "url": "https://example.com/a.pdf", "content": PDF}
+SOUND = {"inlineData": {"mimeType": "audio/mp3", "data": "aGk="}}
+
+
+def blocks(*content: Any) -> dict[str, Any]:
+    return {"max_tokens": 5, "messages": [{"role": "user", "content": list(content)}]}
+
+
+def parts(*given: Any, **members: Any) -> dict[str, Any]:
+    return {"contents": [{"role": "user", "parts": list(given)}], **members}
+
+
+def at(address: str) -> dict[str, Any]:
+    return {"fileData": {"mimeType": "image/png", "fileUri": address}}
+
+
+@pytest.mark.parametrize(
+    ("member", "value"),
+    [
+        ("fallbacks", [{"model": "claude-dearest"}]),
+        ("fallbacks", "default"),
+        ("compaction", {"type": "summarize"}),
+        ("context_management", {"edits": [{"type": "clear_thinking_20251015"}, {"type": "compact_20260112"}]}),
+        ("context_management", {"edits": "compact_20260112"}),
+        ("context_management", {"threshold": 1}),
+        ("thread", {"type": "continue", "previous_message_id": "msg_of_somebody"}),
+        ("billing_policy", {"type": "billing_policy", "bill_to": "user_profile"}),
+    ],
+)
+def test_members_by_which_anthropic_samples_again_elsewhere_or_from_its_memory_are_refused(
+    member: str, value: Any
+) -> None:
+    assert Anthropic().unpriced({**blocks(TEXT), member: value}) == [member]
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"context_management": {"edits": [{"type": "clear_tool_uses_20250919"}]}},
+        {"context_management": {"edits": []}},
+        {"context_management": {}},
+        {"context_management": None, "fallbacks": None, "compaction": None, "thread": None},
+        {"billing_policy": {"type": "billing_policy", "bill_to": "self"}},
+    ],
+)
+def test_members_of_anthropic_that_cost_nothing_more_are_served(members: dict[str, Any]) -> None:
+    assert Anthropic().unpriced({**blocks(TEXT), **members}) == []
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        {"type": "image", "source": {"type": "file", "file_id": "file_1"}},
+        {"type": "tool_result", "tool_use_id": "t", "content": [PDF]},
+        {"type": "document", "source": {"type": "content", "content": [TEXT, IMAGE]}},
+        {"type": "search_result", "source": "s", "title": "t", "content": [IMAGE]},
+        {"type": "web_fetch_tool_result", "tool_use_id": "t", "content": FETCHED},
+        {"type": ["document"], "content": [PDF]},
+    ],
+)
+def test_media_that_nobody_counts_are_found_inside_of_anthropics_blocks(block: dict[str, Any]) -> None:
+    [found] = Anthropic().unpriced(blocks(TEXT, block))
+    assert found.startswith("messages[0].content[1]")
+
+
+def test_a_document_among_anthropics_instructions_is_refused_too() -> None:
+    assert Anthropic().unpriced({**blocks(TEXT), "system": [TEXT, PDF]}) == ["system[1]"]
+
+
+def test_images_and_texts_that_are_counted_are_served_by_anthropic() -> None:
+    result = {"type": "tool_result", "tool_use_id": "t", "content": [TEXT, IMAGE]}
+    text = {"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "Hi"}}
+    quoted = {"type": "document", "source": {"type": "content", "content": [TEXT]}}
+    called = {"type": "tool_use", "id": "t", "name": "draw", "input": {"type": "image"}}
+    linked = {"type": "image", "source": {"type": "url", "url": "https://example.com/a.png"}}
+    assert Anthropic().unpriced(blocks(TEXT, IMAGE, linked, result, text, quoted, called)) == []
+
+
+@pytest.mark.parametrize(
+    ("part", "field"),
+    [
+        (at("https://www.youtube.com/watch?v=1"), "fileData"),
+        (at("http://YouTu.be/1"), "fileData"),
+        (at("https://a@youtube.com./watch"), "fileData"),
+        (at("https://generativelanguage.googleapis.com/v1beta/files/1"), "fileData"),
+        (at("gs://bucket/film"), "fileData"),
+        ({"text": "Hi", "file_data": {"mime_type": "video/mp4", "file_uri": "https://example.com/a"}}, "fileData"),
+        ({"functionResponse": {"name": "f", "response": {}, "parts": [SOUND]}}, "functionResponse.parts[0].inlineData"),
+        (
+            {"function_response": {"name": "f", "response": {}, "parts": [SOUND]}},
+            "functionResponse.parts[0].inlineData",
+        ),
+    ],
+)
+def test_media_that_nobody_counts_are_found_inside_of_geminis_parts(part: dict[str, Any], field: str) -> None:
+    assert Gemini().unpriced(parts(part)) == [f"contents[0].parts[0].{field}"]
+    assert Gemini().unpriced(parts({"text": "Hi"}, systemInstruction={"parts": [part]})) == [
+        f"systemInstruction.parts[0].{field}"
+    ]
+
+
+def test_images_are_served_by_gemini_from_anywhere_else_and_a_null_is_nothing() -> None:
+    answer = {"functionResponse": {"name": "f", "response": {}, "parts": [at("https://example.com/a.png")]}}
+    kept = at("https://storage.googleapis.com/bucket/a.png")
+    assert Gemini().unpriced(parts({"text": "Hi", "inlineData": None}, answer, kept)) == []
+
+
+@pytest.mark.parametrize("named", ["models/dearest", "dearest"])
+def test_a_model_in_the_body_of_geminis_request_is_the_one_of_its_url(named: str) -> None:
+    gemini, body = Gemini(), parts({"text": "Hi"}, model=named)
+    request = replace(gemini.parse_request(body, model="cheap"), max_tokens=5)
+    assert gemini.amended(body, request)["model"] == "models/cheap"
+    same = parts({"text": "Hi"}, model="models/cheap", generationConfig={"maxOutputTokens": 5})
+    assert gemini.amended(same, request) is same
+
+
+def test_a_text_of_geminis_embeddings_that_is_also_an_image_is_refused() -> None:
+    once: AnyOnce = once_of("gemini", "embed")
+    body: dict[str, Any] = {"requests": [{"content": {"parts": [{"text": "Hi", **SOUND}]}}]}
+    assert once.unpriced(body) == ["requests[0].content.parts[0]"]
