@@ -35,6 +35,7 @@ _DEFAULTS: Final[Mapping[str, Json]] = {
     "responseModalities": ["TEXT"],
 }
 _JSON: Final = "application/json"
+_EXACT_MAX: Final = 2.0**53
 _LEVELS: Final = {"max": "XHIGH", "none": "LOW"}
 _READ: Final = frozenset(
     {
@@ -94,8 +95,9 @@ def _member(given: JsonObject, name: str, read: Callable[[Json, str], _Value]) -
 
 
 def _whole_at(value: Json, field: str) -> int:
-    """The vendor writes `topK` as a number that may have a point."""
-    return count_at(int(value) if isinstance(value, float) and value.is_integer() else value, field)
+    """The vendor writes `topK` as a number that may have a point; a vast one would be no JSON integer any more."""
+    is_whole = isinstance(value, float) and value.is_integer() and abs(value) <= _EXACT_MAX
+    return count_at(int(value) if is_whole and isinstance(value, float) else value, field)
 
 
 def _parse_stop(value: Json) -> tuple[str, ...]:

@@ -18,16 +18,24 @@ _RENAMED: Final = {"defs": "$defs", "ref": "$ref"}
 def members_of(value: JsonObject) -> JsonObject:
     """The members under their camelCase names; the vendor takes snake_case as well (protobuf's JSON mapping).
 
-    Raises: Untranslatable for a member that is there in both, because nobody knows which one the vendor would take.
+    Raises: Untranslatable for a member that is there twice, because nobody knows which one the vendor would take.
     """
     for name in value:
         if "_" in name:
             members = {_camel(name): member for name, member in value.items()}
             if len(members) < len(value):
-                twice = next(name for name in value if "_" in name and _camel(name) in value)
-                raise Untranslatable(twice, f"is said twice, also as {_camel(twice)}")
+                _refuse_twice(value)
             return members
     return value
+
+
+def _refuse_twice(value: JsonObject) -> None:
+    """Raise Untranslatable for the first member whose name another one has, too. Plain names are looked at first."""
+    found: dict[str, str] = {}
+    for name in sorted(value, key=lambda name: "_" in name):
+        other = found.setdefault(_camel(name), name)
+        if other != name:
+            raise Untranslatable(name, f"is said twice, also as {other}")
 
 
 def _camel(name: str) -> str:

@@ -11,9 +11,7 @@ The vendor may leave out the ids of calls. They are then made here, always the s
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
-import orjson
-
-from methods.dialects.arguments import from_arguments, from_model_arguments, to_arguments
+from methods.dialects.arguments import from_arguments, from_model_arguments, object_of, to_arguments
 from methods.dialects.base import Untranslatable
 from methods.dialects.canonical import Image, Json, JsonObject, Message, Part, Reasoning, Text, ToolCall, ToolResult
 from methods.dialects.gemini_names import members_of
@@ -135,11 +133,7 @@ def _parse_answer(part: JsonObject, field: str, ids: CallIds) -> Part:
 
 
 def _object_of(text: str) -> JsonObject | None:
-    try:
-        value = orjson.loads(text)
-    except orjson.JSONDecodeError:
-        return None
-    return value if isinstance(value, dict) and value else None
+    return object_of(text) or None
 
 
 _PARSERS: Final[Mapping[str, Callable[[JsonObject, str, CallIds], Part | None]]] = {
