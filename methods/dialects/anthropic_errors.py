@@ -35,6 +35,8 @@ _STATUSES: Final[Mapping[str, int]] = {
     "timeout_error": 504,
     "overloaded_error": 529,
 }
+# Member that is refused → the vendor's code, where its SDK acts on it: without Threads it sends the whole conversation instead.
+_CODES: Final[Mapping[str, str]] = {"thread": "thread_unsupported_request"}
 
 
 def type_of(status: int) -> str:
@@ -82,6 +84,7 @@ def error_body(kind: str, status: int, message: str) -> JsonObject:
 
 
 def render_fault(fault: Fault, status: int, request_id: str) -> JsonObject:
-    """A fault in this vendor's shape. `error.details.error_code` is our stable reason."""
-    error: JsonObject = {"type": type_of(status), "message": str(fault), "details": {"error_code": fault.slug}}
+    """A fault in this vendor's shape. `error.details.error_code` is our stable reason, or the vendor's own code for it."""
+    code = _CODES.get(str(fault.data.get("field")), fault.slug)
+    error: JsonObject = {"type": type_of(status), "message": str(fault), "details": {"error_code": code}}
     return {"type": "error", "error": error, "request_id": request_id}

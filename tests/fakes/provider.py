@@ -18,6 +18,7 @@ import orjson
 from tests.fakes import wires
 from tests.fakes.operations import answer_to, responses_wire_of
 from tests.fakes.scripts import BY_MODEL, GOOD, Script
+from tests.fakes.thinking_wires import thinking_wire_of
 from tests.fakes.tool_wires import tool_wire_of
 from tests.fakes.wires import Vendor, Wire
 
@@ -29,6 +30,10 @@ TOOLS = "fake-tools"
 JSON = "fake-json"
 MIRROR = "fake-mirror"
 """Models that ask for tools, that answer with JSON, and that repeat the body of the request as their text."""
+AGENT = "fake-agent"
+THINKING = "fake-thinking"
+"""Models that ask for tools until they are given a result, and that show their thinking."""
+_TOOL_RESULT = re.compile(rb'"tool_result"|"role":\s*"tool"|"functionResponse"|"function_call_output"')
 
 
 @dataclass
@@ -112,6 +117,8 @@ class FakeProvider:
 
     def answers_for(self, vendor: Vendor, model: str, path: str, body: bytes) -> tuple[Wire, bytes, bytes]:
         """The wire, and whole HTTP replies with it: plain and, chunk by chunk, stream."""
+        if model == AGENT:
+            model = AGENT if _TOOL_RESULT.search(body) else TOOLS
         is_responses = path.endswith("/responses")
         found = self._wires.get((vendor, model, is_responses))
         if found is None:
@@ -127,6 +134,8 @@ class FakeProvider:
         words = wires.JSON_WORDS if model == JSON else (body.decode(),) if model == MIRROR else self._words
         if is_responses:
             return responses_wire_of(model, words, calls_tools=model == TOOLS)
+        if model == THINKING:
+            return thinking_wire_of(vendor, model, words)
         return tool_wire_of(vendor, model) if model == TOOLS else wires.wire_of(vendor, model, words)
 
 
