@@ -4,7 +4,8 @@ A provider of the same language gets the client's own body and its own bytes com
 Vendors count for nothing, so a count is held and recorded at zero; where nobody counts, it is estimated here.
 """
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import orjson
@@ -50,7 +51,7 @@ async def embed(context: Context, params: OnceParams) -> Mapping[str, object]:
     once = _begun(context, params)
     request, meter = once.request, context.meter
     assert isinstance(request, EmbedRequest), "it was read as one"
-    meter.count_input, meter.count_output = lambda: sum(map(_likely, request.inputs)), lambda: 0
+    meter.count_input, meter.count_output = lambda: _tokens(request, _likely), lambda: 0
     reply = await _asked(context, once)
     meter.usage, meter.is_complete = reply.usage, True
     if reply.usage is not None:
@@ -68,7 +69,8 @@ async def count(context: Context, params: OnceParams) -> Mapping[str, object]:
         if refused.slug != UNSUPPORTED:
             raise
         assert isinstance(once.request, CountRequest), "it was read as one"
-        likely = tokens_input_likely(once.request.chat)
+        # In a thread, because a long text keeps a counter busy for a while.
+        likely = await asyncio.to_thread(tokens_input_likely, once.request.chat)
         reply = ChatReply(once.request.model, (), "stop", None, once=CountReply(likely))
     meter.usage, meter.is_complete = Usage(), True
     return _answer(context, once, reply)
@@ -79,7 +81,7 @@ def most_of_embed(services: Services, params: OnceParams) -> Most:
     once = _once_of(params, "embed")
     request = once.request
     assert isinstance(request, EmbedRequest), "it was read as one"
-    tokens_input = sum(map(_most, request.inputs))
+    tokens_input = _tokens(request, _most)
     route = route_of(services, params, request.model)
     return Most(
         targets=route.targets,
@@ -152,6 +154,12 @@ def _rendered(once: Once, reply: ChatReply, provider: str) -> bytes:
     except ValueError as wrong:
         raise failed(provider, MALFORMED, "answered with vectors that are none") from wrong
     return orjson.dumps(body)
+
+
+def _tokens(request: EmbedRequest, count_of: Callable[[str | tuple[int, ...]], int]) -> int:
+    """The tokens of all that is embedded, and of what is said beside it: titles, instructions, whatever a vendor may read."""
+    beside = orjson.dumps(dict(request.extra)).decode() if request.extra else ""
+    return sum(map(count_of, request.inputs)) + (count_of(beside) if beside else 0)
 
 
 def _most(text: str | tuple[int, ...]) -> int:

@@ -96,6 +96,21 @@ async def test_an_embedding_is_charged_to_the_unit(shop: Shop) -> None:
     assert reply.headers["x-tollgate-charge"]
 
 
+async def test_what_is_said_beside_a_text_is_counted_with_it(shop: Shop, vendor: FakeProvider) -> None:
+    user, bearer = await shop.user("credits")
+    await shop.granted(user, GRANTED)
+    words = "many words " * 1000
+    titled = batch("google/fake", "Hi")
+    titled["requests"][0]["title"] = words
+    reply = await shop.ask("/v1/models/google/fake:batchEmbedContents", titled, bearer=bearer)
+    assert reply.status == 200, reply.body
+    vendor.script = Script(body=b'{"data":[{"embedding":[0.5],"index":0}],"model":"fake"}')
+    told = await shop.ask(EMBED, {"model": "openai/fake", "input": "Hi", "prompt": words}, bearer=bearer)
+    assert told.status == 200, told.body
+    for row in await shop.place.rows(user):  # neither vendor said what it had read
+        assert (row.is_estimated, 1900 < row.usage.tokens_input < 2200) == (True, True), row.usage
+
+
 async def test_a_vendor_without_embeddings_is_named(shop: Shop, vendor: FakeProvider) -> None:
     _, bearer = await shop.user()
     reply = await shop.ask(EMBED, {"model": "anthropic/fake", "input": "Hi"}, bearer=bearer)
