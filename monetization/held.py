@@ -16,7 +16,7 @@ from monetization.quoting import Quote
 from monetization.receipts import bounds_of, month_of, paid_of, quota_left
 from monetization.refusals import Links, fault_of
 from monetization.replays import Kept, Replays
-from monetization.settling import BYTES_PER_TOKEN, MARGIN, STEP_BYTES, Used, counted, used
+from monetization.settling import BYTES_PER_TOKEN, MARGIN, STEP_BYTES, Used, counted, told_to, used
 from monetization.tab import Item, Meter, Receipt, Sink
 from storage.errors import Fault, StorageUnavailable, StoreClosed
 from storage.records.commands import (
@@ -216,6 +216,8 @@ class HeldTab:
         if self._noting is not None:
             await self._noting
         found = used(self.meter, self._quote.most)
+        if found is None and ending == "cancelled":
+            found = told_to(self.meter)
         if found is None:
             await self._release(ending)
         else:

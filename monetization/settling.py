@@ -54,6 +54,16 @@ def used(meter: Meter, most: Most, *, tokens_input: int | None = None, tokens_ou
     return Used(usage, is_estimated=True, is_partial=True)
 
 
+def told_to(meter: Meter) -> Used | None:
+    """What a call used whose caller left before the first word; None where the provider had counted nothing by then.
+
+    The provider has read what was asked, and charges for it: who could leave for nothing would have it read for nothing.
+    """
+    if meter.usage is None or not meter.usage.tokens_total:
+        return None
+    return Used(meter.usage, is_partial=True)
+
+
 def receipt_of(tab: Tab, most: Most) -> Receipt | None:
     """What a closed tab came to, or what its meter saw where the books could not be written. None: nothing was used."""
     if tab.receipt is not None:

@@ -89,6 +89,23 @@ async def test_a_cancelled_call_without_output_is_released(world: World, tier: s
     assert await world.open_holds() == 0
 
 
+async def test_a_caller_who_leaves_before_the_first_word_pays_for_what_the_provider_had_read(
+    world: World, tier: str
+) -> None:
+    await world.fund(tier)
+    with pytest.raises(asyncio.CancelledError):
+        await world.run(tier, cut(0, Usage(input=40, output=1), asyncio.CancelledError))
+    [row] = await world.rows()
+    assert (row.outcome, row.usage, row.is_partial, row.is_estimated) == (
+        "partial",
+        Usage(input=40, output=1),
+        True,
+        False,
+    )
+    assert (row.cost_nano, (row.charge_amount or 0) > 0) == (42_000, POLICIES[tier][1] > 0)
+    assert await world.open_holds() == 0
+
+
 async def test_a_provider_that_sends_no_usage_is_estimated_and_flagged(world: World, tier: str) -> None:
     await world.fund(tier)
     receipt = await world.run(tier, done(usage=None, delivered=41))
