@@ -20,7 +20,7 @@ def planned_lines(
     """The plans as a table. Raises: PlansRefused naming the option."""
     counts = _pairs(subscribers, "--subscribers")
     tiers = [
-        {"tier": key, "price": price, "subscribers": counts.get(key, 0)}
+        {"tier": key, "price": price, "subscribers": _whole(counts.get(key, "0"))}
         for key, price in _pairs(prices, "--price").items()
     ]
     said = {
@@ -47,6 +47,7 @@ def planned_lines(
     return lines
 
 
+_DIGITS_MAX = 18
 _HEAD = f"{'tier':<16}{'price':>10}{'budget':>12}{'credits':>12}{'fee':>10}{'profit':>12}{'margin':>9}{'after fee':>11}"
 
 
@@ -55,6 +56,11 @@ def _line(tier: CalculatedTier) -> str:
         f"{tier.tier:<16}{tier.price:>10g}{tier.api_budget:>12}{tier.credits:>12g}{tier.processor_fee:>10}"
         f"{tier.profit:>12}{tier.profit_margin:>9}{tier.profit_margin_after_fee:>11}"
     )
+
+
+def _whole(text: str) -> int | str:
+    """A whole number as the method takes it; what is none stays a word, which is refused by its name."""
+    return int(text) if text.isdecimal() and len(text) <= _DIGITS_MAX else text
 
 
 def _pairs(given: Sequence[str], option: str) -> Mapping[str, str]:
