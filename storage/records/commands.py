@@ -290,6 +290,8 @@ class Forget:
     """Outgoing events, by the store's own numbers."""
     parts: tuple[tuple[int, int], ...] = ()
     """Closed parts of quota windows, by transfer and window; their sums stay."""
+    weigh_before_us: int = 0
+    """Of days that ended before it, a piece is summed up by longer times."""
     idempotency: Idempotency | None = None
 
 

@@ -7,9 +7,10 @@ all users reads one range of each grain instead of looking for every user.
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from operator import itemgetter, neg
-from typing import Any, Final, TypeAlias, TypeVar
+from typing import Any, Final, TypeAlias
 
 from storage.records.reports import FAILED
 from storage.sql.usage_rows import BUCKETS, COLUMNS
@@ -65,7 +66,12 @@ Ids: TypeAlias = tuple[int, int, int]
 """The ids of a row's series: of its tenant, its user, and the user alone."""
 Slot: TypeAlias = tuple[int, ...]
 """What is added somewhere, with its key before it or without."""
-Key = TypeVar("Key")
+EVERY_DAY: Final = 2**62
+"""The mark where every day is summed up at once. See `storage.sql.weighing`."""
+_SERIES_BITS: Final = 40
+
+_Many: TypeAlias = defaultdict[tuple[int, int], list[Slot]]
+"""What is added to each series, by start and series."""
 
 dimensions_of: Final = itemgetter(*(COLUMNS.index(name) for name in DIMENSIONS))
 """The values of `DIMENSIONS` of a row's columns."""
@@ -100,39 +106,50 @@ def digest_of(level: int, dimensions: Dimensions) -> str:
     return hashlib.sha256(f"{level}{said}".encode("utf-8", "replace")).hexdigest()[:32]
 
 
-def sums(rows: Iterable[tuple[Columns, bool]], ids: Mapping[Dimensions, Ids]) -> tuple[list[Slot], list[Slot]]:
+def mark_of(day_us: int, series: int) -> int:
+    """A day and a series of it as one number, which rises with both."""
+    return (day_us // DAY_US << _SERIES_BITS) + series
+
+
+def marked_day_us(mark: int) -> int:
+    """The day of a mark."""
+    return (mark >> _SERIES_BITS) * DAY_US
+
+
+def marked_series(mark: int) -> int:
+    """The series of a mark."""
+    return mark % (1 << _SERIES_BITS)
+
+
+def sums(
+    rows: Iterable[tuple[Columns, bool]], ids: Mapping[Dimensions, Ids], mark: int = EVERY_DAY
+) -> tuple[list[Slot], list[Slot]]:
     """What rows add to their slots and to their weights, one entry for each in the order of their keys.
 
-    True: the row goes away again.
+    True: the row goes away again. `mark`: behind it days are not summed up yet.
     """
-    tenants: dict[tuple[int, int], list[Slot]] = {}
-    users: dict[tuple[int, int], list[Slot]] = {}
-    days: dict[tuple[int, int], list[Slot]] = {}
-    for (dimensions, hour_us), measures in _alike(rows):
-        tenant, user, who = ids[dimensions]
-        _put(tenants, (hour_us, tenant), measures)
-        _put(users, (hour_us, user), measures)
-        _put(days, (hour_us - hour_us % DAY_US, who), measures)
+    tenants: _Many = defaultdict(list)
+    users: _Many = defaultdict(list)
+    days: _Many = defaultdict(list)
+    for columns, is_gone in rows:
+        tenant, user, who = ids[dimensions_of(columns)]
+        occurred_us, measures = _measures(columns)
+        if is_gone:
+            measures = tuple(map(neg, measures))
+        hour_us = occurred_us - occurred_us % HOUR_US
+        tenants[hour_us, tenant].append(measures)
+        users[hour_us, user].append(measures)
+        days[hour_us - hour_us % DAY_US, who].append(measures)
     hours, of_days = _added(tenants), _added(days)
     found = [(series, HOUR, hour_us, *measures) for (hour_us, series), measures in _added(users).items()]
     found += [(series, HOUR, hour_us, *measures) for (hour_us, series), measures in hours.items()]
     found += [(series, DAY, day_us, *measures) for (day_us, series), measures in of_days.items()]
+    late = {key: measures for key, measures in hours.items() if mark_of(*key) <= mark}
     for grain, length_us in LONGER:
-        longer = _longer(hours, length_us)
-        found += [(series, grain, start_us, *measures) for (start_us, series), measures in longer.items()]
+        longer = hours if grain == DAY else late
+        found += [(series, grain, start_us, *m) for (start_us, series), m in _longer(longer, length_us).items()]
     found.sort()
-    return found, _weights(of_days)
-
-
-def _alike(rows: Iterable[tuple[Columns, bool]]) -> Iterator[tuple[tuple[Dimensions, int], Slot]]:
-    """Rows of the same slots, added up first: a batch holds many, and each is so added once instead of several times."""
-    alike: dict[tuple[Dimensions, int], list[Slot]] = {}
-    for columns, is_gone in rows:
-        occurred_us, measures = _measures(columns)
-        if is_gone:
-            measures = tuple(map(neg, measures))
-        _put(alike, (dimensions_of(columns), occurred_us - occurred_us % HOUR_US), measures)
-    yield from _added(alike).items()
+    return found, _weights({key: measures for key, measures in of_days.items() if mark_of(*key) <= mark})
 
 
 def _weights(days: Mapping[tuple[int, int], Slot]) -> list[Slot]:
@@ -141,31 +158,25 @@ def _weights(days: Mapping[tuple[int, int], Slot]) -> list[Slot]:
         for key, measures in days.items()
     }
     found: list[Slot] = []
-    ordered, is_one_day = sorted(weighed.items()), len({day_us for day_us, _ in weighed}) == 1
+    ordered = sorted(weighed)
+    is_one_day = not ordered or ordered[0][0] == ordered[-1][0]
     for grain, length_us in LONGER:
         # The rows of a commit are mostly of one day, whose users weigh and stand in any longer grain as they do in the day.
-        same = ordered if is_one_day else sorted(_longer(weighed, length_us).items())
-        found += [(grain, start_us - start_us % length_us, series, *weights) for (start_us, series), weights in same]
+        longer = weighed if is_one_day else _longer(weighed, length_us)
+        keys = ordered if is_one_day else sorted(longer)
+        found += [(grain, key[0] - key[0] % length_us, key[1], *longer[key]) for key in keys]
     return found
 
 
 def _longer(finer: Mapping[tuple[int, int], Slot], length_us: int) -> dict[tuple[int, int], Slot]:
     """The same in a longer grain, by start and series."""
-    found: dict[tuple[int, int], list[Slot]] = {}
+    found: _Many = defaultdict(list)
     for (start_us, series), measures in finer.items():
-        _put(found, (start_us - start_us % length_us, series), measures)
+        found[start_us - start_us % length_us, series].append(measures)
     return _added(found)
 
 
-def _put(many: dict[Key, list[Slot]], key: Key, measures: Slot) -> None:
-    before = many.get(key)
-    if before is None:
-        many[key] = [measures]
-    else:
-        before.append(measures)
-
-
-def _added(many: Mapping[Key, list[Slot]]) -> dict[Key, Slot]:
+def _added(many: _Many) -> dict[tuple[int, int], Slot]:
     return {
         key: tuple(map(sum, zip(*found, strict=True))) if len(found) > 1 else found[0] for key, found in many.items()
     }

@@ -1,6 +1,6 @@
 """Ranges of time taken apart into what sums are kept of: whole grains, and pieces of hours that only rows answer. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Final, TypeAlias
 
@@ -19,23 +19,26 @@ def check_edges(edges_us: Sequence[int]) -> None:
     assert all(a < b for a, b in pairwise(edges_us)), "the edges rise"
 
 
-def pieces_of(edges_us: Sequence[int], grains: Sequence[int]) -> dict[int, list[Piece]]:
-    """The buckets taken apart into these grains, which rise, the longest first; what is left are pieces of `ROWS`."""
+def pieces_of(edges_us: Sequence[int], grains: Mapping[int, int]) -> dict[int, list[Piece]]:
+    """The buckets taken apart into these grains, which rise, the longest first; what is left are pieces of `ROWS`.
+
+    Of each grain: up to when there are sums.
+    """
     found: dict[int, list[Piece]] = {grain: [] for grain in (ROWS, *grains)}
     for start, end in pairwise(edges_us):
-        _divide(found, (start, end, start), grains)
+        _divide(found, (start, end, start), tuple(grains.items()))
     return found
 
 
-def _divide(found: dict[int, list[Piece]], piece: Piece, grains: Sequence[int]) -> None:
+def _divide(found: dict[int, list[Piece]], piece: Piece, grains: Sequence[tuple[int, int]]) -> None:
     """The whole grains of a piece; what lies before and behind them goes to the shorter ones."""
     lo, hi, start = piece
     if not grains:
         found[ROWS].append(piece)
         return
-    *shorter, grain = grains
+    *shorter, (grain, until_us) = grains
     length_us = LENGTHS_US[grain]
-    first, last = -(-lo // length_us) * length_us, hi // length_us * length_us
+    first, last = -(-lo // length_us) * length_us, min(hi, until_us) // length_us * length_us
     if first >= last:
         _divide(found, piece, shorter)
         return

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
+from storage.records.money import NEVER_US
 from storage.records.reports import FAILED, Dim, UsageScope
 from storage.sql.rollups import (
     DAY,
@@ -24,6 +25,7 @@ from storage.sql.rollups import (
 from storage.sql.usage_answers import Key
 from storage.sql.usage_pieces import ROWS, Piece, by_rows, check_edges, length_of, pieces_of, regular
 from storage.sql.usage_rows import COLUMNS
+from storage.sql.weighing import Kept
 
 # Any: what is asked for holds what its tables say.
 
@@ -211,30 +213,27 @@ def _keyed(only: Only, by: Sequence[Dim], bind: Binds, alias: str) -> str:
     return f" AND ({' OR '.join(f'({key})' for key in keys)})"
 
 
-KEPT_SINCE: Final = "SELECT before_us FROM pruned WHERE resource='usage'"
-"""From when on every row is still there; no answer: from ever."""
-
-
 def divided(
-    scope: UsageScope, by: Sequence[Dim], edges_us: Sequence[int], *, kept_us: int, grains: Sequence[int] | None = None
+    scope: UsageScope, by: Sequence[Dim], edges_us: Sequence[int], *, kept: Kept, of_weights: bool = False
 ) -> dict[int, list[Piece]]:
-    """What answers for each piece of the buckets. `grains`: those that another table than the slots has sums of."""
+    """What answers for each piece of the buckets. `of_weights`: for days and longer, weights instead of slots."""
     check_edges(edges_us)
-    grains = grains or _GRAINS[level_of(scope, by, DAY)]
-    pieces = pieces_of(edges_us, grains)
+    grains = ALL_GRAINS if of_weights else _GRAINS[level_of(scope, by, DAY)]
+    at_once = (HOUR,) if of_weights else (HOUR, DAY)
+    pieces = pieces_of(edges_us, {grain: NEVER_US if grain in at_once else kept.weighed_us for grain in grains})
     if DAY in grains and scope.user_id is None and level_of(scope, by, HOUR) == OF_USER:
-        by_rows(pieces, HOUR, kept_us)
+        by_rows(pieces, HOUR, kept.rows_us)
     return pieces
 
 
 def questions(
-    dialect: Dialect, scope: UsageScope, edges_us: Sequence[int], by: Sequence[Dim], only: Only = None, *, kept_us: int
+    dialect: Dialect, scope: UsageScope, edges_us: Sequence[int], by: Sequence[Dim], only: Only = None, *, kept: Kept
 ) -> Iterator[Question]:
     """The statements that together answer for every bucket between two edges: of one snapshot.
 
-    Each finds the bucket's start, the dimensions, the asset, the measures. `kept_us`: from when on every row is still there.
+    Each finds the bucket's start, the dimensions, the asset, the measures.
     """
-    for grain, pieces in divided(scope, by, edges_us, kept_us=kept_us).items():
+    for grain, pieces in divided(scope, by, edges_us, kept=kept).items():
         if pieces:
             bind = Binds(dialect)
             yield _question(bind, scope, by, grain, pieces, only), bind.values

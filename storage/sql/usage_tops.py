@@ -8,7 +8,6 @@ from storage.records.reports import Dim, Order, UsageScope
 from storage.sql.rollups import HOUR, NANO, OF_WHO, TOKENS
 from storage.sql.usage_pieces import ROWS, Piece
 from storage.sql.usage_questions import (
-    ALL_GRAINS,
     Binds,
     Dialect,
     Question,
@@ -17,6 +16,7 @@ from storage.sql.usage_questions import (
     of_rows,
     of_slots,
 )
+from storage.sql.weighing import Kept
 
 
 def _sum(what: str) -> str:
@@ -55,15 +55,15 @@ def top_question(
     order: Order,
     limit: int,
     *,
-    kept_us: int,
+    kept: Kept,
 ) -> Question:
     """The first combinations, all buckets together; behind each how many there are of which no value is empty.
 
-    At least one is asked for, so that the number is told. `kept_us`: from when on every row is still there.
+    At least one is asked for, so that the number is told.
     """
     assert by, "something comes first"
     bind = Binds(dialect)
-    found = " UNION ALL ".join(_parts(bind, scope, (edges_us[0], edges_us[-1]), by, order, kept_us))
+    found = " UNION ALL ".join(_parts(bind, scope, (edges_us[0], edges_us[-1]), by, order, kept))
     names = ", ".join(by)
     added = ", ".join(f"{_sum(half)} AS {half}" for half in ("whole", "rest"))
     named = " AND ".join(f"{dim} IS NOT NULL" for dim in by)
@@ -78,11 +78,11 @@ def top_question(
 
 
 def _parts(
-    bind: Binds, scope: UsageScope, edges_us: tuple[int, int], by: Sequence[Dim], order: Order, kept_us: int
+    bind: Binds, scope: UsageScope, edges_us: tuple[int, int], by: Sequence[Dim], order: Order, kept: Kept
 ) -> Iterator[str]:
     """Statements that find the combinations, what they weigh, and how often they occur."""
     is_of_users = tuple(by) == ("user_id",) and scope == UsageScope(scope.tenant)
-    pieces = divided(scope, by, edges_us, kept_us=kept_us, grains=ALL_GRAINS if is_of_users else None)
+    pieces = divided(scope, by, edges_us, kept=kept, of_weights=is_of_users)
     rows, hours = pieces.pop(ROWS), pieces.pop(HOUR)
     if rows:
         index = "usage_by_time" if scope.organization_id is None else "usage_by_organization"

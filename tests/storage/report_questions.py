@@ -3,8 +3,10 @@
 from collections.abc import Iterator
 
 from storage.records.reports import Dim, UsageScope
+from storage.sql.rollups import mark_of
 from storage.sql.usage_questions import Dialect, questions, rows_question
 from storage.sql.usage_tops import top_question
+from storage.sql.weighing import Kept, next_piece
 from tests.storage.ledger_cases import HOUR_US
 
 SCOPES = {
@@ -16,6 +18,7 @@ SCOPES = {
     "model": UsageScope("t", where={"model": "gpt-4o"}),
 }
 BYS: tuple[tuple[Dim, ...], ...] = ((), ("user_id",), ("provider", "model"), ("organization_id",))
+KEPT = (Kept(), Kept(400 * 24 * HOUR_US + 7), Kept(0, mark_of(80 * 24 * HOUR_US, 0)))
 EDGES = (1, 50 * HOUR_US + 1, 400 * 24 * HOUR_US + 7)
 
 
@@ -25,15 +28,19 @@ def questions_of_reports(dialect: Dialect) -> Iterator[tuple[str, str]]:
         page = rows_question(dialect, scope, since_us=0, until_us=1, after=(1, 1), limit=1)
         yield f"page of {name}", page[0]
         for by in BYS:
-            for number, (statement, _) in enumerate(questions(dialect, scope, EDGES, by, kept_us=0)):
+            for number, (statement, _) in enumerate(questions(dialect, scope, EDGES, by, kept=Kept())):
                 yield f"sums of {name} by {','.join(by) or 'nothing'} {number}", statement
+    piece = next_piece(mark_of(80 * 24 * HOUR_US, 5), 100_000, EDGES[-1])
+    assert piece is not None
+    for number, statement in enumerate(piece.statements()):
+        yield f"sums of days that have ended {number}", statement
     for name, scope in SCOPES.items():
         for by in BYS[1:]:
-            for kept_us in (0, EDGES[-1]):
-                asked = top_question(dialect, scope, EDGES, by, "tokens", 9, kept_us=kept_us)
-                yield f"first {','.join(by)} of {name}, rows kept since {kept_us}", asked[0]
+            for kept in KEPT:
+                asked = top_question(dialect, scope, EDGES, by, "tokens", 9, kept=kept)
+                yield f"first {','.join(by)} of {name}, {kept}", asked[0]
     for firsts in (frozenset({("ada",), (None,)}), frozenset({("ada",), ("bob",)})):
         for number, (statement, _) in enumerate(
-            questions(dialect, SCOPES["tenant"], EDGES, ("user_id",), firsts, kept_us=0)
+            questions(dialect, SCOPES["tenant"], EDGES, ("user_id",), firsts, kept=Kept())
         ):
             yield f"sums of first users {sorted(map(str, firsts))} {number}", statement

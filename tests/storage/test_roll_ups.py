@@ -15,6 +15,9 @@ from hypothesis import strategies as st
 from storage.records.commands import Charge, Checkpoint, Done, RecordUsage
 from storage.records.reports import DIMS, Dim, Order, UsageScope, UsageSum
 from storage.records.usage import Usage, UsageRow
+from storage.sql.postgres.store import PostgresStore
+from storage.sql.rollups import marked_day_us
+from storage.sql.sqlite.store import SqliteStore
 from storage.store import Store, open_store
 from tests.fakes.postgres import Server
 from tests.storage.conftest import Clock
@@ -182,6 +185,47 @@ def test_sums_are_a_recount_for_any_history_on_postgres(
     postgres: Server, history: list[tuple[str, Any]], at: list[int], by: list[Any]
 ) -> None:
     asyncio.run(told(postgres.cleaned(), history, at, by))
+
+
+async def test_days_are_summed_up_by_longer_times_once_they_have_ended_and_late_rows_at_once(
+    store: Store, clock: Clock
+) -> None:
+    async def users(days: int) -> dict[str | None, int]:
+        assert [check for check in await store.verify() if not check.is_ok] == []
+        found = await store.usage_top(T, (BASE_US, BASE_US + days * DAY_US), by=("user_id",), limit=9, order="requests")
+        assert found.count == len(found.sums)
+        (whole,) = await store.usage_sums(T, (BASE_US, BASE_US + days * DAY_US))
+        assert whole.requests == sum(one.requests for one in found.sums)
+        return {one.key[0]: one.requests for one in found.sums}
+
+    async def keep(number: int, user: str, day: int) -> None:
+        await store.record_usage(usage_row(f"{user}-{number}-{day}", user, BASE_US + day * DAY_US))
+
+    clock.now = BASE_US + DAY_US // 2
+    await keep(1, "ada", 0)
+    await store.prune(usage_before_us=0)
+    marks = [await _mark(store)]
+    for day in (1, 2, 70, 71):
+        await keep(day, "bob", day)
+    assert await users(100) == {"ada": 1, "bob": 4}
+    clock.now = BASE_US + 71 * DAY_US + DAY_US // 2
+    await store.prune(usage_before_us=0)
+    marks.append(await _mark(store))
+    assert [marked_day_us(mark) - BASE_US for mark in marks] == [DAY_US, 71 * DAY_US]
+    assert await users(100) == {"ada": 1, "bob": 4}
+    await keep(7, "ada", 2)
+    await keep(7, "eve", 70)
+    await keep(7, "eve", 71)
+    assert await users(100) == {"bob": 4, "ada": 2, "eve": 2}
+    clock.now = BASE_US + 200 * DAY_US + DAY_US // 2
+    await store.prune(usage_before_us=0)
+    assert await users(100) == {"bob": 4, "ada": 2, "eve": 2}
+    assert marked_day_us(await _mark(store)) == BASE_US + 200 * DAY_US
+
+
+async def _mark(store: Store) -> int:
+    assert isinstance(store, SqliteStore | PostgresStore)
+    return await store.mark()
 
 
 async def test_a_command_that_is_undone_adds_nothing_and_makes_no_series(store: Store) -> None:

@@ -32,9 +32,10 @@ from storage.sql.postgres.parts import outlived
 from storage.sql.postgres.verifying import verify_over
 from storage.sql.pruning import EVENTS_US, ROWS_MAX, forgetting
 from storage.sql.usage_answers import Key, Sums, firsts
-from storage.sql.usage_questions import KEPT_SINCE, POSTGRES, questions, rows_question
+from storage.sql.usage_questions import POSTGRES, questions, rows_question
 from storage.sql.usage_rows import COLUMNS, from_columns
 from storage.sql.usage_tops import top_question
+from storage.sql.weighing import KEPT_SINCE, kept_of
 
 # Any: rows are the driver's; the tables give their types.
 
@@ -260,8 +261,8 @@ class PostgresReader(DirectoryReads):
         """First which come first, then what they come to, of one snapshot."""
 
         async def read(connection: Connection) -> UsageTop:
-            kept_us = await _kept_us(connection)
-            statement, values = top_question(POSTGRES, scope, edges_us, by, order, limit, kept_us=kept_us)
+            kept = kept_of(await connection.fetch(KEPT_SINCE))
+            statement, values = top_question(POSTGRES, scope, edges_us, by, order, limit, kept=kept)
             only, count = firsts(await connection.fetch(statement, *values), limit)
             sums = (await _summed(connection, scope, edges_us, by, only)).sums(order) if only else ()
             return UsageTop(sums, count)
@@ -299,6 +300,10 @@ class PostgresReader(DirectoryReads):
             usage_before_us=0,
         )
 
+    async def mark(self) -> int:
+        """How far days are summed up."""
+        return kept_of(await self._pool.fetch(KEPT_SINCE)).mark
+
     async def due(self, limit: int) -> tuple[list[tuple[str, int]], list[AccountKey]]:
         """Holds whose time has come (tenant, id) and accounts with lots past their expiry."""
         now = self._clock_us()
@@ -321,11 +326,7 @@ async def _summed(
     by: Sequence[Dim],
     only: frozenset[Key] | None = None,
 ) -> Sums:
-    sums, kept_us = Sums(len(by)), await _kept_us(connection)
-    for statement, values in questions(POSTGRES, scope, edges_us, by, only, kept_us=kept_us):
+    sums, kept = Sums(len(by)), kept_of(await connection.fetch(KEPT_SINCE))
+    for statement, values in questions(POSTGRES, scope, edges_us, by, only, kept=kept):
         sums.add(await connection.fetch(statement, *values))
     return sums
-
-
-async def _kept_us(connection: Connection) -> int:
-    return int(await connection.fetchval(KEPT_SINCE) or 0)

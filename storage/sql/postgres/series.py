@@ -14,6 +14,7 @@ from storage.records.usage import UsageRow
 from storage.sql.postgres.connections import Connection
 from storage.sql.postgres.statements import arrays, insert
 from storage.sql.rollups import (
+    EVERY_DAY,
     MEASURES,
     SERIES,
     SLOT,
@@ -31,6 +32,7 @@ from storage.sql.rollups import (
     sums,
 )
 from storage.sql.usage_rows import COLUMNS, to_columns
+from storage.sql.weighing import LAST_DAY, NEWEST, first_mark, next_piece, raising
 
 KNOWN_MAX = 50_000
 """Combinations of dimensions whose series are remembered between batches."""
@@ -43,17 +45,19 @@ _ADD = insert(
 """An id is there once in all partitions: two rows of one id come from one call, whose account's lock puts them in order, or from
 one event, whose time is in its id."""
 _TAKE = f"DELETE FROM usage WHERE id=ANY($1::text[]) RETURNING {', '.join(COLUMNS)}"
+_MARK_SHARED = "SELECT before_us FROM pruned WHERE resource='weighed' FOR SHARE"
+_MARK_TAKEN = "SELECT before_us FROM pruned WHERE resource='weighed' FOR UPDATE"
+_MARK_MADE = "INSERT INTO pruned (resource, before_us) VALUES ('weighed', $1) ON CONFLICT DO NOTHING"
+MARK = (
+    "INSERT INTO pruned (resource, before_us) VALUES ('weighed', $1) "
+    "ON CONFLICT (resource) DO UPDATE SET before_us=excluded.before_us"
+)
 _SERIES = "SELECT digest, id FROM usage_series WHERE digest=ANY($1::text[])"
 _SERIES_NEW = insert("usage_series", SERIES[1:], "ON CONFLICT (digest) DO NOTHING")
 
 
-def _raising(table: str, key: Sequence[str], raised: Sequence[str]) -> str:
-    added = ", ".join(f"{name}={table}.{name}+excluded.{name}" for name in raised)
-    return f"ON CONFLICT ({', '.join(key)}) DO UPDATE SET {added}"
-
-
-RAISE = insert("usage_slot", SLOT, _raising("usage_slot", SLOT_KEY, MEASURES))
-WEIGH = insert("usage_weight", WEIGHT, _raising("usage_weight", WEIGHT_KEY, WEIGHED))
+RAISE = insert("usage_slot", SLOT, raising("usage_slot", SLOT_KEY, MEASURES))
+WEIGH = insert("usage_weight", WEIGHT, raising("usage_weight", WEIGHT_KEY, WEIGHED))
 
 
 class Series:
@@ -112,9 +116,29 @@ class UsageWriter:
     async def raise_sums(self) -> None:
         """Bring the sums along. Other processes that raise the same sums wait from here to the commit."""
         if self._changed:
-            slots, weights = sums(self._changed, self._series.known)
+            mark = await self._connection.fetchval(
+                _MARK_SHARED
+            )  # before any sum is raised: who moves it comes first too
+            slots, weights = sums(self._changed, self._series.known, EVERY_DAY if mark is None else mark)
             await self._connection.execute(RAISE, *arrays(slots))
-            await self._connection.execute(WEIGH, *arrays(weights))
+            if weights:
+                await self._connection.execute(WEIGH, *arrays(weights))
+
+    async def weigh(self, before_us: int) -> None:
+        """Sum up a piece of the days that ended before this instant. Who raises sums meanwhile waits for the commit."""
+        execute, fetchval = self._connection.execute, self._connection.fetchval
+        await execute(_MARK_MADE, EVERY_DAY)
+        mark = await fetchval(_MARK_TAKEN)
+        if mark == EVERY_DAY:
+            mark = first_mark(await fetchval(LAST_DAY), before_us)
+        else:
+            piece = next_piece(mark, await fetchval(NEWEST), before_us)
+            if piece is None:
+                return
+            for statement in piece.statements():
+                await execute(statement)
+            mark = piece.mark
+        await execute(MARK, mark)
 
 
 def told_of(commands: Iterable[Told]) -> list[Columns]:

@@ -22,6 +22,7 @@ from storage.sql.postgres.session import Session, check_schema
 from storage.sql.pruning import SLACK_US, prune
 from storage.sql.remembered import REMEMBERED_US_MAX, Remembered
 from storage.sql.waiting import Committed, unheard
+from storage.sql.weighing import weigh
 
 # Any: outcomes of many kinds, as the lane gives them.
 
@@ -57,6 +58,7 @@ class PostgresStore(PostgresReader):
 
     async def prune(self, *, usage_before_us: int) -> int:
         """Delete what has outlived its time; usage by whole months. Returns how many rows went."""
+        await weigh(self.mark, self._lane.submit, self._clock_us())
         gone = await self._pool.write(lambda connection: self._drop_months(connection, usage_before_us))
         return gone + await prune(self.outlived, self._lane.submit)
 

@@ -156,6 +156,8 @@ class Writer:
             await execute(_IDEM_PRUNED, *arrays(forget.keys))
         if forget.events:
             await execute(_OUTBOX_PRUNED, forget.events)
+        if forget.weigh_before_us:
+            await self._usage.weigh(forget.weigh_before_us)
         if forget.parts:
             await fold(self._connection, forget.parts)
 

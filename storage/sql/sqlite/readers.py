@@ -30,10 +30,11 @@ from storage.sql.parts import ROWS_MAX as PARTS_MAX
 from storage.sql.pruning import EVENTS_US, ROWS_MAX, forgetting
 from storage.sql.sqlite.parts import OLDEST as OLDEST_PARTS
 from storage.sql.usage_answers import Key, Sums, firsts
-from storage.sql.usage_questions import KEPT_SINCE, SQLITE, questions, rows_question
+from storage.sql.usage_questions import SQLITE, questions, rows_question
 from storage.sql.usage_rows import COLUMNS, from_columns
 from storage.sql.usage_tops import top_question
 from storage.sql.waiting import unavailable
+from storage.sql.weighing import KEPT_SINCE, Kept, kept_of
 
 # Any: columns come from the driver; the table gives their types.
 
@@ -201,7 +202,7 @@ class Readers:
         self, scope: UsageScope, edges_us: Sequence[int], by: Sequence[Dim], limit: int, order: Order
     ) -> UsageTop:
         """First which come first, then what they come to. The connection is in a snapshot."""
-        question = top_question(SQLITE, scope, edges_us, by, order, limit, kept_us=self._kept_us())
+        question = top_question(SQLITE, scope, edges_us, by, order, limit, kept=self._kept())
         only, count = firsts(self._all(*question), limit)
         sums = self._summed(scope, edges_us, by, only).sums(order) if only else ()
         return UsageTop(sums, count)
@@ -210,12 +211,16 @@ class Readers:
         self, scope: UsageScope, edges_us: Sequence[int], by: Sequence[Dim], only: frozenset[Key] | None
     ) -> Sums:
         sums = Sums(len(by))
-        for question in questions(SQLITE, scope, edges_us, by, only, kept_us=self._kept_us()):
+        for question in questions(SQLITE, scope, edges_us, by, only, kept=self._kept()):
             sums.add(self._all(*question))
         return sums
 
-    def _kept_us(self) -> int:
-        return next((int(before) for (before,) in self._all(KEPT_SINCE)), 0)
+    def _kept(self) -> Kept:
+        return kept_of(self._all(KEPT_SINCE))
+
+    def mark(self) -> int:
+        """How far days are summed up."""
+        return self._kept().mark
 
     def kept(self, tenant: str, kind: str, key: str | None) -> tuple[KeptRow, ...]:
         """Kept rows, the oldest first."""

@@ -134,6 +134,10 @@ class SqliteReader(DirectoryReads):
         """How many kept rows of these kinds there are."""
         return self._readers.kept_count(tenant, kinds)
 
+    async def mark(self) -> int:
+        """How far days are summed up by longer times."""
+        return self._readers.mark()
+
     async def verify(self) -> list[Check]:
         """Prove the ledger's invariants on one snapshot, in a thread of its own, while traffic goes on."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, _verify, self._path)

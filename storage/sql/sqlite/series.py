@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from storage.sql.rollups import (
     DIMENSIONS,
+    EVERY_DAY,
     MEASURES,
     SERIES,
     SLOT,
@@ -23,6 +24,7 @@ from storage.sql.rollups import (
     sums,
 )
 from storage.sql.usage_rows import COLUMNS
+from storage.sql.weighing import KEPT_SINCE, LAST_DAY, NEWEST, first_mark, kept_of, next_piece
 
 KNOWN_MAX = 20_000
 """Combinations of dimensions whose series are remembered between batches."""
@@ -33,6 +35,7 @@ _FIND = f"SELECT {', '.join(COLUMNS)} FROM usage WHERE id=?"
 _TAKE = "DELETE FROM usage WHERE id=?"
 _ADDED = "SELECT id FROM usage WHERE seq>?"
 _LAST = "SELECT coalesce(max(seq), 0) FROM usage"
+MARK = "INSERT OR REPLACE INTO pruned (resource, before_us) VALUES ('weighed', ?)"
 _SERIES = "SELECT id FROM usage_series WHERE digest=?"
 _SERIES_NEW = f"INSERT INTO usage_series ({', '.join(SERIES[1:])}) VALUES (?, ?, {', '.join('?' * len(DIMENSIONS))})"
 
@@ -54,10 +57,34 @@ class UsageWriter:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         self._known: dict[Dimensions, Ids] = {}
+        self._mark: int | None = None
 
     def forget(self) -> None:
         """The transaction was undone: series that it made are not there."""
         self._known.clear()
+        self._mark = None
+
+    def weigh(self, before_us: int) -> None:
+        """Sum up a piece of the days that ended before this instant."""
+        execute, mark = self._connection.execute, self._weighed()
+        if mark == EVERY_DAY:
+            ((last_day_us,),) = execute(LAST_DAY)
+            mark = first_mark(last_day_us, before_us)
+        else:
+            ((newest,),) = execute(NEWEST)
+            piece = next_piece(mark, newest, before_us)
+            if piece is None:
+                return
+            for statement in piece.statements():
+                execute(statement)
+            mark = piece.mark
+        execute(MARK, (mark,))
+        self._mark = mark
+
+    def _weighed(self) -> int:
+        if self._mark is None:
+            self._mark = kept_of(self._connection.execute(KEPT_SINCE)).mark
+        return self._mark
 
     def write(self, rows: Sequence[Columns], replaced: Iterable[str]) -> None:
         """Take the replaced rows away, add those that are not there yet, and bring the sums along."""
@@ -66,9 +93,10 @@ class UsageWriter:
         changed = [(columns, True) for columns in gone] + [(columns, False) for columns in added]
         self._learn(columns for columns, _ in changed)
         if changed:
-            slots, weights = sums(changed, self._known)
+            slots, weights = sums(changed, self._known, self._weighed())
             self._connection.executemany(RAISE, slots)
-            self._connection.executemany(WEIGH, weights)
+            if weights:
+                self._connection.executemany(WEIGH, weights)
 
     def _taken(self, replaced: Iterable[str]) -> list[Columns]:
         execute, gone = self._connection.execute, []

@@ -23,6 +23,7 @@ from storage.sql.sqlite.lock import only_process
 from storage.sql.sqlite.readers import Readers
 from storage.sql.sqlite.reading import SqliteReader, long_reads
 from storage.sql.waiting import Committed, unheard
+from storage.sql.weighing import weigh
 
 # Any: options go to the engine as they are; its signature types them.
 
@@ -68,6 +69,7 @@ class SqliteStore(SqliteReader):
         async def outlived() -> Forget:
             return self._readers.outlived(usage_before_us)
 
+        await weigh(self.mark, self._lane.submit, self._clock_us())
         return await prune(outlived, self._lane.submit)
 
     async def sweep(self) -> int:

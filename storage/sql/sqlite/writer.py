@@ -64,6 +64,9 @@ def store(connection: sqlite3.Connection, state: State, last_hash: str, usage: U
     _store_holds(connection, changes)
     if changes.usage:
         usage.write([to_columns(row) for row in rows.usage_to_store(changes)], changes.usage_replaced)
+    for forget in changes.forgotten:
+        if forget.weigh_before_us:
+            usage.weigh(forget.weigh_before_us)
     _store_beside(connection, changes, state.now_us)
     return last_hash
 

@@ -12,7 +12,20 @@ from storage.sql.postgres import series as postgres_series
 from storage.sql.postgres.connections import Connection, address_of, connect
 from storage.sql.postgres.months import creation, month_of
 from storage.sql.postgres.statements import arrays
-from storage.sql.rollups import DAY, SERIES, SLOT, WEIGHT, Dimensions, Ids, Slot, digest_of, dimensions_of, levels, sums
+from storage.sql.rollups import (
+    DAY,
+    SERIES,
+    SLOT,
+    WEIGHT,
+    Dimensions,
+    Ids,
+    Slot,
+    digest_of,
+    dimensions_of,
+    levels,
+    mark_of,
+    sums,
+)
 from storage.sql.sqlite import schema
 from storage.sql.sqlite import series as sqlite_series
 from storage.sql.usage_rows import COLUMNS, to_columns
@@ -50,15 +63,15 @@ class SeriesIds:
 
 def days_of(history: History) -> Iterator[tuple[list[Row], list[Row], list[Slot], list[Slot]]]:
     """For each UTC day that holds rows: the rows, the series that are new, what slots are raised by, and weights."""
-    series = SeriesIds()
+    series, mark = SeriesIds(), mark_of(history.until_us, 0)  # as the server's job leaves it: all days but the last
     waiting: list[Row] = []
     for rows in history.days():
         waiting += [to_columns(row) for row in rows]
         waiting, whole = _split(waiting)
         if whole:
-            yield whole, series.new(whole), *sums(((columns, False) for columns in whole), series.known)
+            yield whole, series.new(whole), *sums(((columns, False) for columns in whole), series.known, mark)
     if waiting:
-        yield waiting, series.new(waiting), *sums(((columns, False) for columns in waiting), series.known)
+        yield waiting, series.new(waiting), *sums(((columns, False) for columns in waiting), series.known, mark)
 
 
 def _split(rows: list[Row]) -> tuple[list[Row], list[Row]]:
@@ -92,6 +105,7 @@ def fill_sqlite(path: Path, history: History) -> None:
                 connection.executemany(f"INSERT INTO {table} ({', '.join(names)}) VALUES ({marks})", values)  # noqa: S608  # our own names
             connection.executemany(sqlite_series.RAISE, slots)
             connection.executemany(sqlite_series.WEIGH, weights)
+        connection.execute(sqlite_series.MARK, (mark_of(history.until_us, 0),))
         for sql in indexes:
             connection.execute(sql)
         connection.execute("COMMIT")
@@ -116,8 +130,12 @@ async def fill_postgres(url: str, history: History) -> None:
             # A day's own sums are new; longer ones are there from the day before.
             await _copied(connection, "usage_slot", SLOT, [slot for slot in slots if slot[1] <= DAY])
             await _copied(connection, "usage_weight", WEIGHT, [weight for weight in weights if weight[0] == DAY])
-            await connection.execute(postgres_series.RAISE, *arrays(slot for slot in slots if slot[1] > DAY))
-            await connection.execute(postgres_series.WEIGH, *arrays(weight for weight in weights if weight[0] > DAY))
+            if weights:
+                await connection.execute(postgres_series.RAISE, *arrays(slot for slot in slots if slot[1] > DAY))
+                await connection.execute(
+                    postgres_series.WEIGH, *arrays(weight for weight in weights if weight[0] > DAY)
+                )
+        await connection.execute(postgres_series.MARK, mark_of(history.until_us, 0))
         for sql in indexes:
             await connection.execute(sql, timeout=3600.0)
         await connection.execute(

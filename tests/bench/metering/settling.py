@@ -103,6 +103,9 @@ async def _cpu_us(opening: Opening, cpu_seconds: Callable[[], float], callers: i
             for number in range(callers)
         )
         await asyncio.gather(*(store.submit(grant) for grant in grants))
+        await store.prune(
+            usage_before_us=0
+        )  # the server's job: from then on what can wait waits until the day has ended
         numbers, begun = itertools.count(), cpu_seconds()
         end = time.perf_counter() + seconds
         done = await asyncio.gather(*(_settle(store, numbers, caller, end) for caller in range(callers)))

@@ -14,6 +14,7 @@ from tests.storage.report_questions import questions_of_reports
 
 WHOLE_TABLE = {
     "writer._LAST": "the last batch is the end of the primary key",
+    "series.NEWEST": "the last series is the end of the primary key",
     "directory._OUTBOX_LAST": "the last event is the end of the primary key",
 }
 """Statements that walk an index without a condition, and why that is no walk."""

@@ -43,6 +43,11 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
         postgresql_with={"fillfactor": 70},
     )
+    fill()
+
+
+def fill() -> None:
+    """Sum up the days that are there."""
     used = "+".join(f"t.{name}" for name in TOKENS)
     op.execute(
         f"INSERT INTO usage_weight ({', '.join((*WEIGHT_KEY, *WEIGHED))}) "
