@@ -144,6 +144,26 @@ async def test_an_embedding_that_fails_costs_nothing_and_keeps_its_kind(shop: Sh
     assert shop.server.rows("SELECT count(*) AS n FROM hold") == [{"n": 0}]
 
 
+async def test_what_is_no_chat_reaches_its_own_vendor_byte_for_byte(shop: Shop, vendor: FakeProvider) -> None:
+    _, bearer = await shop.user()
+    raw = orjson.dumps(
+        {"model": "fake", "input": "Hi", "weird": {"b": 1.50, "a": "\u2713"}}, option=orjson.OPT_INDENT_2
+    )
+    assert (await shop.ask(EMBED, raw=raw, bearer=bearer)).status == 200
+    assert vendor.seen[-1].body == raw
+    raw = orjson.dumps({"content": CONTENT}, option=orjson.OPT_INDENT_2)
+    assert (await shop.ask("/v1beta/models/google/fake:embedContent", raw=raw, bearer=bearer)).status == 200
+    assert vendor.seen[-1].body == raw
+
+
+async def test_what_is_refused_in_a_chat_is_not_counted_either(shop: Shop, vendor: FakeProvider) -> None:
+    _, bearer = await shop.user()
+    asked = {"model": "native/fake", "input": "Hi", "previous_response_id": "resp_of_somebody"}
+    reply = await shop.ask("/v1/responses/input_tokens", asked, bearer=bearer)
+    assert (reply.status, reply.json["error"]["code"]) == (400, "not_priced")
+    assert vendor.seen == []
+
+
 COUNTED: dict[str, tuple[str, Any, str]] = {
     "anthropic": ("/v1/messages/count_tokens", {"model": "{}", "messages": MESSAGES}, "input_tokens"),
     "gemini": ("/v1/models/{}:countTokens", CONTENTS, "totalTokens"),
@@ -181,6 +201,12 @@ async def test_a_count_follows_its_api_version_and_passes_what_is_unknown(shop: 
     assert older.status == 200
     assert vendor.seen[-1].json == {**body, "model": "fake"}
     assert vendor.seen[-1].headers["anthropic-version"] == "2023-06-01"
+    vendor.script = Script(body=b'{"input_tokens": 3, "tomorrow": 1}')
+    cool = {"model": "anthropic/fake", "messages": MESSAGES}
+    said: dict[str, Any] = {"anthropic_version": "2026-10-21", "anthropic_beta": "b-1"}
+    passed = await shop.ask("/v1/messages/count_tokens", cool, bearer=bearer, **said)
+    assert (passed.status, passed.body) == (200, vendor.script.body)
+    assert [vendor.seen[-1].headers[name.replace("_", "-")] for name in said] == list(said.values())
     newer = await shop.ask("/v1/messages/count_tokens", body, bearer=bearer, anthropic_version="2026-10-21")
     assert (newer.status, newer.json["error"]["type"]) == (400, "invalid_request_error")
     assert "temperature" in newer.json["error"]["message"]

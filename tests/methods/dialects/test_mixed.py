@@ -72,6 +72,13 @@ def test_thinking_that_was_made_here_does_not_go_to_openais_responses() -> None:
     assert b'"id":"rs_tollgate_1_0"' in wire
 
 
+def test_geminis_seal_comes_home_from_a_client_of_chat_completions() -> None:
+    message: Any = OpenAI().render_reply(ANSWER)["choices"][0]["message"]  # type: ignore[index, call-overload]  # foreign JSON
+    request = OpenAI().parse_request({"model": "m", "messages": [{"role": "user", "content": "Hi"}, message]})
+    turn: Any = Gemini().render_request(request)["contents"][1]  # type: ignore[index, call-overload]  # foreign JSON
+    assert [part.get("thoughtSignature") for part in turn["parts"]] == [None, "U0VBTA=="]
+
+
 @pytest.mark.parametrize("knows_seals", [True, False])
 def test_geminis_seals_go_only_to_a_vendor_that_may_be_gemini(knows_seals: bool) -> None:  # noqa: FBT001  # a parameter
     message: Any = OpenAI().render_reply(ANSWER)["choices"][0]["message"]  # type: ignore[index, call-overload]  # foreign JSON

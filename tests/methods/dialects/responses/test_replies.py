@@ -182,6 +182,13 @@ def test_another_vendors_reply_has_all_that_the_vendors_sdk_needs() -> None:
     assert {name: body[name] for name in echoed} == {name: GOLDEN[2][name] for name in echoed}
 
 
+def test_a_refusal_in_the_models_own_words_is_a_whole_answer() -> None:
+    said = ChatReply("m", (Text("No.", {"type": "refusal"}),), "content_filter", None, dialect="openai")
+    body: Any = Responses().render_reply(said)
+    assert (body["status"], body["incomplete_details"]) == ("completed", None)
+    assert body["output"][0]["content"] == [{"type": "refusal", "refusal": "No."}]
+
+
 @pytest.mark.parametrize(
     ("reason", "status", "why"),
     [

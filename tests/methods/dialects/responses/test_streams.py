@@ -247,6 +247,18 @@ def test_of_an_item_that_tells_its_thinking_twice_only_one_is_read_and_paragraph
     assert "".join([event.text for event in events if isinstance(event, ReasoningDelta)]) == "a\n\nb"
 
 
+def test_a_seal_counts_when_its_item_ends_and_arguments_that_came_only_then_are_not_lost() -> None:
+    item = {"type": "reasoning", "encrypted_content": "unfinished"}
+    begun = frame("response.output_item.added", output_index=0, item=item)
+    assert Responses().event_parser().feed(begun) == []
+    call = {"type": "function_call", "call_id": "c", "name": "n"}
+    wire = frame("response.output_item.added", output_index=0, item={**call, "arguments": ""})
+    wire += frame("response.output_item.done", output_index=0, item={**call, "arguments": "{}"})
+    assert Responses().event_parser().feed(wire) == [ToolCallDelta(0, "c", "n"), ToolCallDelta(0, arguments="{}")]
+    late = frame("response.output_item.done", output_index=0, item={**call, "arguments": "{}"})
+    assert Responses().event_parser().feed(late) == [ToolCallDelta(0, "c", "n", "{}")]
+
+
 @pytest.mark.parametrize("wire", [b"data: no json\n\n", b"data: [1]\n\n"])
 def test_what_is_no_event_is_refused(wire: bytes) -> None:
     with pytest.raises(ValueError, match="an event of the stream"):
