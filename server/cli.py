@@ -3,11 +3,12 @@
 Nothing but the command-line library is imported here, so that `tollgate --help` answers at once.
 """
 
+import gc
 import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Final, NoReturn
 
 import typer
 from typer.exceptions import TyperException
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
 Config = Annotated[Path | None, typer.Option("--config", "-c", metavar="FILE", help="The configuration file.")]
 Demo = Annotated[bool, typer.Option("--demo", help="Use the demo: simulator provider, embedded database, own key.")]
 State = Annotated[Path | None, typer.Option(metavar="FOLDER", help="Where the demo keeps its key and database.")]
+
+STARTING_THRESHOLD: Final = 200_000
+"""New objects between two collections while a server starts: what a start makes stays, so that looking for garbage in it again
+and again would be a tenth of it. Once the app stands it sets its own (`server.app`)."""
 
 app = typer.Typer(
     name="tollgate",
@@ -60,6 +65,7 @@ def serve(
     port: Annotated[int | None, typer.Option(min=0, max=65_535, help="Listen here instead of server.port.")] = None,
 ) -> None:
     """Serve until told to stop."""
+    gc.set_threshold(STARTING_THRESHOLD)
     said = {"host": host, "port": port}
     address = {key: value for key, value in said.items() if value is not None}
     if demo:
