@@ -13,6 +13,8 @@ CHAT = (
     "structured output",
     "image",
     "error in mid-stream",
+    "agent",
+    "thinking",
 )
 """Asked of every provider, through every door."""
 
@@ -30,6 +32,7 @@ REFUSALS = (
     "provider failed",
     "provider did not let us in",
     "provider is busy",
+    "provider is silent",
 )
 SHARED = (
     *(f"{name} from {provider}" for name in CHAT for provider in PROVIDERS),
@@ -40,6 +43,9 @@ SHARED = (
     "path of its own",
     "models",
     "usage of a stream",
+    "settings from the environment",
+    "repeated key",
+    "gives up by itself",
     "unserved surface",
     "left midway",
 )

@@ -20,12 +20,13 @@ from tests.fakes.server import ROOT, Server
 from tests.journeys.world import FREE
 from tests.sdks.names import BY_SDK, PYTHON_ONLY
 
-MODELS = ("fake", "fake-tools", "fake-json", "fake-mirror", *BY_MODEL)
+MODELS = ("fake", "fake-tools", "fake-json", "fake-mirror", "fake-agent", "fake-thinking", *BY_MODEL)
 VENDORS: Mapping[str, tuple[str, str, Mapping[str, object]]] = {
     "openai": ("openai", "/v1", {"speaks_responses": True}),
     "anthropic": ("anthropic", "", {}),
     "google": ("google", "", {}),
     "compatible": ("openai", "/some/vendor/v9", {}),
+    "impatient": ("openai", "/v1", {"first_byte_timeout_seconds": 0.3}),
 }
 """Provider → its kind, its path at the fake, and what else is configured."""
 TIERS: Mapping[str, Mapping[str, Any]] = {

@@ -1,8 +1,8 @@
 // Anthropic's SDK against a Tollgate server: only the base URL and the key are its own. Runs with both generations.
 
 import {
-  ALONE, CALLS, DOT, PARAMETERS, PROVIDERS, SCHEMA, SHAPED, TEXT, TOKENS_IN, TOKENS_OUT,
-  counting, expect, forEachProvider, gathered, holds, main, must, refused, sdk, world,
+  ALONE, CALLS, DOT, PARAMETERS, PROVIDERS, SCHEMA, SHAPED, TEXT, THOUGHTS, TOKENS_IN, TOKENS_OUT,
+  counting, expect, forEachProvider, gathered, holds, main, must, refused, sdk, within, world,
 } from "./checks.mjs";
 
 const Anthropic = sdk.default;
@@ -114,6 +114,30 @@ const CHAT = {
     must(body.error.type.endsWith("_error"), body);
     return body.error.type;
   },
+  "agent": async (provider) => {
+    // The SDK's tool runner asks on the beta path, calls our function and goes on until there is no tool to run.
+    const cities = [];
+    const run = ({ city }) => {
+      cities.push(city);
+      return "21 degrees";
+    };
+    const asked = { model: `${provider}/fake-agent`, max_tokens: 200, messages: HELLO, tools: [{ ...TOOLS[0], run, parse: (given) => given }] };
+    const message = await client().beta.messages.toolRunner(asked).runUntilDone();
+    expect(textOf(message), TEXT);
+    expect(cities, CALLS.map(([, given]) => given.city));
+    return message.id;
+  },
+  "thinking": async (provider) => {
+    const thinks = { max_tokens: 4000, thinking: { type: "enabled", budget_tokens: 1024 } };
+    const asked = { model: `${provider}/fake-thinking`, messages: HELLO, ...thinks };
+    const { content } = await client().messages.stream(asked).finalMessage();
+    expect(content.map((block) => [block.type, block.thinking ?? block.text]), [["thinking", THOUGHTS], ["text", TEXT]]);
+    expect(Boolean(content[0].signature), provider === "anthropic");
+    const messages = [...HELLO, { role: "assistant", content }, { role: "user", content: "And then?" }];
+    const said = textOf(await ask(`${provider}/fake-mirror`, { ...thinks, messages }));
+    expect(said.includes(`"${content[0].signature}"`), provider === "anthropic", said);
+    return content[0].signature;
+  },
 };
 
 /** What every refusal has: status, a request id, a type and our code. */
@@ -186,6 +210,34 @@ const CHECKS = {
     const [error, seen] = await refusedInAHurry(Anthropic.RateLimitError, 429, "good", "anthropic/fake-error-429");
     must(Number(error.headers.get("retry-after")) >= 1, seen);
     return seen;
+  },
+  "provider is silent": async () => {
+    const caller = client("good", { maxRetries: 0 });
+    const kind = Anthropic.GatewayTimeoutError ?? Anthropic.InternalServerError;
+    return told(await refused(kind, () => ask("impatient/fake-silent", { stream: true }, caller)), 504);
+  },
+  "settings from the environment": async () =>
+    within({ ANTHROPIC_BASE_URL: world.url, ANTHROPIC_API_KEY: world.keys.good }, async () => {
+      const message = await ask("anthropic/fake", {}, new Anthropic());
+      expect(textOf(message), TEXT);
+      return message.id;
+    }),
+  "repeated key": async () => {
+    const options = { headers: { "Idempotency-Key": `anthropic-${process.pid}` } };
+    const call = (model) => client().messages.create({ model, max_tokens: 200, messages: HELLO }, options);
+    const [first, again] = [await call("anthropic/fake"), await call("anthropic/fake")];
+    expect([again.id, again.content], [first.id, first.content]);
+    return told(await refused(Anthropic.UnprocessableEntityError, () => call("anthropic/fake-tools")), 422);
+  },
+  "gives up by itself": async () => {
+    const caller = client("good", { maxRetries: 0, timeout: 300 });
+    await refused(Anthropic.APIConnectionTimeoutError, () => ask("anthropic/fake-silent", {}, caller));
+    const leaving = new AbortController();
+    const asked = { model: "anthropic/fake-silent", max_tokens: 200, messages: HELLO };
+    const call = client().messages.create(asked, { signal: leaving.signal });
+    setTimeout(() => leaving.abort(), 100);
+    await refused(Anthropic.APIUserAbortError, () => call);
+    return "gave up";
   },
   "waits as long as it is told": async () => {
     const fetch = counting();

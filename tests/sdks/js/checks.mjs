@@ -23,6 +23,7 @@ export const SCHEMA = {
   required: ["city", "degrees"],
   additionalProperties: false,
 };
+export const THOUGHTS = "First I think.";
 export const SHAPED = { city: "Berlin", degrees: 21 };
 
 // A text that no other run sends.
@@ -60,6 +61,16 @@ export async function refused(kind, call, within = 1) {
     }
   }
   throw new Error(`expected ${kind.name}, got ${JSON.stringify(got).slice(0, 300)}`);
+}
+
+/** Run with these in the environment. */
+export async function within(environment, call) {
+  Object.assign(process.env, environment);
+  try {
+    return await call();
+  } finally {
+    for (const name of Object.keys(environment)) delete process.env[name];
+  }
 }
 
 /** Read a stream to its end; what came before an error is kept. */

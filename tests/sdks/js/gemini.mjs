@@ -1,8 +1,8 @@
 // Google's SDK against a Tollgate server: only the base URL and the key are its own. Runs with both generations.
 
 import {
-  ALONE, CALLS, DOT, PARAMETERS, PROVIDERS, SHAPED, TEXT, TOKENS_IN, TOKENS_OUT, VECTOR,
-  expect, forEachProvider, gathered, holds, main, must, refused, sdk, world,
+  ALONE, CALLS, DOT, PARAMETERS, PROVIDERS, SHAPED, TEXT, THOUGHTS, TOKENS_IN, TOKENS_OUT, VECTOR,
+  expect, forEachProvider, gathered, holds, main, must, refused, sdk, within, world,
 } from "./checks.mjs";
 
 const { ApiError, GoogleGenAI, Type } = sdk;
@@ -96,6 +96,30 @@ const CHAT = {
     must(error.status >= 500, error);
     return error.message;
   },
+  "agent": async (provider) => {
+    // The SDK calls our function by itself and asks again with what it said.
+    const cities = [];
+    const weather = {
+      tool: async () => TOOLS.tools[0],
+      callTool: async (calls) =>
+        calls.map(({ id, name, args }) => {
+          cities.push(args.city);
+          return { functionResponse: { id, name, response: { result: "21 degrees" } } };
+        }),
+    };
+    const reply = await ask(`${provider}/fake-agent`, { tools: [weather] });
+    expect([reply.text, cities], [TEXT, CALLS.map(([, given]) => given.city)]);
+    return cities;
+  },
+  "thinking": async (provider) => {
+    const config = { thinkingConfig: { includeThoughts: true } };
+    const reply = await ask(`${provider}/fake-thinking`, config);
+    expect(reply.candidates[0].content.parts.map((part) => [part.thought ?? false, part.text]), [[true, THOUGHTS], [false, TEXT]]);
+    const parts = (await asked(`${provider}/fake-thinking`, config)).flatMap((chunk) => chunk.candidates[0].content.parts ?? []);
+    expect(parts.filter((part) => part.thought).map((part) => part.text).join(""), THOUGHTS);
+    expect(parts.filter((part) => !part.thought).map((part) => part.text ?? "").join(""), TEXT);
+    return reply.usageMetadata.thoughtsTokenCount;
+  },
 };
 
 /** What every refusal has: status, the vendor's word for it, our reason and the request's id. The SDK keeps the body as text. */
@@ -134,6 +158,30 @@ const CHECKS = {
   "provider failed": () => told(503, "UNAVAILABLE", () => ask("google/fake-error-500")),
   "provider did not let us in": () => told(502, "INTERNAL", () => ask("google/fake-error-401")),
   "provider is busy": () => told(429, "RESOURCE_EXHAUSTED", () => ask("google/fake-error-429")),
+  "provider is silent": () => told(504, "DEADLINE_EXCEEDED", () => asked("impatient/fake-silent")),
+  "settings from the environment": async () =>
+    within({ GOOGLE_GEMINI_BASE_URL: world.url, GEMINI_API_KEY: world.keys.good }, async () => {
+      const said = [];
+      for (const apiVersion of ["v1", "v1beta"]) {
+        const caller = new GoogleGenAI({ apiVersion });
+        said.push((await caller.models.generateContent({ model: "google/fake", contents: "Hello" })).text);
+      }
+      expect(said, [TEXT, TEXT]);
+      return "both versions";
+    }),
+  "repeated key": async () => {
+    const keyed = client("good", { headers: { "Idempotency-Key": `gemini-${process.pid}` } });
+    const call = (contents) => keyed.models.generateContent({ model: "google/fake", contents });
+    const [first, again] = [await call("Hello"), await call("Hello")];
+    expect([again.responseId, again.text], [first.responseId, TEXT]);
+    return told(422, "INVALID_ARGUMENT", () => call("Bye"));
+  },
+  "gives up by itself": async () => {
+    const call = client("good", { timeout: 300 }).models.generateContent({ model: "google/fake-silent", contents: "Hello" });
+    const gaveUp = await call.then(() => null, (error) => error);
+    must(gaveUp !== null && /abort/i.test(`${gaveUp.name} ${gaveUp.message} ${gaveUp.cause}`), String(gaveUp));
+    return gaveUp.name;
+  },
   "waits as long as it is told": async () => {
     // This SDK tries again only where it is told to, and at its own pace.
     const started = performance.now();

@@ -1,8 +1,8 @@
 // OpenAI's SDK against a Tollgate server: only the base URL and the key are its own. Runs with both generations.
 
 import {
-  ALONE, CALLS, DOT, PARAMETERS, PROVIDERS, SCHEMA, SHAPED, TEXT, TOKENS_IN, TOKENS_OUT, VECTOR,
-  counting, expect, forEachProvider, gathered, holds, main, must, refused, sdk, world,
+  ALONE, CALLS, DOT, PARAMETERS, PROVIDERS, SCHEMA, SHAPED, TEXT, THOUGHTS, TOKENS_IN, TOKENS_OUT, VECTOR,
+  counting, expect, forEachProvider, gathered, holds, main, must, refused, sdk, within, world,
 } from "./checks.mjs";
 
 const OpenAI = sdk.default;
@@ -107,6 +107,34 @@ const CHAT = {
     must(seen.some((chunk) => chunk.choices.some((choice) => choice.delta.content)), "no text before it");
     must(error.type, error);
     return `${error.type} ${error.code}`;
+  },
+  "agent": async (provider) => {
+    // The SDK's own runner calls our function and asks again until there is no tool to run.
+    const cities = [];
+    const run = ({ city }) => {
+      cities.push(city);
+      return "21 degrees";
+    };
+    const tools = [{ type: "function", function: { ...TOOLS[0].function, function: run, parse: JSON.parse } }];
+    const said = [];
+    for (const stream of [false, true]) {
+      const asked = { model: `${provider}/fake-agent`, messages: HELLO, tools, stream };
+      said.push(await client().chat.completions.runTools(asked).finalContent());
+    }
+    expect(said, [TEXT, TEXT]);
+    const wanted = CALLS.map(([, given]) => given.city);
+    expect(cities, [...wanted, ...wanted]);
+    return cities;
+  },
+  "thinking": async (provider) => {
+    const asked = { reasoning_effort: "low" };
+    const { message } = (await ask(`${provider}/fake-thinking`, asked)).choices[0];
+    expect([message.content, message.reasoning_content], [TEXT, THOUGHTS]);
+    const chunks = await gathered(await ask(`${provider}/fake-thinking`, { ...asked, stream: true }));
+    const deltas = chunks.flatMap((chunk) => chunk.choices).map((choice) => choice.delta);
+    expect(deltas.map((delta) => delta.reasoning_content ?? "").join(""), THOUGHTS);
+    expect(deltas.map((delta) => delta.content ?? "").join(""), TEXT);
+    return message.reasoning_content;
   },
 };
 
@@ -229,6 +257,34 @@ const CHECKS = {
     must(Number(error.headers.get("retry-after")) >= 1, seen);
     return seen;
   },
+  "provider is silent": async () => {
+    const caller = client("good", { maxRetries: 0 });
+    const error = await refused(OpenAI.InternalServerError, () => ask("impatient/fake-silent", { stream: true }, caller));
+    return told(error, 504);
+  },
+  "settings from the environment": async () =>
+    within({ OPENAI_BASE_URL: `${world.url}/v1`, OPENAI_API_KEY: world.keys.good }, async () => {
+      const reply = await ask("openai/fake", {}, new OpenAI());
+      expect(reply.choices[0].message.content, TEXT);
+      return reply.id;
+    }),
+  "repeated key": async () => {
+    const options = { headers: { "Idempotency-Key": `openai-${process.pid}` } };
+    const call = (model) => client().chat.completions.create({ model, messages: HELLO }, options);
+    const [first, again] = [await call("openai/fake"), await call("openai/fake")];
+    expect([again.id, again.choices], [first.id, first.choices]);
+    return told(await refused(OpenAI.UnprocessableEntityError, () => call("openai/fake-tools")), 422);
+  },
+  "gives up by itself": async () => {
+    const caller = client("good", { maxRetries: 0, timeout: 300 });
+    await refused(OpenAI.APIConnectionTimeoutError, () => ask("openai/fake-silent", {}, caller));
+    const leaving = new AbortController();
+    const asked = { model: "openai/fake-silent", messages: HELLO };
+    const call = client().chat.completions.create(asked, { signal: leaving.signal });
+    setTimeout(() => leaving.abort(), 100);
+    await refused(OpenAI.APIUserAbortError, () => call);
+    return "gave up";
+  },
   "waits as long as it is told": async () => {
     const fetch = counting();
     const started = performance.now();
@@ -259,12 +315,14 @@ const CHECKS = {
     return listed.length;
   },
   "usage of a stream": async () => {
-    const answer = await ask("openai/fake", { stream: true, stream_options: { include_usage: true } });
-    const chunks = await gathered(answer);
-    const last = chunks.pop();
-    expect(chunks.filter((chunk) => chunk.usage), []);
-    expect([last.choices, last.usage.prompt_tokens, last.usage.completion_tokens], [[], TOKENS_IN, TOKENS_OUT]);
-    return last.usage.total_tokens;
+    for (const provider of [...PROVIDERS, "compatible"]) {
+      const more = { stream: true, stream_options: { include_usage: true } };
+      const chunks = await gathered(await ask(`${provider}/fake`, more));
+      const last = chunks.pop();
+      expect(chunks.filter((chunk) => chunk.usage), [], provider);
+      expect([last.choices, last.usage.prompt_tokens, last.usage.completion_tokens], [[], TOKENS_IN, TOKENS_OUT], provider);
+    }
+    return "told";
   },
   "stream without usage": async () => {
     for (const provider of PROVIDERS) {

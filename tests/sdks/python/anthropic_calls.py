@@ -1,6 +1,7 @@
 """Anthropic's SDK against a Tollgate server: only the base URL and the key are its own. Runs with three generations."""
 
 import json
+import os
 import time
 from collections.abc import Callable
 from functools import partial
@@ -17,6 +18,7 @@ from tests.sdks.python.checks import (
     SCHEMA,
     SHAPED,
     TEXT,
+    THOUGHTS,
     TOKENS_IN,
     TOKENS_OUT,
     Check,
@@ -169,6 +171,48 @@ def mid_stream_error(world: World, provider: str) -> str:
     return str(body["error"]["type"])
 
 
+def agent(world: World, provider: str) -> str:
+    """The SDK's tool runner: it asks on the beta path, calls our function and goes on until there is no tool to run."""
+    cities = []
+
+    @anthropic.beta_tool
+    def weather(city: str) -> str:
+        """Tell the weather of now.
+
+        Args:
+            city: Where.
+        """
+        cities.append(city)
+        return "21 degrees"
+
+    runner = client(world).beta.messages.tool_runner(
+        model=f"{provider}/fake-agent", max_tokens=200, messages=HELLO, tools=[weather]
+    )
+    final = runner.until_done()
+    expect(text_of(final), TEXT)
+    expect(cities, [arguments["city"] for _, arguments in CALLS])
+    return final.id
+
+
+def thinking(world: World, provider: str) -> str:
+    """Thinking stands before the text, and goes back with its seal to the vendor that sealed it."""
+    thinks: Any = {"max_tokens": 4000, "thinking": {"type": "enabled", "budget_tokens": 1024}}
+    with client(world).messages.stream(model=f"{provider}/fake-thinking", messages=HELLO, **thinks) as answer:
+        content: Any = answer.get_final_message().content
+    expect([block.type for block in content], ["thinking", "text"])
+    expect((content[0].thinking, content[1].text), (THOUGHTS, TEXT))
+    whole = ask(world, f"{provider}/fake-thinking", **thinks).content
+    expect(
+        [(block.type, getattr(block, "signature", None)) for block in whole],
+        [("thinking", content[0].signature), ("text", None)],
+    )
+    expect(bool(content[0].signature), provider == "anthropic")
+    messages = [*HELLO, {"role": "assistant", "content": whole}, {"role": "user", "content": "And then?"}]
+    said = text_of(ask(world, f"{provider}/fake-mirror", **{**thinks, "messages": messages}))
+    assert (f'"{content[0].signature}"' in said) is (provider == "anthropic"), said
+    return str(content[0].signature)
+
+
 def told(error: Any, status: int) -> str:
     """What every refusal has: status, a request id, a type and our code, and no second try where a wait cannot help."""
     expect(error.status_code, status, str(error))
@@ -238,6 +282,11 @@ def provider_locked(world: World) -> str:
     return told(refused(kind, lambda: ask(world, "anthropic/fake-error-401", retries=0)), 502)
 
 
+def provider_silent(world: World) -> str:
+    kind = getattr(anthropic, "GatewayTimeoutError", anthropic.InternalServerError)
+    return told(refused(kind, lambda: ask(world, "impatient/fake-silent", retries=0, stream=True)), 504)
+
+
 def provider_busy(world: World) -> str:
     error = refused(anthropic.RateLimitError, lambda: ask(world, "anthropic/fake-error-429", retries=0))
     assert int(error.response.headers["retry-after"]) >= 1
@@ -277,6 +326,32 @@ def own_vendor_key(world: World) -> str:
 def own_path(world: World) -> str:
     caller = client(world, path="/anthropic")
     return text_of(caller.messages.create(model="google/fake", max_tokens=200, messages=HELLO))
+
+
+def from_environment(world: World) -> str:
+    os.environ.update(ANTHROPIC_BASE_URL=world.url, ANTHROPIC_API_KEY=world.keys["good"])
+    message = anthropic.Anthropic().messages.create(model="anthropic/fake", max_tokens=200, messages=HELLO)
+    expect(text_of(message), TEXT)
+    return message.id
+
+
+def repeated_key(world: World) -> str:
+    """The same key gives the first answer without a second call; for another request it is refused."""
+    keyed = {"Idempotency-Key": ALONE.replace(" ", "-") + "-anthropic"}
+    first, again = (ask(world, extra_headers=keyed) for _ in range(2))
+    expect((again.id, again.content), (first.id, first.content))
+    kind = anthropic.UnprocessableEntityError
+    return told(refused(kind, lambda: ask(world, "anthropic/fake-tools", extra_headers=keyed)), 422)
+
+
+def gives_up(world: World) -> str:
+    """The SDK's own bound: the call ends here too."""
+    hurried = client(world, max_retries=0, timeout=0.3)
+    refused(
+        anthropic.APITimeoutError,
+        lambda: hurried.messages.create(model="anthropic/fake-silent", max_tokens=200, messages=HELLO),
+    )
+    return "gave up"
 
 
 def models(world: World) -> str:
@@ -348,6 +423,8 @@ CHAT: dict[str, Callable[..., str]] = {
     "structured output": structured,
     "image": image,
     "error in mid-stream": mid_stream_error,
+    "agent": agent,
+    "thinking": thinking,
 }
 CHECKS: dict[str, Check] = {
     f"{name} from {provider}": partial(call, provider=provider) for name, call in CHAT.items() for provider in PROVIDERS
@@ -363,6 +440,10 @@ CHECKS: dict[str, Check] = {
     "provider failed": provider_failed,
     "provider did not let us in": provider_locked,
     "provider is busy": provider_busy,
+    "provider is silent": provider_silent,
+    "settings from the environment": from_environment,
+    "repeated key": repeated_key,
+    "gives up by itself": gives_up,
     "waits as long as it is told": waits,
     "token instead of a key": with_token,
     "own vendor key beside ours": own_vendor_key,

@@ -25,6 +25,7 @@ SCHEMA = {
     "required": ["city", "degrees"],
     "additionalProperties": False,
 }
+THOUGHTS = "First I think."
 SHAPED = {"city": "Berlin", "degrees": 21}
 ALONE = f"Hello from {os.getpid()}"
 """A text that no other run sends."""

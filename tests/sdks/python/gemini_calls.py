@@ -1,6 +1,7 @@
 """Google's SDK against a Tollgate server: only the base URL and the key are its own. Runs with both generations."""
 
 import json
+import os
 import time
 from base64 import b64decode
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from tests.sdks.python.checks import (
     PROVIDERS,
     SHAPED,
     TEXT,
+    THOUGHTS,
     TOKENS_IN,
     TOKENS_OUT,
     VECTOR,
@@ -149,6 +151,34 @@ def mid_stream_error(world: World, provider: str) -> str:
     return f"{error.code} {error.status}"
 
 
+def agent(world: World, provider: str) -> str:
+    """The SDK calls our function by itself and asks again with what it said."""
+    cities = []
+
+    def weather(city: str) -> str:
+        """Tell the weather of now."""
+        cities.append(city)
+        return "21 degrees"
+
+    chat = client(world).chats.create(model=f"{provider}/fake-agent", config={"tools": [weather]})
+    expect(chat.send_message("Hello").text, TEXT)
+    expect(cities, [arguments["city"] for _, arguments in CALLS])
+    return str(len(chat.get_history()))
+
+
+def thinking(world: World, provider: str) -> str:
+    asked: Any = {"thinking_config": {"include_thoughts": True}}
+    reply = ask(world, f"{provider}/fake-thinking", **asked)
+    parts = reply.candidates[0].content.parts
+    expect([(part.thought, part.text) for part in parts], [(True, THOUGHTS), (None, TEXT)])
+    expect(reply.text, TEXT)
+    chunks = asked_in_a_stream(world, f"{provider}/fake-thinking", **asked)
+    pieces = [part for chunk in chunks for part in chunk.candidates[0].content.parts or ()]
+    expect("".join(part.text for part in pieces if part.thought), THOUGHTS)
+    expect("".join(part.text or "" for part in pieces if not part.thought), TEXT)
+    return str(reply.usage_metadata.thoughts_token_count)
+
+
 def told(error: Any, status: int, word: str) -> str:
     """What every refusal has: status, the vendor's word for it, our reason and the request's id."""
     expect((error.code, error.status), (status, word), str(error))
@@ -209,6 +239,11 @@ def provider_locked(world: World) -> str:
     return told(refused(errors.ServerError, lambda: ask(world, "google/fake-error-401")), 502, "INTERNAL")
 
 
+def provider_silent(world: World) -> str:
+    kind = errors.ServerError
+    return told(refused(kind, lambda: asked_in_a_stream(world, "impatient/fake-silent")), 504, "DEADLINE_EXCEEDED")
+
+
 def provider_busy(world: World) -> str:
     error = refused(errors.ClientError, lambda: ask(world, "google/fake-error-429"))
     assert int(error.response.headers["retry-after"]) >= 1
@@ -243,6 +278,40 @@ def own_vendor_key(world: World) -> str:
 def own_path(world: World) -> str:
     caller = client(world, path="/gemini")
     return str(caller.models.generate_content(model="openai/fake", contents="Hello").text)
+
+
+def from_environment(world: World) -> str:
+    os.environ.update(GOOGLE_GEMINI_BASE_URL=world.url, GEMINI_API_KEY=world.keys["good"])
+    said = []
+    for version in ("v1", "v1beta"):
+        os.environ["GOOGLE_GENAI_API_VERSION"] = version
+        said.append(kept(genai.Client, vertexai=False).models.generate_content(model="google/fake", contents="Hi").text)
+    del os.environ["GOOGLE_GENAI_API_VERSION"]
+    expect(said, [TEXT, TEXT])
+    return "both versions"
+
+
+def repeated_key(world: World) -> str:
+    """The same key gives the first answer without a second call; for another request it is refused."""
+    keyed = client(world, headers={"Idempotency-Key": ALONE.replace(" ", "-") + "-gemini"}).models
+    first, again = (keyed.generate_content(model="google/fake", contents="Hello") for _ in range(2))
+    expect((again.response_id, again.text), (first.response_id, TEXT))
+    kind = errors.ClientError
+    return told(
+        refused(kind, lambda: keyed.generate_content(model="google/fake", contents="Bye")), 422, "INVALID_ARGUMENT"
+    )
+
+
+def gives_up(world: World) -> str:
+    """The SDK's own bound, in milliseconds: the call ends here too."""
+    hurried = client(world, timeout=300)
+    raised: Exception | None = None
+    try:
+        hurried.models.generate_content(model="google/fake-silent", contents="Hello")
+    except Exception as error:  # noqa: BLE001  # this SDK shows its HTTP client's own class
+        raised = error
+    assert "timeout" in type(raised).__name__.lower(), raised
+    return type(raised).__name__
 
 
 def models(world: World) -> str:
@@ -315,6 +384,8 @@ CHAT: dict[str, Callable[..., str]] = {
     "structured output": structured,
     "image": image,
     "error in mid-stream": mid_stream_error,
+    "agent": agent,
+    "thinking": thinking,
 }
 CHECKS: dict[str, Check] = {
     f"{name} from {provider}": partial(call, provider=provider) for name, call in CHAT.items() for provider in PROVIDERS
@@ -330,6 +401,10 @@ CHECKS: dict[str, Check] = {
     "provider failed": provider_failed,
     "provider did not let us in": provider_locked,
     "provider is busy": provider_busy,
+    "provider is silent": provider_silent,
+    "settings from the environment": from_environment,
+    "repeated key": repeated_key,
+    "gives up by itself": gives_up,
     "waits as long as it is told": waits,
     "token instead of a key": with_token,
     "own vendor key beside ours": own_vendor_key,

@@ -1,6 +1,7 @@
 """OpenAI's SDK against a Tollgate server: only the base URL and the key are its own. Runs with both generations."""
 
 import json
+import os
 import time
 from collections.abc import Callable
 from functools import partial
@@ -17,6 +18,7 @@ from tests.sdks.python.checks import (
     SCHEMA,
     SHAPED,
     TEXT,
+    THOUGHTS,
     TOKENS_IN,
     TOKENS_OUT,
     VECTOR,
@@ -77,17 +79,15 @@ def stream_helper(world: World, provider: str) -> str:
 
 
 def usage_of_stream(world: World) -> str:
-    chunks = list(
-        client(world).chat.completions.create(
-            model="openai/fake", messages=HELLO, stream=True, stream_options={"include_usage": True}
+    for provider in (*PROVIDERS, "compatible"):
+        *others, last = client(world).chat.completions.create(
+            model=f"{provider}/fake", messages=HELLO, stream=True, stream_options={"include_usage": True}
         )
-    )
-    *others, last = chunks
-    expect([chunk.usage for chunk in others if chunk.usage], [])
-    expect(last.choices, [])
-    assert last.usage is not None
-    expect((last.usage.prompt_tokens, last.usage.completion_tokens), (TOKENS_IN, TOKENS_OUT))
-    return str(last.usage.total_tokens)
+        expect([chunk.usage for chunk in others if chunk.usage], [], provider)
+        expect(last.choices, [], provider)
+        assert last.usage is not None, provider
+        expect((last.usage.prompt_tokens, last.usage.completion_tokens), (TOKENS_IN, TOKENS_OUT), provider)
+    return "told"
 
 
 def stream_without_usage(world: World) -> str:
@@ -269,6 +269,15 @@ def provider_locked(world: World) -> str:
     return told(error, 502)
 
 
+def provider_silent(world: World) -> str:
+    hurried = client(world, max_retries=0).chat.completions
+    error = refused(
+        openai.InternalServerError,
+        lambda: hurried.create(model="impatient/fake-silent", messages=HELLO, stream=True),
+    )
+    return told(error, 504)
+
+
 def provider_busy(world: World) -> str:
     hurried = client(world, max_retries=0)
     error = refused(
@@ -312,6 +321,32 @@ def own_path(world: World) -> str:
     reply = client(world, path="/openai/v1").chat.completions.create(model="anthropic/fake", messages=HELLO)
     expect(reply.choices[0].message.content, TEXT)
     return reply.id
+
+
+def from_environment(world: World) -> str:
+    os.environ.update(OPENAI_BASE_URL=f"{world.url}/v1", OPENAI_API_KEY=world.keys["good"])
+    reply = openai.OpenAI().chat.completions.create(model="openai/fake", messages=HELLO)
+    expect(reply.choices[0].message.content, TEXT)
+    return reply.id
+
+
+def repeated_key(world: World) -> str:
+    """The same key gives the first answer without a second call; for another request it is refused."""
+    keyed = {"Idempotency-Key": ALONE.replace(" ", "-")}
+    first, again = (once(world, extra_headers=keyed) for _ in range(2))
+    expect((again.id, again.choices), (first.id, first.choices))
+    error = refused(openai.UnprocessableEntityError, lambda: once(world, "openai/fake-tools", extra_headers=keyed))
+    return told(error, 422)
+
+
+def gives_up(world: World) -> str:
+    """The SDK's own bound: the call ends here too."""
+    hurried = client(world, max_retries=0, timeout=0.3)
+    refused(
+        openai.APITimeoutError,
+        lambda: hurried.chat.completions.create(model="openai/fake-silent", messages=HELLO),
+    )
+    return "gave up"
 
 
 def models(world: World) -> str:
@@ -358,6 +393,36 @@ def embeddings_from_google(world: World) -> str:
     reply = client(world).embeddings.create(model="google/fake", input=["one", "two", "three"])
     expect([item.embedding for item in reply.data], [VECTOR] * 3)
     return reply.model
+
+
+def agent(world: World, provider: str) -> str:
+    """The model asks for tools until it has a result; the SDK's own messages go back as they came."""
+    messages: list[Any] = [*HELLO]
+    asked: Any = {"model": f"{provider}/fake-agent", "messages": messages, "tools": TOOLS}
+    first = client(world).chat.completions.create(**asked).choices[0].message
+    messages.append(first)
+    calls = first.tool_calls or []
+    messages += [{"role": "tool", "tool_call_id": call.id, "content": "21"} for call in calls]
+    expect(len(messages), 4)
+    with client(world).chat.completions.stream(**asked) as events:
+        final = events.get_final_completion()
+    expect(final.choices[0].message.content, TEXT)
+    return final.id
+
+
+def thinking(world: World, provider: str) -> str:
+    """What compatible vendors call `reasoning_content` comes before the text."""
+    asked: Any = {"model": f"{provider}/fake-thinking", "messages": HELLO, "reasoning_effort": "low"}
+    message: Any = client(world).chat.completions.create(**asked).choices[0].message
+    expect((message.content, message.reasoning_content), (TEXT, THOUGHTS))
+    deltas: list[Any] = [
+        choice.delta
+        for chunk in client(world).chat.completions.create(**asked, stream=True)
+        for choice in chunk.choices
+    ]
+    expect("".join(getattr(delta, "reasoning_content", None) or "" for delta in deltas), THOUGHTS)
+    expect("".join(delta.content or "" for delta in deltas), TEXT)
+    return str(message.reasoning_content)
 
 
 def response(world: World, provider: str) -> str:
@@ -440,6 +505,8 @@ CHAT: dict[str, Callable[..., str | int]] = {
     "structured output": structured,
     "image": image,
     "error in mid-stream": mid_stream_error,
+    "agent": agent,
+    "thinking": thinking,
 }
 RESPONSES: dict[str, Callable[..., str]] = {
     "response": response,
@@ -469,6 +536,10 @@ CHECKS: dict[str, Check] = (
         "provider failed": provider_failed,
         "provider did not let us in": provider_locked,
         "provider is busy": provider_busy,
+        "provider is silent": provider_silent,
+        "settings from the environment": from_environment,
+        "repeated key": repeated_key,
+        "gives up by itself": gives_up,
         "waits as long as it is told": waits,
         "token instead of a key": with_token,
         "own vendor key beside ours": own_vendor_key,
