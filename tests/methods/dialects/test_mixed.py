@@ -75,7 +75,7 @@ def test_thinking_that_was_made_here_does_not_go_to_openais_responses() -> None:
 def test_geminis_seal_comes_home_from_a_client_of_chat_completions() -> None:
     message: Any = OpenAI().render_reply(ANSWER)["choices"][0]["message"]  # type: ignore[index, call-overload]  # foreign JSON
     request = OpenAI().parse_request({"model": "m", "messages": [{"role": "user", "content": "Hi"}, message]})
-    turn: Any = Gemini().render_request(request)["contents"][1]  # type: ignore[index, call-overload]  # foreign JSON
+    turn: Any = Gemini().render_request(request)["contents"][1]  # type: ignore[index]  # foreign JSON
     assert [part.get("thoughtSignature") for part in turn["parts"]] == [None, "U0VBTA=="]
 
 
