@@ -291,7 +291,7 @@ def _text_only(door: str) -> dict[str, Any]:
 REFUSED: list[Any] = [
     ("openai", {"response_format": {"type": "json_object"}}, "anthropic", "response_format"),
     ("openai", {"temperature": 1.5}, "anthropic", "temperature"),
-    ("openai", {"parallel_tool_calls": False, "tools": ASKED["openai"]["tools"]}, "gemini", "is_parallel_tools"),
+    ("openai", {"parallel_tool_calls": False, "tools": ASKED["openai"]["tools"]}, "gemini", "parallel_tool_calls"),
     ("responses", {"text": {"format": {"type": "json_object"}}}, "anthropic", "response_format"),
     ("anthropic", {"top_k": 5}, "openai", "top_k"),
     ("gemini", {"generationConfig": {"topK": 5}}, "openai", "top_k"),
