@@ -58,8 +58,7 @@ class _Counting:
 
     def unpriced(self, body: JsonObject) -> list[str]:
         """What a chat is refused for. Counting costs nothing, but what lies at the vendor may be another caller's."""
-        whole = members_of(body).get(_WHOLE)
-        return list(self._chat.unpriced(whole if isinstance(whole, dict) else body))
+        return list(self._chat.unpriced(body))
 
 
 class AnthropicCount(_Counting):
@@ -147,6 +146,11 @@ class GeminiCount(_Counting):
         if body.keys() == {"contents"}:
             return body
         return {_WHOLE: {"model": resource_of(request.model), **body}}
+
+    def unpriced(self, body: JsonObject) -> list[str]:
+        """The same, of the whole request where there is one. Raises: Untranslatable."""
+        whole = members_of(body).get(_WHOLE)
+        return super().unpriced(whole if isinstance(whole, dict) else body)
 
     def path(self, request: CountRequest) -> str:
         """The URL path below the provider's base URL. Raises: Untranslatable for a model that is no name."""

@@ -111,11 +111,12 @@ def _once_of(params: OnceParams, operation: Operation) -> Once:
 def _request_of(params: OnceParams, dialect: AnyOnce) -> OnceRequest:
     try:
         request: OnceRequest = dialect.parse_request(params.body, model=params.model, is_single=params.single)
+        unpriced = dialect.unpriced(params.body)
     except Untranslatable as why:
         raise refusal_of(why) from None
     except RecursionError:
         raise InvalidParams("the request is nested too deeply") from None
-    refuse_unpriced(dialect.unpriced(params.body))
+    refuse_unpriced(unpriced)
     return request
 
 

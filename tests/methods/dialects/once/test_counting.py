@@ -103,6 +103,19 @@ def test_what_lies_at_the_vendor_is_not_counted_either() -> None:
     assert [count.unpriced({"model": "m", "input": "Hi"}) for count in COUNTS] == [[], [], []]
 
 
+def test_the_words_of_one_vendor_mean_nothing_in_the_count_of_another() -> None:
+    hidden: Any = {
+        "messages": [],
+        "thread": {"type": "continue"},
+        "generate_content_request": {},
+        "topP": 1,
+        "top_p": 1,
+    }
+    assert AnthropicCount().unpriced(hidden) == ["thread"]
+    asked: Any = {"input": "Hi", "conversation": "conv_1", "generateContentRequest": {}, "topP": 1, "top_p": 1}
+    assert ResponsesCount().unpriced(asked) == ["conversation"]
+
+
 def test_a_body_changes_only_in_its_model() -> None:
     body: Any = {"model": "alias", "messages": [{"role": "user", "content": "Hi"}], "x": 1}
     request = AnthropicCount().parse_request(body)
