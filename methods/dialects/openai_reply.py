@@ -7,6 +7,7 @@
 from collections.abc import Mapping
 from typing import Final
 
+from methods.dialects.arguments import to_arguments
 from methods.dialects.canonical import ChatReply, FinishReason, Image, Json, JsonObject, Part, Reasoning, Text, ToolCall
 from methods.dialects.openai_messages import DIALECT, render_call, signature_of
 from methods.dialects.openai_usage import parse_usage, render_usage
@@ -63,7 +64,7 @@ def parse_reply(body: JsonObject) -> ChatReply:
     message = choice.get("message")
     if message is None or not isinstance(message, dict):
         raise ValueError("the reply's first choice has no message")
-    parts = _parse_parts(message)
+    parts = _parse_parts(message, f"call_{_word(body.get('id')) or ''}_")
     word = choice.get("finish_reason")
     return ChatReply(
         model=_word(body.get("model")) or "",
@@ -99,7 +100,8 @@ def _extra(body: JsonObject, choice: JsonObject, message: JsonObject) -> dict[st
     return extra
 
 
-def _parse_parts(message: JsonObject) -> tuple[Part, ...]:
+def _parse_parts(message: JsonObject, scope: str) -> tuple[Part, ...]:
+    """What a message says. `scope`: how the ids of calls begin that have none."""
     content = message.get("content")
     if type(content) is str and content and not any(map(message.get, _BESIDE_CONTENT)):  # most replies
         return (Text(content),)
@@ -112,7 +114,7 @@ def _parse_parts(message: JsonObject) -> tuple[Part, ...]:
     if isinstance(refusal, str) and refusal:
         parts.append(Text(refusal, extra={"type": "refusal"}))
     parts += [_parse_image(image) for image in _list(message.get("images"))]
-    parts += [_parse_call(call) for call in _list(message.get("tool_calls"))]
+    parts += [_parse_call(call, f"{scope}{place}") for place, call in enumerate(_list(message.get("tool_calls")))]
     return tuple(parts)
 
 
@@ -141,14 +143,16 @@ def parse_content(content: Json) -> list[Text | Reasoning]:
     return parts
 
 
-def _parse_call(call: Json) -> ToolCall:
-    match call:
-        case {"id": str(call_id), "function": {"name": str(name), "arguments": str(arguments)}}:
-            return ToolCall(call_id, name, arguments, signature_of(call))
-        case {"function": {"name": str(name)}}:
-            return ToolCall("", name, "")
-        case _:
-            raise ValueError("the reply holds a tool call that names no function")
+def _parse_call(call: Json, made_id: str) -> ToolCall:
+    """A call. Some compatible vendors send no id, no arguments, or the arguments themselves instead of their text."""
+    members = call if isinstance(call, dict) else {}
+    function = members.get("function")
+    name = function.get("name") if isinstance(function, dict) else None
+    if not isinstance(function, dict) or not isinstance(name, str):
+        raise ValueError("the reply holds a tool call that names no function")  # noqa: TRY004  # the protocol promises ValueError
+    arguments = function.get("arguments")
+    text = to_arguments(arguments) if isinstance(arguments, dict) else _word(arguments)
+    return ToolCall(_word(members.get("id")) or made_id, name, text or "", signature_of(call))
 
 
 def _parse_image(image: Json) -> Image:

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import orjson
 
+from methods.dialects.arguments import to_arguments
 from methods.dialects.canonical import (
     ChatRequest,
     Finished,
@@ -209,7 +210,7 @@ class OpenAIEventParser:
             index=index,
             id=call_id if is_new else None,
             name=_word(members.get("name")) if is_new else None,
-            arguments=arguments if isinstance(arguments, str) else "",
+            arguments=to_arguments(arguments) if isinstance(arguments, dict) else _word(arguments) or "",
             signature=signature_of(call),
         )
 

@@ -35,6 +35,22 @@ def test_a_reply_of_this_dialect_comes_out_as_it_went_in(case: Any) -> None:
     validated(rendered)
 
 
+@pytest.mark.parametrize(
+    ("call", "expected"),
+    [
+        ({"id": "c", "function": {"name": "f"}}, ToolCall("c", "f", "")),
+        ({"id": "c", "function": {"name": "f", "arguments": None}}, ToolCall("c", "f", "")),
+        ({"id": "c", "function": {"name": "f", "arguments": {"a": [1]}}}, ToolCall("c", "f", '{"a":[1]}')),
+        ({"id": None, "function": {"name": "f", "arguments": "{}"}}, ToolCall("call_1_0", "f", "{}")),
+        ({"function": {"name": "f", "arguments": "{}"}}, ToolCall("call_1_0", "f", "{}")),
+    ],
+)
+def test_a_call_of_a_compatible_vendor_keeps_what_it_has_and_gets_the_id_that_it_lacks(
+    call: Any, expected: ToolCall
+) -> None:
+    assert reply_of({"role": "assistant", "content": None, "tool_calls": [call]}).parts == (expected,)
+
+
 def test_a_reply_of_another_dialect_is_whole_for_the_official_client() -> None:
     reply = ChatReply(
         model="claude",
