@@ -32,6 +32,8 @@ ERROR_BYTES_MAX: Final = 64 * 1024
 _URLS_KEPT: Final = 256
 _LOST: Final = (aiohttp.ClientError, TimeoutError, OSError)
 _OK: Final = 200
+_CREDENTIALS: Final = frozenset({"api-key", "authorization", "x-api-key", "x-goog-api-key"})
+"""Headers of the operator's that open a vendor's door whatever key stands beside them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,6 +304,7 @@ class HttpProvider:
     def _headers(self, ask: Ask, same: Original | None) -> CIMultiDict[str]:
         dialect = self.dialect if same is None else same.dialect
         if ask.own_key is not None:
+            self._refuse_unread()
             headers = self._headers_with(dialect, ask.own_key.reveal())
         elif self.has_operator_key():
             headers = self._of_operator(dialect).copy()
@@ -317,6 +320,19 @@ class HttpProvider:
         if same is not None:
             headers.update(same.headers)
         return headers
+
+    def _refuse_unread(self) -> None:
+        """Refuse a caller's own key where nothing depends on it: any word would do, and the operator would pay.
+
+        Raises: InvalidParams.
+        """
+        is_read = (self._key is not None or self._needs_key) and _CREDENTIALS.isdisjoint(map(str.lower, self._extra))
+        if not is_read:
+            raise InvalidParams(
+                f"provider {self.name!r} is served without your own key; leave it out",
+                reason="own_key_unread",
+                data={"provider": self.name},
+            )
 
     def _of_operator(self, dialect: Dialect) -> CIMultiDict[str]:
         headers = self._operator_headers.get(dialect)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from typing import Any
 
 import aiohttp
 import pytest
@@ -134,6 +135,18 @@ async def test_without_any_key_nothing_is_sent(fake: FakeProvider, make: Make) -
     assert make(key=None).has_operator_key() is False
     assert isinstance(await make(key=None, needs_key=False).complete(ask_for()), ChatReply)
     assert "authorization" not in fake.seen[0].headers
+
+
+@pytest.mark.parametrize(
+    "more", [{"key": None, "needs_key": False}, {"headers": {"Api-Key": "operator"}}, {"headers": {"X-API-Key": "o"}}]
+)
+async def test_a_vendor_that_lets_everybody_in_takes_no_own_key_because_any_word_would_be_one(
+    fake: FakeProvider, make: Make, more: dict[str, Any]
+) -> None:
+    fault = await fault_of_complete(make(**more), own_key=Secret("anything"))
+
+    assert (type(fault), fault.slug, fake.seen) == (InvalidParams, "own_key_unread", [])
+    assert isinstance(await make(**more).complete(ask_for()), ChatReply)
 
 
 async def test_a_redirect_is_never_followed(fake: FakeProvider, make: Make) -> None:
