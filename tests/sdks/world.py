@@ -39,7 +39,7 @@ TIERS: Mapping[str, Mapping[str, Any]] = {
 """One tier for each sort of caller; the caller's user has the same name."""
 OWN_VENDOR_KEY = "sk-the-clients-own-vendor-key"
 SECRET = "key-secret-0123456789-abcdefghijklmnopqrstuvwxyz"
-RUN_SECONDS = 100
+RUN_SECONDS = 200
 
 BEFORE, OLDER = ROOT / ".sdks" / "before", ROOT / ".sdks" / "older"
 PYTHON = ROOT / ".venv" / "bin" / "python"

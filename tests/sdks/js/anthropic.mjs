@@ -245,7 +245,7 @@ const CHECKS = {
     const message = await ask("anthropic/fake-busy-then-good", { messages: [{ role: "user", content: ALONE }] }, client("good", { fetch, maxRetries: 1 }));
     const took = performance.now() - started;
     expect([fetch.times, textOf(message)], [2, TEXT]);
-    must(took >= 900 && took < 8000, took);
+    must(took >= 900 && took < 30000, took);
     return took;
   },
   "token instead of a key": async () => {

@@ -291,7 +291,7 @@ const CHECKS = {
     const reply = await ask("openai/fake-busy-then-good", { messages: [{ role: "user", content: ALONE }] }, client("good", { fetch, maxRetries: 1 }));
     const took = performance.now() - started;
     expect([fetch.times, reply.choices[0].message.content], [2, TEXT]);
-    must(took >= 900 && took < 8000, took);
+    must(took >= 900 && took < 30000, took);
     return took;
   },
   "token instead of a key": async () => (await ask("openai/fake", {}, client("token"))).choices[0].message.content,

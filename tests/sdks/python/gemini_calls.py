@@ -257,7 +257,7 @@ def waits(world: World) -> str:
     reply = caller.models.generate_content(model="google/fake-busy-then-good", contents=ALONE)
     expect(reply.text, TEXT)
     took = time.monotonic() - started
-    assert 0.9 <= took < 8, took
+    assert 0.9 <= took < 30, took
     return f"{took:.2f} s"
 
 

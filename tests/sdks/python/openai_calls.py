@@ -297,7 +297,7 @@ def waits(world: World) -> str:
     took = time.monotonic() - started
     expect(raw.retries_taken, 1)
     expect(raw.parse().choices[0].message.content, TEXT)
-    assert 0.9 <= took < 8, took
+    assert 0.9 <= took < 30, took
     return f"{took:.2f} s"
 
 
