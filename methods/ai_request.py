@@ -89,6 +89,11 @@ def images_in(request: ChatRequest) -> int:
     return sum([1 for part in _parts(request) if type(part) is Image])
 
 
+def image_bytes_in(request: ChatRequest) -> int:
+    """The size of the images that stand in the request itself."""
+    return sum([len(part.data) for part in _parts(request) if type(part) is Image and part.data is not None])
+
+
 def tokens_input_max(request: ChatRequest, *, images: int) -> int:
     """The most tokens that the request can be; see `monetization.estimate` for the rule."""
     return request_tokens_max(

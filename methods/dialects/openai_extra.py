@@ -36,9 +36,13 @@ UNTRANSLATABLE_EXTRA: Final = frozenset(
         "functions",
         "logit_bias",
         "logprobs",
+        "max_new_tokens",
+        "max_output_tokens",
         "modalities",
         "models",
         "moderation",
+        "n_predict",
+        "num_predict",
         "plugins",
         "presence_penalty",
         "provider",
@@ -56,8 +60,12 @@ PRICED_EXTRA: Final = frozenset(
     {
         "audio",
         "best_of",
+        "max_new_tokens",  # other servers' words for the bound of the answer, which some take for this one
+        "max_output_tokens",
         "modalities",
         "models",  # OpenRouter: other models than the one that was allowed and quoted
+        "n_predict",
+        "num_predict",
         "plugins",
         "prediction",  # tokens of a rejected prediction are charged beside the answer
         "provider",

@@ -21,6 +21,8 @@ _USUAL: Final[dict[str, tuple[Json, ...]]] = {
 _TOOLS: Final = ("function", "custom")
 _PARTS: Final = ("text", "image_url", "refusal")
 _BOUNDS: Final[tuple[MaxTokensField, MaxTokensField]] = ("max_completion_tokens", "max_tokens")
+_SPELLED: Final = PRICED_EXTRA | {*_BOUNDS, "messages", "model", "n", "stream", "tools"}
+"""Members that some compatible servers take in any letters (Go's JSON does), while only these are read here."""
 _NO_USAGE: Final = b',"usage":null'
 
 
@@ -31,6 +33,7 @@ def unpriced(body: JsonObject) -> list[str]:
         for name in sorted(PRICED_EXTRA & body.keys())
         if body[name] is not None and body[name] not in _USUAL.get(name, ())
     ]
+    found += [name for name in body if not name.islower() and name.lower() in _SPELLED]
     tools = body.get("tools")
     for place, tool in enumerate(tools if isinstance(tools, list) else ()):
         if isinstance(tool, dict) and tool.get("type", "function") not in _TOOLS:

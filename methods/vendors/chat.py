@@ -14,7 +14,7 @@ from pydantic import ConfigDict, Field, SecretStr
 
 from methods.ai_collect import Answer
 from methods.ai_params import KEY_CHARACTERS_MAX, MAX_TOKENS_DEFAULT
-from methods.ai_request import images_in, tokens_input_likely, tokens_input_max
+from methods.ai_request import image_bytes_in, images_in, tokens_input_likely, tokens_input_max
 from methods.context import Context, Services
 from methods.dialects.base import Dialect, EventRenderer, Original, Untranslatable
 from methods.dialects.canonical import ChatReply, ChatRequest, JsonObject, Passed, StreamEvent
@@ -25,7 +25,7 @@ from methods.progress import ProgressSink
 from methods.providers.base import Ask
 from monetization.callers import Secret
 from monetization.errors import NotEntitled, Overloaded, PaymentRequired, PriceUnknown, QuotaExceeded, RateLimited
-from monetization.estimate import request_tokens_rough, text_tokens_max
+from monetization.estimate import IMAGE_TOKENS, request_tokens_rough, text_tokens_max
 from monetization.tab import Meter
 from monetization.terms import Most, Route, Target, Terms
 from storage.records.fact import fact
@@ -35,6 +35,9 @@ _ID_PREFIXES: Final = {"openai": "chatcmpl-", "responses": "resp_", "anthropic":
 _TIMES: Final = ("created", "created_at")
 _CACHE_MARKS: Final = (b'"cache_control"', b'"prompt_cache')
 """Members by which a client asks that its prompt be kept, which some vendors charge above fresh input."""
+_BYTES_USUAL: Final = 1024
+_BYTES_PER_ITEM: Final = 64
+"""What a body needs beside its texts: settings, names of members, brackets."""
 
 
 class VendorParams(Params):
@@ -110,6 +113,7 @@ def most_of(services: Services, params: VendorParams) -> Most:
     tokens_input = tokens_input_max(draft, images=images) + text_tokens_max(unread)
     text = None if params.text is None else params.text.encode()
     body = orjson.dumps(params.body) if text is None else text
+    tokens_input += _tokens_hidden(params, draft, len(body), tokens_input - images * IMAGE_TOKENS)
     return Most(
         targets=route.targets,
         route=route,
@@ -167,6 +171,20 @@ def route_of(services: Services, params: VendorParams, model: str) -> Route:
         )
     found = tuple([target for target in route.targets if target.provider == own])
     return route.of_provider(own) or Route(found[:1], found[1:], route.asked, route.name)
+
+
+def _tokens_hidden(params: VendorParams, request: ChatRequest, size: int, counted: int) -> int:
+    """The most tokens of what stands in a body of `size` bytes at places that nobody reads here, and a vendor may.
+
+    Everything counted takes at least half a token for a byte, so what goes far beyond that was not counted. What JSON itself
+    needs is left aside.
+    """
+    usual = 2 * counted + _BYTES_USUAL + _BYTES_PER_ITEM * (len(request.messages) + len(request.tools))
+    if size <= usual:  # nearly always
+        return 0
+    if params.text is not None:
+        size = len(orjson.dumps(params.body))  # blanks between members are no tokens
+    return max(0, size - image_bytes_in(request) - usual) // 2
 
 
 def _unread(request: ChatRequest) -> str:

@@ -135,6 +135,11 @@ def shop_server(vendors: FakeProvider, shop_place: Place, private_key: str) -> I
     for tier in ("tokens", "credits", "quota"):
         settings["tiers"][tier] |= {"features": ["basic_ai"]}
     settings["tiers"]["bare"] = {**settings["tiers"]["tester"], "features": []}
+    settings["tiers"]["narrow"] = {
+        **settings["tiers"]["short"],
+        "monthly_token_quota": 10_000,
+        "max_tokens_per_request": 50,
+    }
     settings["tiers"]["poor"] = {**settings["tiers"]["tokens"]}
     with serving(settings, shop_place.folder) as running:
         yield running

@@ -8,6 +8,7 @@ import pytest
 from methods.dialects.anthropic import Anthropic
 from methods.dialects.gemini import Gemini
 from methods.dialects.once import AnyOnce
+from methods.dialects.openai import OpenAI
 from methods.dialects.tables import once_of
 
 TEXT: dict[str, Any] = {"type": "text", "text": "Hi"}
@@ -64,6 +65,13 @@ def test_members_by_which_anthropic_samples_again_elsewhere_or_from_its_memory_a
 )
 def test_members_of_anthropic_that_cost_nothing_more_are_served(members: dict[str, Any]) -> None:
     assert Anthropic().unpriced({**blocks(TEXT), **members}) == []
+
+
+@pytest.mark.parametrize("member", ["n_predict", "max_new_tokens", "Max_Tokens", "MAX_COMPLETION_TOKENS", "N", "Model"])
+def test_bounds_that_only_a_compatible_server_would_read_are_refused(member: str) -> None:
+    body: dict[str, Any] = {"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 5}
+    assert OpenAI().unpriced({**body, member: 100_000}) == [member]
+    assert OpenAI().unpriced({**body, "X-Trace": 1, "n": 1}) == []
 
 
 @pytest.mark.parametrize(
