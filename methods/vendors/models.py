@@ -1,6 +1,7 @@
 """The models that a caller may name on a vendor's door, as that vendor would list them."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Final
 
@@ -24,6 +25,8 @@ class ModelsParams(Params):
     model: str | None = None
     """One model alone."""
     limit: int = Field(_PAGE, ge=1, le=_PAGE)
+    page_size: int = Field(0, ge=0)
+    """As Google takes it: 0 is its own choice, and what is too large is what there is."""
     after: str | None = None
     before: str | None = None
 
@@ -33,9 +36,8 @@ async def models(context: Context, params: ModelsParams) -> Mapping[str, object]
     listed = _listed(context)
     shape = _SHAPES[params.dialect]
     if params.model is not None:
-        if params.model not in listed:
-            raise UnknownModel(f"the model {params.model!r} does not exist or your plan does not include it")
-        return shape(params.model, listed[params.model])
+        provider = listed.get(params.model) or _named(context, params.model)
+        return shape(params.model, provider)
     return _LISTS[params.dialect](listed, params)
 
 
@@ -54,6 +56,16 @@ def _listed(context: Context) -> dict[str, str]:
             if tier.includes_provider(target.provider) and tier.includes_model(target.model):
                 found.setdefault(alias, target.provider)
     return dict(sorted(found.items()))
+
+
+def _named(context: Context, model: str) -> str:
+    """The provider of a model in any other spelling that calls may use, such as `provider/model`. Raises: UnknownModel."""
+    tier = context.services.tiers().of(context.caller.tier)
+    with suppress(UnknownModel):
+        target = context.services.router.route(None, model).equals[0]
+        if tier.includes_provider(target.provider) and tier.includes_model(target.model):
+            return target.provider
+    raise UnknownModel(f"the model {model!r} does not exist or your plan does not include it")
 
 
 def _openai(model: str, provider: str) -> JsonObject:
@@ -95,7 +107,7 @@ def _anthropic_list(listed: Mapping[str, str], params: ModelsParams) -> JsonObje
 
 def _gemini_list(listed: Mapping[str, str], params: ModelsParams) -> JsonObject:
     names = [name for name in listed if params.after is None or name > params.after]
-    page = names[: params.limit]
+    page = names[: min(params.page_size or _PAGE, _PAGE)]
     shown: JsonObject = {"models": [_gemini(name, listed[name]) for name in page]}
     if len(names) > len(page):
         shown["nextPageToken"] = page[-1]

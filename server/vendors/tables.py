@@ -105,7 +105,7 @@ GEMINI: Final = Surface(
             MODELS,
             "gemini",
             "/v1/models",
-            query={"pageSize": "limit", "pageToken": "after"},
+            query={"pageSize": "pageSize", "pageToken": "after"},
         ),
     ),
     key_header=b"x-goog-api-key",

@@ -140,6 +140,7 @@ def shop_server(vendors: FakeProvider, shop_place: Place, private_key: str) -> I
         "monthly_token_quota": 10_000,
         "max_tokens_per_request": 50,
     }
+    settings["tiers"]["sole"] = {**settings["tiers"]["tester"], "providers": ["openai"]}
     settings["tiers"]["poor"] = {**settings["tiers"]["tokens"]}
     with serving(settings, shop_place.folder) as running:
         yield running

@@ -115,6 +115,27 @@ async def test_the_shared_list_of_models_has_the_askers_shape(shop: Shop) -> Non
     assert (await shop.ask("/v1/models/nothing", bearer=bearer)).status == 404
 
 
+async def test_a_model_is_found_by_every_name_that_calls_it_and_by_none_that_the_plan_lacks(shop: Shop) -> None:
+    _, bearer = await shop.user()
+    named = (await shop.ask("/v1/models/anthropic/fake", bearer=bearer)).json
+    assert (named["id"], named["owned_by"]) == ("anthropic/fake", "anthropic")
+    assert (await shop.ask("/v1/models/anthropic%2Fnothing", bearer=bearer)).status == 404
+    _, other = await shop.user("sole")
+    assert (await shop.ask("/v1/models/openai/fake", bearer=other)).status == 200
+    lacking = await shop.ask("/v1/models/anthropic/fake", bearer=other)
+    unknown = await shop.ask("/v1/models/anthropic/nothing", bearer=other)
+    assert (lacking.status, unknown.status) == (404, 404)
+    assert lacking.json["error"]["message"].replace("fake", "nothing") == unknown.json["error"]["message"]
+
+
+@pytest.mark.parametrize(("size", "status"), [("0", 200), ("5000", 200), ("-1", 400), ("many", 400)])
+async def test_a_page_of_geminis_models_has_any_size_that_google_takes(shop: Shop, size: str, status: int) -> None:
+    _, bearer = await shop.user()
+    reply = await shop.ask(f"/v1beta/models?pageSize={size}", bearer=bearer)
+    assert reply.status == status, reply.body
+    assert reply.json.get("models") or "pageSize" in reply.json["error"]["message"]
+
+
 async def test_a_credential_stands_where_the_vendors_key_would(shop: Shop) -> None:
     _, bearer = await shop.user()
     assert (await shop.ask("/v1/messages", ANTHROPIC, x_api_key=bearer)).status == 200
