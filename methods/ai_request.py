@@ -235,7 +235,7 @@ def _texts(request: ChatRequest) -> Iterator[str]:
             case Reasoning():
                 yield part.text + (part.signature or "")
             case ToolCall():
-                yield part.name + part.arguments
+                yield part.name + part.arguments + (part.signature or "")
             case ToolResult() | Image():
                 pass
     for tool in request.tools:

@@ -270,5 +270,7 @@ def test_the_estimate_sees_everything_that_is_written() -> None:
     assert estimated(messages=[{"role": "user", "content": [image]}]) - base > IMAGE_TOKENS
     result = [{"role": "tool", "tool_call_id": "1", "content": [{"type": "text", "text": long}, image]}]
     assert estimated(messages=result) - base > 500 + IMAGE_TOKENS
+    call = {"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"}, "signature": long}
+    assert estimated(messages=[{"role": "assistant", "toolCalls": [call]}]) - base > 500
     format_ = {"type": "json_schema", "json_schema": {"schema": {"description": long}}}
     assert estimated(options={"responseFormat": format_}) - base > 500
