@@ -142,8 +142,8 @@ class McpDoor:
     def _wants_stream(self, message: dict[str, Any], params: dict[str, Any]) -> bool:
         if message.get("method") != "tools/call":
             return False
-        meta = params.get("_meta")
-        return (isinstance(meta, dict) and "progressToken" in meta) or params.get("name") not in self._tools
+        meta, name = params.get("_meta"), params.get("name")
+        return (isinstance(meta, dict) and "progressToken" in meta) or type(name) is not str or name not in self._tools
 
     async def _cancel(self, exchange: Exchange, said: object) -> None:
         """End a call of the same caller, of that id, in this process: what its client takes back before 2026-07-28.

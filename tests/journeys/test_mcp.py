@@ -499,6 +499,23 @@ async def test_what_is_no_message_is_refused_and_harms_nothing(
     assert not [line for line in agents.lines() if line.get("level") == "error"]
 
 
+@pytest.mark.parametrize("name", ["{}", "[]", "null", "1", '{"a":[]}'])
+async def test_a_tool_whose_name_is_no_text_is_refused_and_harms_nothing(
+    agents: Server, http: aiohttp.ClientSession, annas: str, name: str
+) -> None:
+    head = {
+        "authorization": f"Bearer {annas}",
+        "accept": "application/json, text/event-stream",
+        "content-type": "application/json",
+        "mcp-protocol-version": "2025-06-18",
+    }
+    body = '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":' + name + "}}"
+    async with http.post(f"{agents.url}/mcp", data=body, headers=head) as reply:
+        assert reply.status < 500
+        assert b"-32602" in await reply.read()
+    assert not [line for line in agents.lines() if line.get("level") == "error"]
+
+
 async def test_a_body_above_the_limit_is_refused(agents: Server, http: aiohttp.ClientSession, annas: str) -> None:
     head = {"authorization": f"Bearer {annas}", "content-type": "application/json"}
     async with http.post(f"{agents.url}/mcp", data=BytesIO(b" " * 4_300_000), headers=head) as reply:
