@@ -46,7 +46,7 @@ def _listed(context: Context) -> dict[str, str]:
     router = context.services.router
     tier = context.services.tiers().of(context.caller.tier)
     found: dict[str, str] = {}
-    for name in router.providers:
+    for name in filter(tier.includes_provider, router.providers):
         for model in router.models(name):
             if tier.includes_model(model):
                 found.setdefault(model, name)

@@ -3,11 +3,12 @@
 import asyncio
 import os
 import re
+import sys
 
 import pytest
 
 from tests.fakes.server import ROOT
-from tests.sdks.world import PYTHON, Scripts
+from tests.sdks.world import Scripts
 
 PACKAGES = {
     '"openai"': '"openai-newest"',
@@ -41,7 +42,7 @@ async def test_its_lines_print_an_answer(scripts: Scripts, vendor: str, language
     here = lines.replace("http://127.0.0.1:8000", scripts.server.url)
     for package, alias in PACKAGES.items():
         here = here.replace(f"from {package}", f"from {alias}")
-    command = [str(PYTHON), "-c", here] if language == "python" else ["node", "--input-type=module", "-e", here]
+    command = [sys.executable, "-c", here] if language == "python" else ["node", "--input-type=module", "-e", here]
     process = await asyncio.create_subprocess_exec(
         *command,
         cwd=ROOT / "tests" / "sdks" / "js",

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import sys
 import time
 from base64 import b64encode
 from collections.abc import Mapping
@@ -34,7 +35,13 @@ TIERS: Mapping[str, Mapping[str, Any]] = {
     "poor": {"policy": "virtual_tokens", "features": ["basic_ai"], **FREE},
     "spent": {"monthly_token_quota": 10**9, "monthly_request_quota": 2, "features": ["basic_ai"], **FREE},
     "hasty": {"monthly_token_quota": 10**15, "features": ["basic_ai"], **FREE, "rpm": 2},
-    "narrow": {"monthly_token_quota": 10**15, "features": ["basic_ai"], **FREE, "models": ["fake-other"]},
+    "narrow": {
+        "monthly_token_quota": 10**15,
+        "features": ["basic_ai"],
+        **FREE,
+        "models": ["fake-json"],
+        "providers": ["google"],
+    },
 }
 """One tier for each sort of caller; the caller's user has the same name."""
 OWN_VENDOR_KEY = "sk-the-clients-own-vendor-key"
@@ -42,7 +49,6 @@ SECRET = "key-secret-0123456789-abcdefghijklmnopqrstuvwxyz"
 RUN_SECONDS = 200
 
 BEFORE, OLDER = ROOT / ".sdks" / "before", ROOT / ".sdks" / "older"
-PYTHON = ROOT / ".venv" / "bin" / "python"
 GENERATIONS: Mapping[str, tuple[Path, ...]] = {"newest": (), "before": (BEFORE,), "older": (OLDER, BEFORE)}
 """What lies over the environment's own packages, the first one on top."""
 
@@ -150,5 +156,5 @@ class Scripts:
 
 def _command(sdk: str, language: str, generation: str, world: str) -> tuple[str, ...]:
     if language == "python":
-        return str(PYTHON), "-m", f"tests.sdks.python.{sdk}_calls", world
+        return sys.executable, "-m", f"tests.sdks.python.{sdk}_calls", world
     return "node", f"tests/sdks/js/{sdk}.mjs", f"{sdk}-{generation}", world

@@ -269,7 +269,7 @@ const CHECKS = {
     expect(new Set(ids).size, ids.length, "a model stands on two pages");
     must(listed.every((model) => model.type === "model" && model.display_name && Date.parse(model.created_at) >= 0), listed);
     if (IS_NEWEST) must(listed.every((model) => ["active", "deprecated", "retired"].includes(model.lifecycle)), listed);
-    expect((await client().models.retrieve(ids[0])).id, ids[0]);
+    for (const name of [ids[0], "google/fake"]) expect((await client().models.retrieve(name)).id, name);
     return ids.length;
   },
   "usage of a stream": async () => {

@@ -208,7 +208,7 @@ const CHECKS = {
     must(names.every((name) => name.startsWith("models/")) && names.some((name) => name.endsWith("fake-tools")), names);
     expect(new Set(names).size, names.length, "a model stands on two pages");
     must(listed.every((model) => model.supportedActions.includes("generateContent")), listed);
-    expect((await client().models.get({ model: names[0] })).name, names[0]);
+    for (const model of [names[0], "models/google/fake"]) expect((await client().models.get({ model })).name, model);
     return names.length;
   },
   "usage of a stream": async () => {

@@ -311,7 +311,7 @@ const CHECKS = {
     const listed = await gathered(client().models.list());
     must(listed.some((model) => model.id.endsWith("fake-tools")), listed);
     must(listed.every((model) => model.object === "model" && model.owned_by && model.created >= 0), listed);
-    expect((await client().models.retrieve(listed[0].id)).id, listed[0].id);
+    for (const name of [listed[0].id, "google/fake"]) expect((await client().models.retrieve(name)).id, name);
     return listed.length;
   },
   "usage of a stream": async () => {

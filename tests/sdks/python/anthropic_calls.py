@@ -253,6 +253,8 @@ def too_fast(world: World) -> str:
 
 
 def outside_the_plan(world: World) -> str:
+    """Nor does the list show it."""
+    expect([model.id for model in client(world, "narrow").models.list()], ["fake-json"])
     return told(refused(anthropic.PermissionDeniedError, lambda: ask(world, key="narrow")), 403)
 
 
@@ -364,7 +366,8 @@ def models(world: World) -> str:
     assert all(model.type == "model" and model.display_name and model.created_at for model in listed), listed
     if IS_NEWEST:
         assert all(model.lifecycle in ("active", "deprecated", "retired") for model in listed), listed
-    expect(client(world).models.retrieve(ids[0]).id, ids[0])
+    for name in (ids[0], "google/fake"):
+        expect(client(world).models.retrieve(name).id, name)
     return str(ids[:3])
 
 

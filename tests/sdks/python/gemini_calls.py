@@ -210,6 +210,8 @@ def too_fast(world: World) -> str:
 
 
 def outside_the_plan(world: World) -> str:
+    """Nor does the list show it."""
+    expect([model.name for model in client(world, "narrow").models.list()], ["models/fake-json"])
     return told(refused(errors.ClientError, lambda: ask(world, key="narrow")), 403, "PERMISSION_DENIED")
 
 
@@ -321,7 +323,8 @@ def models(world: World) -> str:
     assert any(name.endswith("fake-tools") for name in names), names
     expect(len(set(names)), len(names), "a model stands on two pages")
     assert all("generateContent" in (model.supported_actions or ()) for model in listed), listed[0]
-    expect(client(world).models.get(model=names[0]).name, names[0])
+    for name in (names[0], "models/google/fake"):
+        expect(client(world).models.get(model=name).name, name)
     return str(names[:3])
 
 

@@ -232,6 +232,9 @@ def too_fast(world: World) -> str:
 
 
 def outside_the_plan(world: World) -> str:
+    """Nor does the list show it."""
+    listed = [(model.id, model.owned_by) for model in client(world, "narrow").models.list()]
+    expect(listed, [("fake-json", "google")])
     return told(refused(openai.PermissionDeniedError, lambda: once(world, key="narrow")), 403)
 
 
@@ -356,6 +359,7 @@ def models(world: World) -> str:
     assert all(model.owned_by and model.created >= 0 for model in listed), listed
     one = client(world).models.retrieve(ids[0])
     expect(one.id, ids[0])
+    expect(client(world).models.retrieve("google/fake").owned_by, "google")
     return str(ids[:3])
 
 
