@@ -40,6 +40,7 @@ BUSY = Script(status=429, headers={"retry-after": "1"})
 
 BY_MODEL: dict[str, Script] = {
     "fake-slow": Script(delay=0.2),
+    "fake-slower": Script(delay=1.0),
     "fake-error-401": Script(status=401),
     "fake-error-400": Script(status=400, message="the scripted model wants nothing of this"),
     "fake-error-404": Script(status=404),

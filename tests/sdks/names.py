@@ -45,6 +45,7 @@ SHARED = (
     "usage of a stream",
     "settings from the environment",
     "repeated key",
+    "repeated key at the same time",
     "gives up by itself",
     "unserved surface",
     "left midway",

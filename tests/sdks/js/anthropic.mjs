@@ -229,6 +229,21 @@ const CHECKS = {
     expect([again.id, again.content], [first.id, first.content]);
     return told(await refused(Anthropic.UnprocessableEntityError, () => call("anthropic/fake-tools")), 422);
   },
+  "repeated key at the same time": async () => {
+    // While the first call runs the second is refused with 409; the SDK asks again by itself until it has the same answer.
+    const call = (key, caller = client(), name = "fake-slow") =>
+      caller.messages.create(
+        { model: `anthropic/${name}`, max_tokens: 200, messages: HELLO },
+        { headers: { "Idempotency-Key": `anthropic-${process.pid}-${key}` } },
+      );
+    const [first, second] = await Promise.all([call("a"), call("a")]);
+    expect([second.id, second.content], [first.id, first.content]);
+    const hurried = client("good", { maxRetries: 0 });
+    const ends = await Promise.allSettled([1, 2].map(() => call("b", hurried, "fake-slower")));
+    const refusals = ends.filter((end) => end.status === "rejected").map((end) => end.reason);
+    expect(refusals.map((error) => error.constructor), [Anthropic.ConflictError]);
+    return told(refusals[0], 409);
+  },
   "gives up by itself": async () => {
     const caller = client("good", { maxRetries: 0, timeout: 300 });
     await refused(Anthropic.APIConnectionTimeoutError, () => ask("anthropic/fake-silent", {}, caller));

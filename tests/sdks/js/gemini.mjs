@@ -176,6 +176,15 @@ const CHECKS = {
     expect([again.responseId, again.text], [first.responseId, TEXT]);
     return told(422, "INVALID_ARGUMENT", () => call("Bye"));
   },
+  "repeated key at the same time": async () => {
+    // While the first call runs the second is refused with 409; this SDK leaves it to its caller to ask again.
+    const keyed = client("good", { headers: { "Idempotency-Key": `gemini-${process.pid}-at-once` } });
+    const call = () => keyed.models.generateContent({ model: "google/fake-slower", contents: "Hello" });
+    const ends = await Promise.allSettled([call(), call()]);
+    const refusals = ends.filter((end) => end.status === "rejected").map((end) => end.reason);
+    expect(refusals.length, 1);
+    return told(409, "ABORTED", async () => Promise.reject(refusals[0]));
+  },
   "gives up by itself": async () => {
     const call = client("good", { timeout: 300 }).models.generateContent({ model: "google/fake-silent", contents: "Hello" });
     const gaveUp = await call.then(() => null, (error) => error);

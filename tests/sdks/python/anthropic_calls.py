@@ -23,6 +23,7 @@ from tests.sdks.python.checks import (
     TOKENS_OUT,
     Check,
     World,
+    at_once,
     expect,
     gathered,
     kept,
@@ -346,6 +347,24 @@ def repeated_key(world: World) -> str:
     return told(refused(kind, lambda: ask(world, "anthropic/fake-tools", extra_headers=keyed)), 422)
 
 
+def repeated_at_once(world: World) -> str:
+    """While the first call runs the second is refused with 409; the SDK asks again by itself until it has the same answer."""
+    keyed = {"Idempotency-Key": ALONE.replace(" ", "-") + "-anthropic-at-once"}
+    first, second = at_once(lambda: ask(world, "anthropic/fake-slow", extra_headers=keyed))
+    expect((second.id, second.content), (first.id, first.content))
+    other = {"Idempotency-Key": keyed["Idempotency-Key"] + "-2"}
+
+    def call() -> Any:
+        try:
+            return ask(world, "anthropic/fake-slower", retries=0, extra_headers=other)
+        except anthropic.ConflictError as error:
+            return error
+
+    refusals = [seen for seen in at_once(call) if isinstance(seen, anthropic.ConflictError)]
+    expect(len(refusals), 1)
+    return told(refusals[0], 409)
+
+
 def gives_up(world: World) -> str:
     """The SDK's own bound: the call ends here too."""
     hurried = client(world, max_retries=0, timeout=0.3)
@@ -446,6 +465,7 @@ CHECKS: dict[str, Check] = {
     "provider is silent": provider_silent,
     "settings from the environment": from_environment,
     "repeated key": repeated_key,
+    "repeated key at the same time": repeated_at_once,
     "gives up by itself": gives_up,
     "waits as long as it is told": waits,
     "token instead of a key": with_token,

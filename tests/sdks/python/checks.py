@@ -7,6 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -92,6 +93,12 @@ def kept(kind: Callable[..., Made], **settings: Any) -> Made:
         _KEPT[name] = kind(**settings)
     made: Made = _KEPT[name]
     return made
+
+
+def at_once(call: Callable[[], Made], times: int = 2) -> list[Made]:
+    """What the calls gave that ran at the same time."""
+    with ThreadPoolExecutor(times) as threads:
+        return [begun.result() for begun in [threads.submit(call) for _ in range(times)]]
 
 
 def gathered(answer: Iterable[Any], into: list[Any]) -> None:

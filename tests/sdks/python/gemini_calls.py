@@ -25,6 +25,7 @@ from tests.sdks.python.checks import (
     VECTOR,
     Check,
     World,
+    at_once,
     expect,
     gathered,
     kept,
@@ -304,6 +305,21 @@ def repeated_key(world: World) -> str:
     )
 
 
+def repeated_at_once(world: World) -> str:
+    """While the first call runs the second is refused with 409; this SDK leaves it to its caller to ask again."""
+    keyed = client(world, headers={"Idempotency-Key": ALONE.replace(" ", "-") + "-gemini-at-once"}).models
+
+    def call() -> Any:
+        try:
+            return keyed.generate_content(model="google/fake-slower", contents="Hello")
+        except errors.ClientError as error:
+            return error
+
+    refusals = [seen for seen in at_once(call) if isinstance(seen, errors.ClientError)]
+    expect(len(refusals), 1)
+    return told(refusals[0], 409, "ABORTED")
+
+
 def gives_up(world: World) -> str:
     """The SDK's own bound, in milliseconds: the call ends here too."""
     hurried = client(world, timeout=300)
@@ -407,6 +423,7 @@ CHECKS: dict[str, Check] = {
     "provider is silent": provider_silent,
     "settings from the environment": from_environment,
     "repeated key": repeated_key,
+    "repeated key at the same time": repeated_at_once,
     "gives up by itself": gives_up,
     "waits as long as it is told": waits,
     "token instead of a key": with_token,

@@ -24,6 +24,7 @@ from tests.sdks.python.checks import (
     VECTOR,
     Check,
     World,
+    at_once,
     expect,
     gathered,
     kept,
@@ -342,6 +343,25 @@ def repeated_key(world: World) -> str:
     return told(error, 422)
 
 
+def repeated_at_once(world: World) -> str:
+    """While the first call runs the second is refused with 409; the SDK asks again by itself until it has the same answer."""
+    keyed = {"Idempotency-Key": ALONE.replace(" ", "-") + "-at-once"}
+    first, second = at_once(lambda: once(world, "openai/fake-slow", extra_headers=keyed))
+    expect((second.id, second.created), (first.id, first.created))
+    hurried = client(world, max_retries=0).chat.completions
+    other = {"Idempotency-Key": keyed["Idempotency-Key"] + "-2"}
+
+    def call() -> Any:
+        try:
+            return hurried.create(model="openai/fake-slower", messages=HELLO, extra_headers=other)
+        except openai.ConflictError as error:
+            return error
+
+    refusals = [seen for seen in at_once(call) if isinstance(seen, openai.ConflictError)]
+    expect(len(refusals), 1)
+    return told(refusals[0], 409)
+
+
 def gives_up(world: World) -> str:
     """The SDK's own bound: the call ends here too."""
     hurried = client(world, max_retries=0, timeout=0.3)
@@ -543,6 +563,7 @@ CHECKS: dict[str, Check] = (
         "provider is silent": provider_silent,
         "settings from the environment": from_environment,
         "repeated key": repeated_key,
+        "repeated key at the same time": repeated_at_once,
         "gives up by itself": gives_up,
         "waits as long as it is told": waits,
         "token instead of a key": with_token,
