@@ -112,7 +112,8 @@ def most_of(services: Services, params: VendorParams) -> Most:
     unread = _unread(draft)
     tokens_input = tokens_input_max(draft, images=images) + text_tokens_max(unread)
     text = None if params.text is None else params.text.encode()
-    body = orjson.dumps(params.body) if text is None else text
+    # Names may be written with escapes, which hide them from a search.
+    body = orjson.dumps(params.body) if text is None or b"\\u" in text else text
     tokens_input += _tokens_hidden(params, draft, len(body), tokens_input - images * IMAGE_TOKENS)
     return Most(
         targets=route.targets,
