@@ -23,7 +23,7 @@ PLAIN = {"model": "m", "max_tokens": 5, "messages": [{"role": "user", "content":
     ],
 )
 def test_a_mark_for_the_vendors_cache_is_seen_also_where_it_is_written_with_escapes(
-    tmp_path: Path, text: bytes, is_marked: bool
+    tmp_path: Path, text: bytes, *, is_marked: bool
 ) -> None:
     services = Bench(Scripted("a"), Scripted("b"), tmp_path).services
     params = VendorParams(dialect="anthropic", body=orjson.loads(text), text=text.decode())
