@@ -89,6 +89,7 @@ _FREE_ITEMS: Final = (
     "local_shell_call_output",
 )
 _FREE_PARTS: Final = ("input_text", "output_text", "reasoning_text", "refusal")
+_IMAGE_PLACES: Final = (("message", "content"), ("function_call_output", "output"))
 _SHORT_LIVED: Final = "30m"
 
 
@@ -165,19 +166,23 @@ def is_long_lived(caching: Json) -> bool:
 def _unpriced_items(value: Json) -> Iterable[str]:
     """Items and parts whose tokens depend on something that is not in the request, or that the vendor's own tools left behind."""
     for place, item in enumerate(value if isinstance(value, list) else []):
-        kind = item.get("type", "message") if isinstance(item, dict) else "message"
+        kind = (item.get("type") if isinstance(item, dict) else None) or "message"
         if kind not in _FREE_ITEMS:
             yield f"input[{place}]"
         for name in ("content", "output"):
             content = item.get(name) if isinstance(item, dict) else None
             for number, part in enumerate(content if isinstance(content, list) else []):
-                if isinstance(part, dict) and not _is_foreseen(part):
+                if isinstance(part, dict) and not _is_foreseen(part, (kind, name)):
                     yield f"input[{place}].{name}[{number}]"
 
 
-def _is_foreseen(part: JsonObject) -> bool:
-    """Whether the request itself tells what a part costs at most: files are read by the vendor, page by page."""
+def _is_foreseen(part: JsonObject, place: tuple[Json, str]) -> bool:
+    """Whether the request itself tells what a part costs at most: files are read by the vendor, page by page.
+
+    Images are counted only in messages and in results of functions.
+    """
     kind = part.get("type")
     if is_long_lived(part.get("prompt_cache_breakpoint")):
         return False
-    return kind in _FREE_PARTS or (kind == "input_image" and part.get("image_url") is not None)
+    is_counted = place in _IMAGE_PLACES and part.get("image_url") is not None
+    return kind in _FREE_PARTS or (kind == "input_image" and is_counted)

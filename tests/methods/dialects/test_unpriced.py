@@ -9,6 +9,7 @@ from methods.dialects.anthropic import Anthropic
 from methods.dialects.gemini import Gemini
 from methods.dialects.once import AnyOnce
 from methods.dialects.openai import OpenAI
+from methods.dialects.responses import Responses
 from methods.dialects.tables import once_of
 
 TEXT: dict[str, Any] = {"type": "text", "text": "Hi"}
@@ -18,6 +19,7 @@ PDF: dict[str, Any] = {
     "source": {"type": "base64", "media_type": "application/pdf", "data": "aGk="},
 }
 IMAGE = {"type": "image", "source": PIXEL}
+SEEN = {"type": "input_image", "image_url": "https://example.com/a.png"}
 FETCHED = {"type": "web_fetch_result", "url": "https://example.com/a.pdf", "content": PDF}
 SOUND = {"inlineData": {"mimeType": "audio/mp3", "data": "aGk="}}
 
@@ -139,6 +141,21 @@ def test_a_model_in_the_body_of_geminis_request_is_the_one_of_its_url(named: str
     assert gemini.amended(body, request)["model"] == "models/cheap"
     same = parts({"text": "Hi"}, model="models/cheap", generationConfig={"maxOutputTokens": 5})
     assert gemini.amended(same, request) is same
+
+
+@pytest.mark.parametrize(
+    ("item", "fields"),
+    [
+        ({"role": "user", "content": [SEEN]}, []),
+        ({"type": None, "role": "user", "content": [SEEN]}, []),
+        ({"type": "function_call_output", "call_id": "c", "output": [SEEN]}, []),
+        ({"type": "custom_tool_call_output", "call_id": "c", "output": [SEEN]}, ["input[0].output[0]"]),
+        ({"type": "function_call", "call_id": "c", "name": "f", "content": [SEEN]}, ["input[0].content[0]"]),
+        ({"type": "reasoning", "summary": [], "content": [SEEN]}, ["input[0].content[0]"]),
+    ],
+)
+def test_images_of_responses_are_served_only_where_they_are_counted(item: dict[str, Any], fields: list[str]) -> None:
+    assert Responses().unpriced({"input": [item]}) == fields
 
 
 def test_a_text_of_geminis_embeddings_that_is_also_an_image_is_refused() -> None:
