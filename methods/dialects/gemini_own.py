@@ -15,6 +15,8 @@ _USUAL: Final[dict[str, tuple[Json, ...]]] = {"serviceTier": ("standard", "STAND
 """Priced members at what costs no more than leaving them out."""
 _TOOLS: Final = frozenset({"functionDeclarations"})
 _SPOKEN: Final = ("speechConfig", "imageConfig", "videoConfig")
+_ROUTED: Final = ("modelConfig", "modelSelectionConfig", "routingConfig")
+"""Members by which Vertex answers with another model than the one that was allowed and quoted."""
 _CONFIGS: Final = ("generationConfig", "generation_config")
 _BOUNDS: Final = ("maxOutputTokens", "max_output_tokens")
 _OTHERS: Final = re.compile(
@@ -39,7 +41,7 @@ def unpriced(body: JsonObject) -> list[str]:
     config = given.get("generationConfig")
     if isinstance(config, dict):
         said = members_of(config)
-        found += [f"generationConfig.{name}" for name in _SPOKEN if said.get(name) is not None]
+        found += [f"generationConfig.{name}" for name in (*_SPOKEN, *_ROUTED) if said.get(name) is not None]
         if said.get("responseModalities") not in (None, [], ["TEXT"], ["text"]):
             found.append("generationConfig.responseModalities")
     turns = given.get("contents")

@@ -134,6 +134,14 @@ def test_images_are_served_by_gemini_from_anywhere_else_and_a_null_is_nothing() 
     assert Gemini().unpriced(parts({"text": "Hi", "inlineData": None}, answer, kept)) == []
 
 
+@pytest.mark.parametrize("config", ["generationConfig", "generation_config"])
+@pytest.mark.parametrize("member", ["routingConfig", "routing_config", "modelSelectionConfig", "model_config"])
+def test_members_by_which_google_chooses_the_model_are_refused(config: str, member: str) -> None:
+    body = parts({"text": "Hi"}, **{config: {member: {"manualMode": {"modelName": "dearest"}}}})
+    [found] = Gemini().unpriced(body)
+    assert found.replace("Config", "_config").lower().endswith(member.replace("Config", "_config").lower())
+
+
 @pytest.mark.parametrize("named", ["models/dearest", "dearest"])
 def test_a_model_in_the_body_of_geminis_request_is_the_one_of_its_url(named: str) -> None:
     gemini, body = Gemini(), parts({"text": "Hi"}, model=named)
