@@ -8,6 +8,7 @@ The vendor may leave out the ids of calls. They are then made here, always the s
 `MADE_ID`, by which they are left out again when this dialect renders.
 """
 
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
@@ -28,30 +29,36 @@ _OWN_URLS: Final = ("https://generativelanguage.googleapis.com/", "gs://")
 class CallIds:
     """The ids of one conversation or reply. `scope` keeps those of different replies apart."""
 
-    __slots__ = ("_count", "_names", "_scope", "_waiting")
+    __slots__ = ("_by_id", "_by_name", "_count", "_open", "_scope")
 
     def __init__(self, scope: str = "") -> None:
         self._scope = "".join([letter for letter in scope if letter.isalnum() or letter in "-_"])
         self._count = 0
-        self._waiting: list[tuple[str, str]] = []
-        self._names: dict[str, str] = {}
+        self._open: dict[int, str] = {}
+        """The ids of calls without an answer, by their numbers. The others say which numbers have an id or a name, in order."""
+        self._by_id: dict[str, deque[int]] = {}
+        self._by_name: dict[str, deque[int]] = {}
 
     def of_call(self, given: Json, name: str) -> str:
         """The id of a call, made if the vendor gave none."""
         scope = f"{self._scope}_" if self._scope else ""
         call_id = given if isinstance(given, str) and given else f"{MADE_ID}{scope}{self._count}"
+        self._open[self._count] = call_id
+        self._by_id.setdefault(call_id, deque()).append(self._count)
+        self._by_name.setdefault(name, deque()).append(self._count)
         self._count += 1
-        self._waiting.append((name, call_id))
         return call_id
 
     def of_answer(self, given: Json, name: str) -> str:
         """The id of the call that this answers: the one given, else that of the first call of this name without an answer."""
-        for place, (waiting, call_id) in enumerate(self._waiting):
-            if call_id == given or (not given and waiting == name):
-                del self._waiting[place]
+        said = given if isinstance(given, str) and given else None
+        waiting = None if given and said is None else self._by_name.get(name) if said is None else self._by_id.get(said)
+        while waiting:
+            call_id = self._open.pop(waiting.popleft(), None)
+            if call_id is not None:
                 return call_id
         self._count += 1
-        return given if isinstance(given, str) and given else f"{MADE_ID}{self._count - 1}"
+        return said or f"{MADE_ID}{self._count - 1}"
 
 
 def parse_part(value: Json, field: str, ids: CallIds) -> Part | None:
@@ -174,6 +181,7 @@ def render_messages(messages: Sequence[Message], *, is_own: bool) -> list[Json]:
     rendered: list[Json] = []
     role_before: str | None = None
     open_parts: list[Json] = []
+    is_sealed = False
     for place, message in enumerate(messages):
         names.update({part.id: part.name for part in message.parts if type(part) is ToolCall})
         role = "model" if message.role == "assistant" else "user"
@@ -187,19 +195,23 @@ def render_messages(messages: Sequence[Message], *, is_own: bool) -> list[Json]:
         elif parts and role == role_before:
             open_parts += parts
         elif parts:
-            open_parts, role_before = parts, role
+            open_parts, role_before, is_sealed = parts, role, False
             rendered.append({"role": role, "parts": open_parts})
-        if not is_own and role == "model":
-            _seal_first_call(open_parts)
+        if not is_own and role == "model" and not is_sealed:
+            is_sealed = _seal_first_call(parts)
     return rendered
 
 
-def _seal_first_call(parts: Sequence[Json]) -> None:
-    """Models since Gemini 3 refuse a turn whose first call has no seal; conversations from elsewhere are let in by this word."""
+def _seal_first_call(parts: Sequence[Json]) -> bool:
+    """Whether there is a call; the first one gets a seal if it has none.
+
+    Models since Gemini 3 refuse a turn whose first call has no seal; conversations from elsewhere are let in by this word.
+    """
     for part in parts:
         if isinstance(part, dict) and "functionCall" in part:
             part.setdefault("thoughtSignature", UNSEALED)
-            return
+            return True
+    return False
 
 
 def render_part(part: Part, field: str, *, is_own: bool, names: Mapping[str, str] | None = None) -> JsonObject:

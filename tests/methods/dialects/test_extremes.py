@@ -1,5 +1,6 @@
 """What can be read but not be written again, or means two things at once, is refused or kept as text: nothing else is raised."""
 
+import time
 from typing import Any
 
 import orjson
@@ -7,7 +8,7 @@ import pytest
 
 from methods.dialects.anthropic import Anthropic
 from methods.dialects.base import Dialect, Untranslatable
-from methods.dialects.canonical import ChatReply, ToolCall
+from methods.dialects.canonical import ChatReply, ToolCall, ToolResult
 from methods.dialects.gemini import Gemini
 from methods.dialects.openai import OpenAI
 from methods.dialects.responses import Responses
@@ -86,3 +87,37 @@ def test_a_size_of_geminis_vectors_that_is_none_is_refused_by_its_place(size: An
     body: dict[str, Any] = {"requests": [{"content": content, "outputDimensionality": size}]}
     with pytest.raises(Untranslatable, match=r"requests\[0\]\.outputDimensionality"):
         once_of("gemini", "embed").parse_request(body, model="m")
+
+
+MANY = 10_000
+CALLED = [{"role": "model", "parts": [{"functionCall": {"name": f"f{n % 7}", "args": {}}}]} for n in range(MANY)]
+ANSWERED = [{"role": "user", "parts": [{"functionResponse": {"name": "another", "response": {}}}]}] * MANY
+SAID = [{"role": "assistant", "content": "Hi"}] * (2 * MANY)
+
+
+@pytest.mark.parametrize(
+    ("dialect", "body"),
+    [(Gemini(), {"contents": CALLED + ANSWERED}), (OpenAI(), {"messages": SAID})],
+    ids=["gemini", "openai"],
+)
+def test_a_long_conversation_takes_as_long_as_it_is_long(dialect: Dialect, body: dict[str, Any]) -> None:
+    started = time.process_time()
+    Gemini().render_request(dialect.parse_request(body, model="m"))
+    assert time.process_time() - started < 3  # half a second; where each turn looked at all before it, ten and more
+
+
+def test_answers_of_gemini_belong_to_the_first_call_of_their_name_that_waits_and_to_the_id_that_they_say() -> None:
+    def call(name: str, **more: str) -> dict[str, Any]:
+        return {"functionCall": {"name": name, "args": {}, **more}}
+
+    def answer(name: str, **more: Any) -> dict[str, Any]:
+        return {"functionResponse": {"name": name, "response": {}, **more}}
+
+    asked = [call("f"), call("g"), call("f"), call("f", id="mine")]
+    given = [answer("f"), answer("f", id="mine"), answer("g", id=""), answer("f"), answer("f"), answer("g", id=5)]
+    body: dict[str, Any] = {"contents": [{"role": "model", "parts": asked}, {"role": "user", "parts": given}]}
+    calls, results = Gemini().parse_request(body, model="m").messages
+    first, second, third, mine = [part.id for part in calls.parts if isinstance(part, ToolCall)]
+    ids = [part.tool_call_id for part in results.parts if isinstance(part, ToolResult)]
+    assert ids[:4] == [first, mine, second, third]
+    assert len({*ids}) == len(ids)
