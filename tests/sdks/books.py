@@ -36,7 +36,7 @@ async def assert_free_of_charge(scripts: Scripts, request_id: str) -> None:
     assert not row["charge_amount"]
 
 
-async def assert_nothing_stays(scripts: Scripts, said: Said) -> None:
+async def assert_nothing_stays(scripts: Scripts, *said: Said) -> None:
     """After all scripts nothing is held, and nothing went wrong that only the log would show."""
     assert said
     for counted in (OPEN_HOLDS, HELD_WINDOWS):

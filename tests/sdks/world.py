@@ -93,9 +93,11 @@ RUNS: Mapping[str, tuple[tuple[str, str], ...]] = {
 """SDK → language and generation."""
 
 
-def cases(sdk: str) -> list[tuple[str, str, str]]:
-    """Language, generation and name of every check of an SDK."""
-    return [(*run, name) for run in RUNS[sdk] for name in (*BY_SDK[sdk], *(PYTHON_ONLY if run[0] == "python" else ()))]
+def cases(sdk: str) -> list[tuple[str, str, str, str]]:
+    """SDK, language, generation and name of every check of an SDK."""
+    return [
+        (sdk, *run, name) for run in RUNS[sdk] for name in (*BY_SDK[sdk], *(PYTHON_ONLY if run[0] == "python" else ()))
+    ]
 
 
 async def keys_of(server: Server) -> dict[str, str]:

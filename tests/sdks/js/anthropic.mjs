@@ -2,7 +2,7 @@
 
 import {
   ALONE, CALLS, DOT, PARAMETERS, PROVIDERS, SCHEMA, SHAPED, TEXT, THOUGHTS, TOKENS_IN, TOKENS_OUT,
-  counting, expect, forEachProvider, gathered, holds, main, must, refused, sdk, within, world,
+  counting, expect, forEachProvider, gathered, holds, main, must, refusals, refused, sdk, within, world,
 } from "./checks.mjs";
 
 const Anthropic = sdk.default;
@@ -149,23 +149,7 @@ function told(error, status) {
   return `${status} ${body.error.type}: ${error.message}`;
 }
 
-/** A refusal that no wait can help: the SDK must not try again. */
-async function refusedOnce(kind, status, key, model = "anthropic/fake", more = {}, within = 1) {
-  const fetch = counting();
-  const caller = client(key, { fetch });
-  let before = 0;
-  const error = await refused(kind, () => {
-    before = fetch.times;
-    return ask(model, more, caller);
-  }, within);
-  expect(fetch.times - before, 1, "tried again");
-  return [error, told(error, status)];
-}
-
-async function refusedInAHurry(kind, status, key, model, within = 1) {
-  const error = await refused(kind, () => ask(model, {}, client(key, { maxRetries: 0 })), within);
-  return [error, told(error, status)];
-}
+const { refusedOnce, refusedInAHurry } = refusals({ client, ask, told, model: "anthropic/fake" });
 
 const CHECKS = {
   ...forEachProvider(CHAT),

@@ -89,6 +89,28 @@ export function counting() {
   return counted;
 }
 
+/** How an SDK with retries of its own is refused: where no wait can help it must not try again, elsewhere it is told not to. */
+export function refusals({ client, ask, told, model: usual }) {
+  return {
+    refusedOnce: async (kind, status, key, model = usual, more = {}, within = 1) => {
+      const fetch = counting();
+      const caller = client(key, { fetch });
+      let before = 0;
+      const call = () => {
+        before = fetch.times;
+        return ask(model, more, caller);
+      };
+      const error = await refused(kind, call, within);
+      expect(fetch.times - before, 1, "tried again");
+      return [error, told(error, status)];
+    },
+    refusedInAHurry: async (kind, status, key, model, within = 1) => {
+      const error = await refused(kind, () => ask(model, {}, client(key, { maxRetries: 0 })), within);
+      return [error, told(error, status)];
+    },
+  };
+}
+
 /** One check for each provider, by name. */
 export function forEachProvider(chat, providers = PROVIDERS) {
   return Object.fromEntries(
