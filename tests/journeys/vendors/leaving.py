@@ -43,6 +43,8 @@ PIECES = (0, 1, 3, 8, None)
 ROUND = len(DOORS) * len(PIECES)
 """Every door at every moment."""
 PATIENCE_SECONDS = 30.0
+FILES = 3
+"""Descriptors that the database may open late; a call that leaves one behind would leave hundreds."""
 
 
 @dataclass(frozen=True)
@@ -187,7 +189,7 @@ class Stage:
             return (
                 found.in_flight == found.holds == found.windows_held == found.upstream == 0
                 and found.tasks <= before.tasks
-                and found.descriptors <= before.descriptors
+                and found.descriptors <= before.descriptors + FILES
             )
 
         with suppress(AssertionError):
@@ -223,7 +225,7 @@ async def assert_nothing_is_left(calls: int, folder: Path, private_key: str) -> 
         await stage.leave_all(range(ROUND, ROUND + calls))
         after = await stage.settled(before)
         assert after.tasks <= before.tasks, (before, after)
-        assert after.descriptors <= before.descriptors, (before, after)
+        assert after.descriptors <= before.descriptors + FILES, (before, after)
         assert (after.in_flight, after.upstream, after.holds, after.windows_held) == (0, 0, 0, 0)
         await stage.assert_slots_are_free()
         stage.assert_booked(ROUND + calls)
