@@ -67,6 +67,7 @@ def create_app(settings: Settings, drain: Drain, *, shared_metrics: Path | None 
         body_bytes_max=settings.server.body_bytes_max,
         cors_origins=settings.server.cors_origins,
         direct=doors.direct(settings),
+        sockets=("/rpc",),
         bounded=doors.bounded(),
     )
 

@@ -1,7 +1,7 @@
 """What every HTTP exchange gets, whatever it carries: an id, safe headers, a bounded body, a count. Nothing commercial here."""
 
 import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Final
 
@@ -29,8 +29,9 @@ class Transport:
     """Gives each exchange its id, each answer safe headers where it says nothing else, and each request its place in the metrics.
 
     The id is the caller's if it is a plain word, else a new one; it stands in `scope["state"]["request_id"]` and in the answer's
-    `x-request-id`. `direct` are apps by their exact path, which are asked without the routing of `app`. Requests are counted by
-    their route's template, so that nobody's paths become labels, and also when the client has left.
+    `x-request-id`. `direct` are apps by their exact path, which are asked without the routing of `app`; of WebSockets only those
+    at the paths of `sockets`. Requests are counted by their route's template, so that nobody's paths become labels, and also when
+    the client has left.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class Transport:
         metrics: Metrics,
         monotonic: Callable[[], float],
         direct: Mapping[str, ASGIApp] | None = None,
+        sockets: Collection[str] = (),
         hands_whole: bool = True,
     ) -> None:
         """`hands_whole`: doors may reply in one write, past what else stands between them and this."""
@@ -47,6 +49,7 @@ class Transport:
         self._metrics = metrics
         self._monotonic = monotonic
         self._direct = dict(direct or {})
+        self._sockets = {path: self._direct[path] for path in sockets}
         self._hands_whole = hands_whole
         self._new_id = request_ids()
 
@@ -59,10 +62,10 @@ class Transport:
         request_id = _inbound_id(scope) or self._new_id()
         scope.setdefault("state", {})["request_id"] = request_id
         path = scope["path"]
-        app = self._direct.get(path)
         if kind == "websocket":
-            await (app or self._app)(scope, receive, _Answer(send, request_id).send_socket)
+            await self._sockets.get(path, self._app)(scope, receive, _Answer(send, request_id).send_socket)
             return
+        app = self._direct.get(path)
         answer = _Answer(send, request_id)
         whole = offered(scope)
         if whole is not None:
@@ -262,17 +265,26 @@ def transport(
     body_bytes_max: int,
     cors_origins: Sequence[str] = (),
     direct: Mapping[str, ASGIApp] | None = None,
+    sockets: Collection[str] = (),
     bounded: tuple[str, ...] = (),
 ) -> ASGIApp:
     """The app with its transport around it.
 
     `direct`: doors by their exact path. They bound their bodies themselves, as do those whose paths begin as `bounded` says.
+    `sockets`: the paths of those that take WebSockets too.
     """
     app.add_middleware(BodyLimit, bytes_max=body_bytes_max, bounded=bounded)
     if not cors_origins:
-        return Transport(app, metrics=metrics, monotonic=monotonic, direct=direct)
+        return Transport(app, metrics=metrics, monotonic=monotonic, direct=direct, sockets=sockets)
     guarded = {path: _cors(door, cors_origins) for path, door in (direct or {}).items()}
-    return Transport(_cors(app, cors_origins), metrics=metrics, monotonic=monotonic, direct=guarded, hands_whole=False)
+    return Transport(
+        _cors(app, cors_origins),
+        metrics=metrics,
+        monotonic=monotonic,
+        direct=guarded,
+        sockets=sockets,
+        hands_whole=False,
+    )
 
 
 def _cors(app: ASGIApp, origins: Sequence[str]) -> ASGIApp:

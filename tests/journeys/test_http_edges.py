@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+import aiohttp
 import pytest
 
 from tests.journeys.sockets import exchanged
@@ -135,3 +136,15 @@ async def test_the_list_of_providers_and_models_is_the_configured_one(client: Cl
     said = await client.result("validateProvider", {"provider": "google", "apiKey": "bad-key"})
     assert said["isValid"] is False
     assert (await client.result("validateProvider", {"provider": "google", "apiKey": "good"}))["isValid"] is True
+
+
+@pytest.mark.parametrize(
+    "path", ["/v1/chat/completions", "/v1/messages", "/v1/realtime", "/v1/events/ingest", "/livez"]
+)
+async def test_a_socket_opens_only_where_one_is_served(client: Client, path: str) -> None:
+    before = len([line for line in client.server.lines() if line.get("level") == "error"])
+    url = client.server.url.replace("http", "ws") + path
+    with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+        await client.http.ws_connect(url, headers=client.head())
+    assert refused.value.status == 403
+    assert len([line for line in client.server.lines() if line.get("level") == "error"]) == before

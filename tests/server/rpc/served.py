@@ -52,6 +52,7 @@ async def served(door: RpcDoor, **settings: object) -> AsyncIterator[Served]:
         monotonic=time.monotonic,
         body_bytes_max=said.body_bytes_max,
         direct={"/rpc": door},
+        sockets=("/rpc",),
     )
     listener = listen("127.0.0.1", 0)
     server = _Server(_config(app, said))
