@@ -17,11 +17,10 @@ from methods.ai_receipt import present
 from methods.ai_request import Draft, draft_of, images_in, tokens_input_likely, tokens_input_max
 from methods.ai_result import ExecuteResult
 from methods.context import Context, Services
-from methods.errors import ProviderFailed, ProviderTimedOut, UnknownModel, UnknownProvider
+from methods.errors import SERVING
 from methods.method import Access, Method, Tool
 from methods.progress import Notice, Progress, ProgressSink, RunStarted
 from methods.providers.base import Ask
-from monetization.errors import NotEntitled, Overloaded, PaymentRequired, PriceUnknown, QuotaExceeded, RateLimited
 from monetization.estimate import request_tokens_rough
 from monetization.tab import Meter
 from monetization.terms import Most, Target, Terms
@@ -142,19 +141,7 @@ METHODS = (
         access=Access.OPTIONAL,
         terms=Terms(is_metered=True),
         aliases=("ai.generateText", "generateText"),
-        faults=(
-            NotFound,
-            UnknownModel,
-            UnknownProvider,
-            PriceUnknown,
-            NotEntitled,
-            QuotaExceeded,
-            RateLimited,
-            PaymentRequired,
-            Overloaded,
-            ProviderFailed,
-            ProviderTimedOut,
-        ),
+        faults=(NotFound, *SERVING),
         examples=EXECUTE_EXAMPLES,
         streams=True,
         most=most_of,

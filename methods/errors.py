@@ -27,6 +27,7 @@ __all__ = [
     "INTERNAL_ERROR",
     "INVALID_REQUEST",
     "PARSE_ERROR",
+    "SERVING",
     "Cancelled",
     "Forbidden",
     "Internal",
@@ -104,6 +105,20 @@ class Cancelled(Fault):
     reason = "cancelled"
     message = "Request cancelled"
 
+
+SERVING: Final[tuple[type[Fault], ...]] = (
+    UnknownModel,
+    UnknownProvider,
+    commerce.PriceUnknown,
+    commerce.NotEntitled,
+    commerce.QuotaExceeded,
+    commerce.RateLimited,
+    commerce.PaymentRequired,
+    Overloaded,
+    ProviderFailed,
+    ProviderTimedOut,
+)
+"""What every method may raise that asks a provider and is paid for."""
 
 PARSE_ERROR: Final = -32700
 INVALID_REQUEST: Final = -32600

@@ -237,7 +237,7 @@ def _render_settings(
         "top_k": request.top_k,
         "parallel_tool_calls": request.is_parallel_tools if request.tools else None,
         "user": request.user,
-        "reasoning_effort": _render_effort(request.reasoning, is_own=is_own),
+        "reasoning_effort": render_effort(request.reasoning, is_own=is_own),
     }
     return {name: value for name, value in settings.items() if value is not None}
 
@@ -251,7 +251,7 @@ def _render_stream_options(body: JsonObject, request: ChatRequest, *, asks_usage
         body["stream_options"] = options
 
 
-def _render_effort(reasoning: ReasoningSettings | None, *, is_own: bool) -> str | None:
+def render_effort(reasoning: ReasoningSettings | None, *, is_own: bool) -> str | None:
     """Other vendors' clients switch thinking off by habit, and most models refuse `none`, so only this dialect's own say it."""
     if reasoning is None:
         return None

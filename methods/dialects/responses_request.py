@@ -17,10 +17,10 @@ from methods.dialects.canonical import (
     Tool,
     ToolChoice,
 )
+from methods.dialects.openai_request import render_effort
 from methods.dialects.responses_items import DIALECT, parse_input, render_input
 from methods.dialects.shared import (
     count_at,
-    effort_of,
     flag_at,
     list_at,
     name_at,
@@ -205,7 +205,7 @@ def _render_instructions(system: tuple[Text, ...], *, is_own: bool) -> str:
 
 def _render_settings(request: ChatRequest, *, is_own: bool) -> JsonObject:
     """The plain members, those that nobody set left out."""
-    effort = _render_effort(request.reasoning, is_own=is_own)
+    effort = render_effort(request.reasoning, is_own=is_own)
     settings: JsonObject = {
         "max_output_tokens": request.max_tokens,
         "temperature": request.temperature,
@@ -215,17 +215,6 @@ def _render_settings(request: ChatRequest, *, is_own: bool) -> JsonObject:
         "reasoning": None if effort is None else {"effort": effort},
     }
     return {name: value for name, value in settings.items() if value is not None}
-
-
-def _render_effort(reasoning: ReasoningSettings | None, *, is_own: bool) -> str | None:
-    """Other vendors' clients switch thinking off by habit, and most models refuse `none`, so only this dialect's own say it."""
-    if reasoning is None:
-        return None
-    if reasoning.effort is not None:
-        return reasoning.effort
-    if reasoning.budget_tokens is not None:
-        return effort_of(reasoning.budget_tokens)
-    return "none" if is_own else None
 
 
 def _render_tool(tool: Tool, *, is_own: bool) -> Json:
@@ -263,7 +252,7 @@ def render_echo(request: ChatRequest | None) -> JsonObject:
     is_own = request.dialect == DIALECT
     extra = request.extra if is_own else {}
     wanted = request.response_format or ResponseFormat("text")
-    effort = _render_effort(request.reasoning, is_own=is_own)
+    effort = render_effort(request.reasoning, is_own=is_own)
     return {
         "instructions": _render_instructions(request.system, is_own=is_own) or None,
         "max_output_tokens": request.max_tokens,

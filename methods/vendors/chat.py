@@ -4,10 +4,10 @@ A provider of the same language gets the client's own body and its own bytes com
 what cannot be is refused by name. Money is not known here: the meter hears the same as of every call.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import orjson
 from pydantic import ConfigDict, Field, SecretStr
@@ -18,19 +18,20 @@ from methods.ai_request import image_bytes_in, images_in, tokens_input_likely, t
 from methods.context import Context, Services
 from methods.dialects.base import Dialect, EventRenderer, Original, Untranslatable
 from methods.dialects.canonical import ChatReply, ChatRequest, JsonObject, Passed, StreamEvent
+from methods.dialects.once import AnyOnce
 from methods.dialects.tables import KINDS, dialect_of
-from methods.errors import InvalidParams, ProviderFailed, ProviderTimedOut, UnknownModel, UnknownProvider
+from methods.errors import SERVING, InvalidParams
 from methods.method import Access, Method, Params
 from methods.progress import ProgressSink
 from methods.providers.base import Ask
 from monetization.callers import Secret
-from monetization.errors import NotEntitled, Overloaded, PaymentRequired, PriceUnknown, QuotaExceeded, RateLimited
 from monetization.estimate import IMAGE_TOKENS, request_tokens_rough, text_tokens_max
 from monetization.tab import Meter
 from monetization.terms import Most, Route, Target, Terms
 from storage.records.fact import fact
 
 CHAT: Final = "vendorChat"
+_Request = TypeVar("_Request")
 _ID_PREFIXES: Final = {"openai": "chatcmpl-", "responses": "resp_", "anthropic": "msg_"}
 _TIMES: Final = ("created", "created_at")
 _CACHE_MARKS: Final = (b'"cache_control"', b'"prompt_cache')
@@ -133,15 +134,22 @@ def refusal_of(why: Untranslatable) -> InvalidParams:
     return InvalidParams(f"{why.field}: {why.why}", data={"field": why.field})
 
 
-def _request_of(params: VendorParams, dialect: Dialect) -> ChatRequest:
+def read_by(dialect: Dialect | AnyOnce, body: JsonObject, parse: Callable[[], _Request]) -> _Request:
+    """What `parse` makes of a client's body, unless it holds what has no price. Raises: InvalidParams."""
     try:
-        request = dialect.parse_request(params.body, model=params.model, is_stream=params.stream)
-        unpriced = dialect.unpriced(params.body)
+        request = parse()
+        unpriced = dialect.unpriced(body)
     except Untranslatable as why:
         raise refusal_of(why) from None
     except RecursionError:
         raise InvalidParams("the request is nested too deeply") from None
     refuse_unpriced(unpriced)
+    return request
+
+
+def _request_of(params: VendorParams, dialect: Dialect) -> ChatRequest:
+    parse = partial(dialect.parse_request, params.body, model=params.model, is_stream=params.stream)
+    request = read_by(dialect, params.body, parse)
     if request.max_tokens == 0:
         raise InvalidParams("the bound of the answer must be at least one token")
     return request
@@ -272,18 +280,7 @@ METHODS: Final = (
         scope="ai:call",
         access=Access.REQUIRED,
         terms=Terms(is_metered=True),
-        faults=(
-            UnknownModel,
-            UnknownProvider,
-            PriceUnknown,
-            NotEntitled,
-            QuotaExceeded,
-            RateLimited,
-            PaymentRequired,
-            Overloaded,
-            ProviderFailed,
-            ProviderTimedOut,
-        ),
+        faults=SERVING,
         streams=True,
         most=most_of,
         like="executeAIRequest",

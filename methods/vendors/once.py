@@ -6,13 +6,14 @@ Vendors count for nothing, so a count is held and recorded at zero; where nobody
 
 import asyncio
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Final
 
 import orjson
 
 from methods.ai_request import tokens_input_likely
 from methods.context import Context, Services
-from methods.dialects.base import Original, Untranslatable
+from methods.dialects.base import Original
 from methods.dialects.canonical import ChatReply, ChatRequest
 from methods.dialects.canonical_once import (
     CountReply,
@@ -24,13 +25,12 @@ from methods.dialects.canonical_once import (
 )
 from methods.dialects.once import AnyOnce, Once
 from methods.dialects.tables import dialect_of, once_of
-from methods.errors import InvalidParams, ProviderFailed, ProviderTimedOut, UnknownModel, UnknownProvider
+from methods.errors import SERVING, InvalidParams
 from methods.method import Access, Method
 from methods.providers.base import Ask
 from methods.providers.faults import MALFORMED, UNSUPPORTED, failed
-from methods.vendors.chat import Serving, VendorParams, refusal_of, refuse_unpriced, route_of
+from methods.vendors.chat import Serving, VendorParams, read_by, route_of
 from monetization.counting import tokens_likely
-from monetization.errors import NotEntitled, Overloaded, PaymentRequired, PriceUnknown, QuotaExceeded, RateLimited
 from monetization.estimate import request_tokens_max, request_tokens_rough
 from monetization.terms import Most, Terms
 from storage.records.usage import Usage
@@ -109,14 +109,8 @@ def _once_of(params: OnceParams, operation: Operation) -> Once:
 
 
 def _request_of(params: OnceParams, dialect: AnyOnce) -> OnceRequest:
-    try:
-        request: OnceRequest = dialect.parse_request(params.body, model=params.model, is_single=params.single)
-        unpriced = dialect.unpriced(params.body)
-    except Untranslatable as why:
-        raise refusal_of(why) from None
-    except RecursionError:
-        raise InvalidParams("the request is nested too deeply") from None
-    refuse_unpriced(unpriced)
+    parse = partial(dialect.parse_request, params.body, model=params.model, is_single=params.single)
+    request: OnceRequest = read_by(dialect, params.body, parse)
     return request
 
 
@@ -172,19 +166,6 @@ def _likely(text: str | tuple[int, ...]) -> int:
     return tokens_likely(text) if isinstance(text, str) else len(text)
 
 
-_FAULTS: Final = (
-    UnknownModel,
-    UnknownProvider,
-    PriceUnknown,
-    NotEntitled,
-    QuotaExceeded,
-    RateLimited,
-    PaymentRequired,
-    Overloaded,
-    ProviderFailed,
-    ProviderTimedOut,
-)
-
 METHODS: Final = (
     Method(
         name=EMBED,
@@ -192,7 +173,7 @@ METHODS: Final = (
         scope="ai:call",
         access=Access.REQUIRED,
         terms=Terms(is_metered=True),
-        faults=_FAULTS,
+        faults=SERVING,
         most=most_of_embed,
         like="executeAIRequest",
     ),
@@ -202,7 +183,7 @@ METHODS: Final = (
         scope="ai:call",
         access=Access.REQUIRED,
         terms=Terms(is_metered=True),
-        faults=_FAULTS,
+        faults=SERVING,
         most=most_of_count,
         like="executeAIRequest",
     ),
