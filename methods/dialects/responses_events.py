@@ -1,8 +1,5 @@
 """Writes streams of OpenAI's Responses: named events, numbered from 0, in the order that the vendor's SDK needs."""
 
-from collections.abc import Mapping
-from typing import Final
-
 import orjson
 
 from methods.dialects import openai_errors
@@ -22,6 +19,7 @@ from methods.dialects.canonical import (
     VendorError,
 )
 from methods.dialects.mixed import FOREIGN_THOUGHT
+from methods.dialects.responses_failure import code_of, failure, frame
 from methods.dialects.responses_items import render_thinking
 from methods.dialects.responses_reply import (
     ItemIds,
@@ -33,8 +31,6 @@ from methods.dialects.responses_reply import (
 )
 from methods.dialects.responses_usage import render_usage
 from storage.records.usage import Usage
-
-_CODES: Final[Mapping[int, str]] = {400: "invalid_prompt", 429: "rate_limit_exceeded"}
 
 
 class _Open:
@@ -144,9 +140,8 @@ class ResponsesEventRenderer:
         return {**body, "output": list(self._output), "usage": usage, **members}
 
     def _frame(self, kind: str, members: JsonObject) -> bytes:
-        data = orjson.dumps({"type": kind, **members, "sequence_number": self._number})
         self._number += 1
-        return b"event: %b\ndata: %b\n\n" % (kind.encode(), data)
+        return frame(kind, self._number - 1, members)
 
     def _enter(self, event: TextDelta | ReasoningDelta | ToolCallDelta, prefix: str) -> tuple[_Open, bytes]:
         """Close what is open and open an item."""
@@ -247,11 +242,9 @@ class ResponsesEventRenderer:
         return rendered + self._frame("response.output_item.done", {"output_index": opened.output_index, "item": item})
 
     def _fail(self, error: VendorError) -> bytes:
-        """The failure twice: as the error by which the vendor's SDKs raise, and as the end of the answer, for other readers."""
+        """The stream ends here, without the end of an answer."""
         self._has_failed = True
-        code = _CODES.get(error.status, "server_error")
         kind = error.kind or openai_errors.type_of(error.status)
-        inner = openai_errors.error_object(error.message, kind=kind, code=code)
-        rendered = self._frame("error", {"code": code, "message": error.message, "param": None, "error": inner})
-        failure: JsonObject = {"code": code, "message": error.message}
-        return rendered + self._frame("response.failed", {"response": self._response(status="failed", error=failure)})
+        shown = openai_errors.error_object(error.message, kind=kind, code=code_of(error.status))
+        self._number += 2
+        return failure(shown, error.status, self._response(status="failed"), self._number - 2)

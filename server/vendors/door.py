@@ -174,10 +174,10 @@ class VendorDoor:
         return body
 
     async def _stream(self, exchange: _Exchange, endpoint: Endpoint, call: Call, departure: Departure) -> None:
-        limits, surface = self._means.limits, exchange.surface
+        limits, surface, wire = self._means.limits, exchange.surface, PassedWire()
         events = EventStream(
             exchange.out.send,
-            PassedWire(),
+            wire,
             ping_seconds=limits.ping_seconds,
             write_timeout_seconds=limits.write_timeout_seconds,
             stalled=departure.leave,
@@ -195,7 +195,7 @@ class VendorDoor:
                 raise
             departure.stop()
             fault = self._told(problem, call.request_id)
-            await events.finish(surface.error_frame(endpoint.dialect, fault, call.request_id))
+            await events.finish(surface.error_frame(endpoint.dialect, fault, call.request_id, wire))
             return
         departure.stop()
         await events.finish(b"")

@@ -7,11 +7,13 @@ from typing import Final, Literal
 
 import orjson
 
+from methods.dialects.responses_failure import failure_after
 from methods.dialects.tables import dialect_of
 from methods.errors import ProviderFailed
 from methods.providers.faults import RATE_LIMITED, UNAVAILABLE
 from monetization.errors import Overloaded, QuotaExceeded
 from server.errors import status_of
+from server.vendors.stream import PassedWire
 from storage.errors import Fault
 
 SurfaceName = Literal["openai", "anthropic", "gemini"]
@@ -71,12 +73,14 @@ class Surface:
         """A fault as this vendor's SDKs read it."""
         return orjson.dumps(dialect_of(self.name).render_fault(fault, status, request_id))
 
-    def error_frame(self, dialect: str, fault: Fault, request_id: str) -> bytes:
-        """The same in the middle of a stream of this dialect."""
-        error = self.error(fault, self.status(fault), request_id)
-        if dialect == "responses":  # its events have names, also in their data
-            return b"event: error\ndata: %b\n\n" % orjson.dumps({"type": "error", **orjson.loads(error)})
-        return b"%bdata: %b\n\n" % (self.error_event, error)
+    def error_frame(self, dialect: str, fault: Fault, request_id: str, sent: PassedWire) -> bytes:
+        """The same in the middle of a stream of this dialect, after what was sent of it."""
+        status = self.status(fault)
+        if dialect == "responses":  # its events have names and numbers, also in their data
+            error = dialect_of(self.name).render_fault(fault, status, request_id)["error"]
+            assert isinstance(error, dict), "the shape of this vendor's errors"
+            return failure_after(sent.first, sent.last, error, status)
+        return b"%bdata: %b\n\n" % (self.error_event, self.error(fault, status, request_id))
 
 
 def openai_status(fault: Fault, usual: int) -> int:

@@ -50,7 +50,7 @@ BY_MODEL: dict[str, Script] = {
     "fake-error-503": Script(status=503),
     "fake-cut": Script(cut_after=4),
     "fake-split": Script(pieces=3),
-    "fake-error-midway": Script(error_after=4),
+    "fake-error-midway": Script(error_after=7),
     "fake-garbage": Script(body=b"\x00\xff this is no reply {"),
     "fake-html": Script(body=b"<html><title>Bad gateway</title></html>", content_type="text/html"),
     "fake-silent": Script(never_answers=True),

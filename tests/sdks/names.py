@@ -18,7 +18,7 @@ CHAT = (
 )
 """Asked of every provider, through every door."""
 
-RESPONSES = ("response", "response stream", "response tools")
+RESPONSES = ("response", "response stream", "response that fails midway", "response tools")
 """Asked of OpenAI itself, and translated for the others; a compatible vendor is one that knows only chat."""
 REFUSALS = (
     "no credential that holds",

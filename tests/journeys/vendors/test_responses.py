@@ -56,18 +56,27 @@ async def test_any_vendor_answers_a_client_of_responses(shop: Shop, vendor: Fake
         assert (row.provider, row.usage.tokens_input, row.usage.tokens_output) == (provider, TOKENS_IN, TOKENS_OUT)
 
 
-@pytest.mark.parametrize("provider", ["native", "anthropic"])
-async def test_an_error_midway_has_the_form_that_the_sdk_raises(
-    shop: Shop, vendor: FakeProvider, provider: str
+@pytest.mark.parametrize("pieces", [None, 7])
+@pytest.mark.parametrize("provider", ["native", "openai", "anthropic", "google"])
+async def test_an_error_midway_raises_in_the_sdk_and_ends_the_numbered_answer_for_other_readers(
+    shop: Shop, vendor: FakeProvider, provider: str, pieces: int | None
 ) -> None:
     _, bearer = await shop.user()
-    vendor.script = Script(error_after=7)  # after a piece of text, in both vendors' streams
+    vendor.script = Script(error_after=7, pieces=pieces)  # after a piece of text in every vendor's stream
     reply = await shop.ask(PATH, {**ASKED, "model": f"{provider}/fake", "stream": True}, bearer=bearer)
-    last = events_of(reply.body)[-1]
-    assert (last["type"], last["error"]["type"]) == ("error", "overloaded_error")
-    assert b"event: error\n" in reply.body
+    events = events_of(reply.body)
+    assert [event["sequence_number"] for event in events] == list(range(len(events)))
+    kinds = [line[7:].decode() for line in reply.body.splitlines() if line.startswith(b"event: ")]
+    assert kinds == [event["type"] for event in events]
+    begun, error, failed = events[0]["response"], *events[-2:]
+    assert (error["type"], error["error"]["type"]) == ("error", "overloaded_error")
+    assert (error["code"], error["param"]) == (error["error"]["code"], None)
+    said = {"code": "server_error", "message": error["message"]}
+    assert failed["type"] == "response.failed"
+    assert failed["response"] == {**begun, "status": "failed", "error": said}
     assert b"response.completed" not in reply.body
-    assert reply.body.count(b"scripted failure") == 1
+    # In the event, in the error that it holds, and in the failed answer.
+    assert reply.body.count(b"scripted failure") == 3
     [row] = usage_rows(shop.server, reply.headers["x-request-id"])
     assert (row["outcome"], row["is_partial"]) == ("partial", 1)
 

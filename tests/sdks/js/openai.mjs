@@ -163,6 +163,15 @@ const RESPONSES = {
     expect(final.output_text, TEXT);
     return final.id;
   },
+  "response that fails midway": async (provider) => {
+    const seen = [];
+    const answer = await client().responses.create({ model: `${provider}/fake-error-midway`, input: "Hello", stream: true });
+    const error = await refused(OpenAI.APIError, () => gathered(answer, seen));
+    expect(seen[0].type, "response.created");
+    expect(seen.map((event) => event.sequence_number), [...seen.keys()]);
+    must(error.type && error.code, error);
+    return `${error.type} ${error.code}`;
+  },
   "response tools": async (provider) => {
     const tools = [{ type: "function", name: "weather", parameters: PARAMETERS, strict: false }];
     const model = `${provider}/fake-tools`;

@@ -478,6 +478,17 @@ def response_stream(world: World, provider: str) -> str:
     return final.id
 
 
+def response_failing_midway(world: World, provider: str) -> str:
+    seen: list[Any] = []
+    answer = client(world).responses.create(model=f"{provider}/fake-error-midway", input="Hello", stream=True)
+    error = refused(openai.APIError, lambda: gathered(answer, seen))
+    expect(seen[0].type, "response.created")
+    expect([event.sequence_number for event in seen], list(range(len(seen))))
+    assert error.type, error
+    assert error.code, error
+    return f"{error.type} {error.code}"
+
+
 def response_tools(world: World, provider: str) -> str:
     tool: Any = {"type": "function", "name": "weather", "parameters": PARAMETERS, "strict": False}
     reply = client(world).responses.create(model=f"{provider}/fake-tools", input="Hello", tools=[tool])
@@ -535,6 +546,7 @@ CHAT: dict[str, Callable[..., str | int]] = {
 RESPONSES: dict[str, Callable[..., str]] = {
     "response": response,
     "response stream": response_stream,
+    "response that fails midway": response_failing_midway,
     "response tools": response_tools,
 }
 CHECKS: dict[str, Check] = (
