@@ -111,11 +111,12 @@ def _conversation(params: ExecuteParams, prompt: FilledPrompt) -> tuple[tuple[Te
     instructions = prompt.text or params.system_prompt
     system = [Text(instructions)] if instructions else []
     turns: list[Message] = []
+    called: dict[str, str] = {}
     for message in params.messages or ():
         if isinstance(message, SystemMessage):
             system.extend(_text_content(message.content))
         else:
-            turns.append(_message(message, turns))
+            turns.append(_message(message, called))
     if params.content is not None:
         turns.append(Message("user", _seen_content(params.content)))
     if not turns:
@@ -123,31 +124,23 @@ def _conversation(params: ExecuteParams, prompt: FilledPrompt) -> tuple[tuple[Te
     return tuple(system), tuple(turns)
 
 
-def _message(message: MessageShape, before: list[Message]) -> Message:
+def _message(message: MessageShape, called: dict[str, str]) -> Message:
+    """One turn. `called`: the id of every call so far → its tool, to which this turn adds."""
     if isinstance(message, AssistantMessage):
+        calls = message.tool_calls or ()
+        called.update({call.id: call.function.name for call in reversed(calls)})
         parts = _answer_content(message.content)
-        parts += [
-            ToolCall(call.id, call.function.name, call.function.arguments, call.signature)
-            for call in message.tool_calls or ()
-        ]
+        parts += [ToolCall(call.id, call.function.name, call.function.arguments, call.signature) for call in calls]
         return Message("assistant", tuple(parts))
     if isinstance(message, ToolMessage):
         result = ToolResult(
             tool_call_id=message.tool_call_id,
             content=_seen_content(message.content),
-            name=message.name or _tool_name(message.tool_call_id, before),
+            name=message.name or called.get(message.tool_call_id),
             is_error=message.is_error,
         )
         return Message("tool", (result,))
     return Message("user", _seen_content(message.content))
-
-
-def _tool_name(tool_call_id: str, before: list[Message]) -> str | None:
-    for message in reversed(before):
-        for part in message.parts:
-            if isinstance(part, ToolCall) and part.id == tool_call_id:
-                return part.name
-    return None
 
 
 def _text_content(content: str | list[TextPart]) -> list[Text]:

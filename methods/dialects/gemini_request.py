@@ -196,8 +196,7 @@ def render_request(request: ChatRequest, *, thinking: Thinking) -> JsonObject:
     if request.tools:
         body["tools"] = _render_tools(request.tools, is_own=is_own)
     if request.is_parallel_tools is False and request.tools:
-        said = "tool_choice.disable_parallel_tool_use" if request.dialect == "anthropic" else "parallel_tool_calls"
-        raise Untranslatable(said, "this vendor cannot be told to call one tool at a time")
+        raise Untranslatable("parallel_tool_calls", "this vendor cannot be told to call one tool at a time")
     if request.tool_choice:
         body["toolConfig"] = _render_tool_choice(request.tool_choice)
     config = render_config(request, kept if isinstance(kept, dict) else {}, is_own=is_own, thinking=thinking)

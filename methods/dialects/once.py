@@ -6,7 +6,7 @@ from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
 import orjson
 
-from methods.dialects.base import Original, Untranslatable
+from methods.dialects.base import Original
 from methods.dialects.canonical import JsonObject
 from methods.dialects.canonical_once import (
     CountReply,
@@ -17,6 +17,7 @@ from methods.dialects.canonical_once import (
     OnceRequest,
     Operation,
 )
+from methods.dialects.crossing import crossed
 from storage.records.fact import fact
 
 _Request = TypeVar("_Request", bound=OnceRequest)
@@ -88,10 +89,12 @@ class Once:
             body = mine.amended(original.body, request)
             text = original.text if body is original.body else None
             return self.dialect.path(request), orjson.dumps(body) if text is None else text
-        lost = self.dialect.untranslatable(request)
-        if lost:
-            raise Untranslatable(lost[0], "this vendor has nothing that stands for it; leave it out")
-        return mine.path(request), orjson.dumps(mine.render_request(request))
+        chat = request.chat if isinstance(request, CountRequest) else None
+        return crossed(
+            self.dialect.untranslatable(request),
+            chat,
+            lambda: (mine.path(request), orjson.dumps(mine.render_request(request))),
+        )
 
     def asked(self, model: str) -> OnceRequest:
         """The request with the model that serves it."""

@@ -17,6 +17,7 @@ from methods.deadlines import Deadlines
 from methods.dialects.base import Dialect, Original, Untranslatable
 from methods.dialects.canonical import ChatReply, ChatRequest, JsonObject, VendorError
 from methods.dialects.canonical_once import EmbedReply, Operation
+from methods.dialects.crossing import crossed
 from methods.dialects.once import AnyOnce, Once
 from methods.errors import InvalidParams, Unauthenticated
 from methods.providers import faults
@@ -265,11 +266,8 @@ class HttpProvider:
 
     def _translated(self, ask: Ask, request: ChatRequest) -> JsonObject:
         """The body in this vendor's language. Raises: Untranslatable."""
-        if ask.original is not None:
-            lost = ask.original.dialect.untranslatable(request)
-            if lost:
-                raise Untranslatable(lost[0], "this vendor has nothing that stands for it; leave it out")
-        return self.dialect.render_request(request)
+        lost = () if ask.original is None else ask.original.dialect.untranslatable(request)
+        return crossed(lost, request, lambda: self.dialect.render_request(request))
 
     def _amended(self, original: Original, request: ChatRequest) -> bytes:
         """The client's own body; its own bytes where nothing had to be set in it."""

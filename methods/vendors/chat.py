@@ -18,6 +18,7 @@ from methods.ai_request import image_bytes_in, images_in, tokens_input_likely, t
 from methods.context import Context, Services
 from methods.dialects.base import Dialect, EventRenderer, Original, Untranslatable
 from methods.dialects.canonical import ChatReply, ChatRequest, JsonObject, Passed, StreamEvent
+from methods.dialects.crossing import own_field
 from methods.dialects.once import AnyOnce
 from methods.dialects.tables import KINDS, dialect_of
 from methods.errors import SERVING, InvalidParams
@@ -151,7 +152,7 @@ def _request_of(params: VendorParams, dialect: Dialect) -> ChatRequest:
     parse = partial(dialect.parse_request, params.body, model=params.model, is_stream=params.stream)
     request = read_by(dialect, params.body, parse)
     if request.max_tokens == 0:
-        raise InvalidParams("the bound of the answer must be at least one token")
+        raise refusal_of(Untranslatable(own_field("max_tokens", request), "must be at least 1"))
     return request
 
 

@@ -31,8 +31,9 @@ def credentials_of(
     for name in _OURS:
         if name in headers:
             said = headers[name].strip().decode("latin-1")
-            # What stands here is a gateway key or nothing: another kind of credential has its own header.
-            credential = Credential("bearer", PREFIX + said.removeprefix(PREFIX), address)
+            # What stands here is ours: a token, or a gateway key, whose beginning may be left out.
+            said = said if _is_token(said) else PREFIX + said.removeprefix(PREFIX)
+            credential = Credential("bearer", said, address)
             return credential, None if shown is None or _is_ours(shown) else _checked(shown)
     return Credential("none" if shown is None else "bearer", shown or "", address), None
 
@@ -55,7 +56,11 @@ def _shown(surface: Surface, headers: Mapping[bytes, bytes], query: bytes) -> st
 
 def _is_ours(shown: str) -> bool:
     """A credential of this server, sent a second time."""
-    return shown.startswith(PREFIX) or (shown.startswith("eyJ") and len(shown.split(".")) == _JWT_PARTS)
+    return shown.startswith(PREFIX) or _is_token(shown)
+
+
+def _is_token(shown: str) -> bool:
+    return shown.startswith("eyJ") and shown.count(".") == _JWT_PARTS - 1
 
 
 def _checked(key: str) -> str:

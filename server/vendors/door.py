@@ -22,7 +22,7 @@ from server.rpc_reading import WATCH_AFTER_SECONDS, Departure, Left, Refused, Se
 from server.rpc_stream import EventStream
 from server.vendors import headers as said
 from server.vendors.credentials import credentials_of
-from server.vendors.reading import attribution, is_streamed, version_of
+from server.vendors.reading import attribution, headers_of, is_streamed, version_of
 from server.vendors.stream import PassedWire
 from server.vendors.surface import Endpoint, Surface
 from server.vendors.tables import surface_of
@@ -32,6 +32,8 @@ from storage.errors import Fault
 _NOT_FOUND: Final = 404
 _NOT_ALLOWED: Final = 405
 _COUNT: Final = re.compile(r"[0-9]{1,9}")
+_COUNTS: Final = ("limit", "pageSize")
+"""Parameters of a query that are numbers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,7 @@ class VendorDoor:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one exchange."""
         request_id = self._means.request_id(scope)
-        headers = dict(scope["headers"])
+        headers = headers_of(scope["headers"])
         surface, path = surface_of(scope["path"], headers, scope.get("query_string", b""))
         exchange = _Exchange(surface, request_id, headers, Sender(send, offered(scope)), receive)
         try:
@@ -110,7 +112,7 @@ class VendorDoor:
             answer = await self._means.serve(call, None)
         except Exception as problem:  # noqa: BLE001  # as the docstring says
             departure.stop()
-            await self._refuse(exchange, problem, call)
+            await self._refuse(exchange, endpoint, problem, call)
             return
         departure.stop()
         await self._reply(exchange, call, answer)
@@ -210,14 +212,14 @@ class VendorDoor:
         body = text.encode() if isinstance(text, str) else orjson.dumps(answer)
         await exchange.out.json(body, headers=told)
 
-    async def _refuse(self, exchange: _Exchange, problem: Exception, call: Call | None) -> None:
+    async def _refuse(self, exchange: _Exchange, endpoint: Endpoint, problem: Exception, call: Call | None) -> None:
         surface = exchange.surface
         fault = self._told(problem, exchange.request_id)
         status = surface.status(fault)
         told = [*said.ids(exchange.request_id), *said.of_fault(surface, fault, status)]
         if call is not None:
             told += said.of_limits(surface, call, self._clock())
-        await exchange.out.json(surface.error(fault, status, exchange.request_id), status, told)
+        await exchange.out.json(surface.error(fault, status, exchange.request_id, endpoint.dialect), status, told)
 
     def _told(self, problem: Exception, request_id: str) -> Fault:
         """What the client hears of a problem: nothing of one that is our own mistake."""
@@ -265,7 +267,7 @@ def _queried(endpoint: Endpoint, query: bytes) -> dict[str, object]:
     for name, value in parse_qsl(query.decode("latin-1")):
         param = endpoint.query.get(name)
         if param is not None:
-            found[param] = int(value) if _COUNT.fullmatch(value) else value
+            found[param] = int(value) if param in _COUNTS and _COUNT.fullmatch(value) else value
     return found
 
 

@@ -1,6 +1,6 @@
 """What a vendor's request says beside its body: its API version, whether it streams, and whom its usage is to be counted for."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import orjson
@@ -15,6 +15,20 @@ _LABEL_CHARS_MAX: Final = 256
 _NAME_CHARS_MAX: Final = 64
 _FEATURE_CHARS_MAX: Final = 128
 _ATTRIBUTED: Final = ((b"x-om-customer-id", "customerId"), (b"x-om-user-id", "userId"))
+
+
+def headers_of(lines: Sequence[tuple[bytes, bytes]]) -> Mapping[bytes, bytes]:
+    """What stands in each header: the values of all its lines as one list (RFC 9110, 5.3), each once.
+
+    So two credentials, or two ids, that differ become one that nobody has.
+    """
+    found = dict(lines)
+    if len(found) == len(lines):  # nearly always
+        return found
+    values: dict[bytes, dict[bytes, None]] = {name: {} for name in found}
+    for name, value in lines:
+        values[name][value] = None
+    return {name: b", ".join(each) for name, each in values.items()}
 
 
 def version_of(surface: Surface, headers: Mapping[bytes, bytes], slots: Mapping[str, str]) -> dict[str, object]:

@@ -7,6 +7,7 @@ from typing import Final, Literal
 
 import orjson
 
+from methods.dialects.canonical import JsonObject
 from methods.dialects.responses_failure import failure_after
 from methods.dialects.tables import dialect_of
 from methods.errors import ProviderFailed
@@ -14,6 +15,7 @@ from methods.providers.faults import RATE_LIMITED, UNAVAILABLE
 from monetization.errors import Overloaded, QuotaExceeded
 from server.errors import status_of
 from server.vendors.stream import PassedWire
+from server.vendors.words import spoken
 from storage.errors import Fault
 
 SurfaceName = Literal["openai", "anthropic", "gemini"]
@@ -69,18 +71,25 @@ class Surface:
         """The HTTP status of a fault on this door."""
         return self.statuses(fault, status_of(fault))
 
-    def error(self, fault: Fault, status: int, request_id: str) -> bytes:
-        """A fault as this vendor's SDKs read it."""
-        return orjson.dumps(dialect_of(self.name).render_fault(fault, status, request_id))
+    def error(self, fault: Fault, status: int, request_id: str, dialect: str = "") -> bytes:
+        """A fault as this vendor's SDKs read it; `dialect` is the request's, once that is known."""
+        return orjson.dumps(self._rendered(fault, status, request_id, dialect)[0])
 
     def error_frame(self, dialect: str, fault: Fault, request_id: str, sent: PassedWire) -> bytes:
         """The same in the middle of a stream of this dialect, after what was sent of it."""
         status = self.status(fault)
+        shown, error = self._rendered(fault, status, request_id, dialect)
         if dialect == "responses":  # its events have names and numbers, also in their data
-            error = dialect_of(self.name).render_fault(fault, status, request_id)["error"]
-            assert isinstance(error, dict), "the shape of this vendor's errors"
             return failure_after(sent.first, sent.last, error, status)
-        return b"%bdata: %b\n\n" % (self.error_event, self.error(fault, status, request_id))
+        return b"%bdata: %b\n\n" % (self.error_event, orjson.dumps(shown))
+
+    def _rendered(self, fault: Fault, status: int, request_id: str, dialect: str) -> tuple[JsonObject, JsonObject]:
+        """The fault in the vendor's shape, and what stands under `error` in it."""
+        shown = dialect_of(self.name).render_fault(fault, status, request_id)
+        error = shown["error"]
+        assert isinstance(error, dict), "all three vendors have an object there"
+        error["message"] = spoken(str(error["message"]), dialect or self.name)
+        return shown, error
 
 
 def openai_status(fault: Fault, usual: int) -> int:

@@ -1,6 +1,7 @@
 """The parameters of executeAIRequest: what they take, what they refuse and where they say so, and what they become."""
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -274,3 +275,26 @@ def test_the_estimate_sees_everything_that_is_written() -> None:
     assert estimated(messages=[{"role": "assistant", "toolCalls": [call]}]) - base > 500
     format_ = {"type": "json_schema", "json_schema": {"schema": {"description": long}}}
     assert estimated(options={"responseFormat": format_}) - base > 500
+
+
+def test_tool_results_find_their_calls_in_a_time_that_grows_as_the_conversation() -> None:
+    def call(number: int, name: str) -> dict[str, Any]:
+        return {"id": f"c{number}", "type": "function", "function": {"name": name, "arguments": "{}"}}
+
+    turns = [
+        {"role": "assistant", "tool_calls": [call(n + 100 * turn, f"f{turn}") for n in range(100)]}
+        for turn in range(500)
+    ]
+    twice = {"role": "assistant", "tool_calls": [call(0, "later"), call(0, "not-this")]}
+    results = [
+        {"role": "tool", "tool_call_id": f"c{number}", "content": "x"}
+        for number in (0, 99, 100, *range(10**6, 10**6 + 1500))
+    ]
+    params = parsed({"messages": [*turns, twice, *results]})
+    started = time.process_time()
+    request = draft_of(params, PromptRegistry(None, clock=lambda: 1.0, on_problem=print), resolve).request
+    assert (
+        time.process_time() - started < 2
+    )  # some tenths; where each result looked at all calls before it, five and more
+    named = [part.name for message in request.messages for part in message.parts if isinstance(part, ToolResult)]
+    assert named == ["later", "f0", "f1", *[None] * 1500]

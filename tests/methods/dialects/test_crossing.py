@@ -1,0 +1,67 @@
+"""What another vendor cannot be told is refused by the name that it has in the client's own request."""
+
+from typing import Any
+
+import pytest
+
+from methods.dialects.anthropic import Anthropic
+from methods.dialects.base import Untranslatable
+from methods.dialects.crossing import crossed
+from methods.dialects.tables import dialect_of
+from tests.methods.dialects.matrix import PIXEL
+
+HI: dict[str, Any] = {
+    "openai": {"model": "m", "messages": [{"role": "user", "content": "Hi"}]},
+    "responses": {"model": "m", "input": "Hi"},
+    "anthropic": {"model": "m", "max_tokens": 50, "messages": [{"role": "user", "content": "Hi"}]},
+    "gemini": {"contents": [{"role": "user", "parts": [{"text": "Hi"}]}]},
+}
+PICTURE = {"inlineData": {"mimeType": "image/png", "data": PIXEL}}
+SHOWN: dict[str, Any] = {"contents": [*HI["gemini"]["contents"], {"role": "model", "parts": [{"text": "a"}, PICTURE]}]}
+RESPONSES_CALL = {"type": "function_call", "call_id": "c", "name": "f", "arguments": "["}
+OPENAI_CALL = {"role": "assistant", "tool_calls": [{"id": "c", "function": {"name": "f", "arguments": "["}}]}
+TOOLS: dict[str, Any] = {
+    "tools": [{"name": "f", "input_schema": {"type": "object"}}],
+    "tool_choice": {"type": "auto", "disable_parallel_tool_use": True},
+}
+
+
+@pytest.mark.parametrize(
+    ("client", "vendor", "members", "field"),
+    [
+        ("gemini", "openai", {"generationConfig": {"topK": 3}}, "generationConfig.topK"),
+        ("anthropic", "openai", {"top_k": 3}, "top_k"),
+        ("anthropic", "responses", {"stop_sequences": ["END"]}, "stop_sequences"),
+        ("gemini", "responses", {"generationConfig": {"stopSequences": ["E"]}}, "generationConfig.stopSequences"),
+        ("gemini", "anthropic", {"generationConfig": {"temperature": 1.5}}, "generationConfig.temperature"),
+        (
+            "gemini",
+            "anthropic",
+            {"generationConfig": {"responseMimeType": "application/json"}},
+            "generationConfig.responseMimeType",
+        ),
+        (
+            "gemini",
+            "anthropic",
+            {"generationConfig": {"maxOutputTokens": 10, "thinkingConfig": {"thinkingBudget": 9}}},
+            "generationConfig.maxOutputTokens",
+        ),
+        ("openai", "anthropic", {"max_tokens": 10, "reasoning_effort": "low"}, "max_tokens"),
+        ("openai", "anthropic", {"max_completion_tokens": 10, "reasoning_effort": "low"}, "max_completion_tokens"),
+        ("responses", "anthropic", {"max_output_tokens": 10, "reasoning": {"effort": "low"}}, "max_output_tokens"),
+        ("responses", "anthropic", {"text": {"format": {"type": "json_object"}}}, "text.format"),
+        ("openai", "anthropic", {"response_format": {"type": "json_object"}}, "response_format"),
+        ("anthropic", "gemini", TOOLS, "tool_choice.disable_parallel_tool_use"),
+        ("gemini", "anthropic", SHOWN, "contents[1].parts"),
+        ("responses", "gemini", {"input": [{"role": "user", "content": "Hi"}, RESPONSES_CALL]}, "input"),
+        ("openai", "gemini", {"messages": [*HI["openai"]["messages"], OPENAI_CALL]}, "messages"),
+    ],
+)
+def test_the_refused_member_has_the_name_that_the_client_gave_it(
+    client: str, vendor: str, members: dict[str, Any], field: str
+) -> None:
+    request = dialect_of(client).parse_request({**HI[client], **members}, model="m")
+    dialect = Anthropic(thinking="budget") if vendor == "anthropic" else dialect_of(vendor)
+    with pytest.raises(Untranslatable) as refusal:
+        crossed((), request, lambda: dialect.render_request(request))
+    assert refusal.value.field == field
