@@ -9,6 +9,7 @@ from methods.dialects.anthropic_request import PRICED_EXTRA
 from methods.dialects.canonical import ChatRequest, Json, JsonObject
 from methods.dialects.mixed import replaced, without_unsigned_thinking
 from methods.dialects.passing import EventPasser
+from methods.dialects.shared import asks_nothing
 
 _USUAL: Final[dict[str, tuple[Json, ...]]] = {
     "billing_policy": ({"type": "billing_policy", "bill_to": "self"},),
@@ -32,7 +33,7 @@ def unpriced(body: JsonObject) -> list[str]:
     found = [
         name
         for name in sorted(PRICED_EXTRA & body.keys())
-        if body[name] is not None and body[name] not in _USUAL.get(name, ()) and not _only_clears(name, body[name])
+        if not (asks_nothing(body[name]) or body[name] in _USUAL.get(name, ()) or _only_clears(name, body[name]))
     ]
     tools = body.get("tools")
     for place, tool in enumerate(tools if isinstance(tools, list) else ()):

@@ -17,7 +17,17 @@ from methods.dialects.anthropic_blocks import (
 from methods.dialects.anthropic_output import Thinking, is_output_said, parse_output, render_output
 from methods.dialects.base import Untranslatable
 from methods.dialects.canonical import ChatRequest, Json, JsonObject, Message, Text, Tool, ToolChoice
-from methods.dialects.shared import count_at, flag_at, list_at, name_at, number_at, object_at, optional_at, text_at
+from methods.dialects.shared import (
+    asks_nothing,
+    count_at,
+    flag_at,
+    list_at,
+    name_at,
+    number_at,
+    object_at,
+    optional_at,
+    text_at,
+)
 
 ApiVersion: TypeAlias = Literal["2023-06-01", "2026-10-21"]
 
@@ -216,7 +226,7 @@ def untranslatable_fields(request: ChatRequest) -> list[str]:
     fields = [
         name
         for name, value in request.extra.items()
-        if name not in HARMLESS_EXTRA and not (name == "output_config" and is_output_said(value))
+        if not (name in HARMLESS_EXTRA or asks_nothing(value) or (name == "output_config" and is_output_said(value)))
     ]
     fields += [f"tools[{place}]" for place, tool in enumerate(request.tools) if "type" in tool.extra]
     for place, message in enumerate(request.messages):

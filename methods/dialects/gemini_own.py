@@ -10,6 +10,7 @@ from methods.dialects.canonical import ChatRequest, Json, JsonObject
 from methods.dialects.gemini_names import members_of, resource_of
 from methods.dialects.gemini_request import PRICED_EXTRA
 from methods.dialects.passing import EventPasser
+from methods.dialects.shared import asks_nothing
 
 _USUAL: Final[dict[str, tuple[Json, ...]]] = {"serviceTier": ("standard", "STANDARD", "SERVICE_TIER_STANDARD")}
 """Priced members at what costs no more than leaving them out."""
@@ -32,16 +33,17 @@ def unpriced(body: JsonObject) -> list[str]:
     found = [
         name
         for name in sorted(PRICED_EXTRA & given.keys())
-        if given[name] is not None and given[name] not in _USUAL.get(name, ())
+        if not asks_nothing(given[name]) and given[name] not in _USUAL.get(name, ())
     ]
     tools = given.get("tools")
     for place, tool in enumerate(tools if isinstance(tools, list) else ()):
         if isinstance(tool, dict):
-            found += [f"tools[{place}].{name}" for name in members_of(tool).keys() - _TOOLS if tool]
+            members = members_of(tool)
+            found += [f"tools[{place}].{name}" for name in members.keys() - _TOOLS if not asks_nothing(members[name])]
     config = given.get("generationConfig")
     if isinstance(config, dict):
         said = members_of(config)
-        found += [f"generationConfig.{name}" for name in (*_SPOKEN, *_ROUTED) if said.get(name) is not None]
+        found += [f"generationConfig.{name}" for name in (*_SPOKEN, *_ROUTED) if not asks_nothing(said.get(name))]
         if said.get("responseModalities") not in (None, [], ["TEXT"], ["text"]):
             found.append("generationConfig.responseModalities")
     turns = given.get("contents")

@@ -11,7 +11,7 @@ from methods.dialects.canonical import ChatRequest, Json, JsonObject, Text, Tool
 from methods.dialects.gemini_config import Thinking, parse_config, render_config, untranslatable_config
 from methods.dialects.gemini_names import DIALECT, members_of, to_json_schema
 from methods.dialects.gemini_parts import CallIds, parse_message, parse_part, render_messages, untranslatable_parts
-from methods.dialects.shared import list_at, name_at, object_at, text_at
+from methods.dialects.shared import asks_nothing, list_at, name_at, object_at, text_at
 
 HARMLESS_EXTRA: Final = frozenset(
     {
@@ -164,7 +164,11 @@ def untranslatable_fields(request: ChatRequest) -> list[str]:
     """The fields of a request of this dialect that matter and that no other vendor can be told; none for other requests."""
     if request.dialect != DIALECT:
         return []
-    fields = [name for name in request.extra if name not in HARMLESS_EXTRA and name != "generationConfig"]
+    fields = [
+        name
+        for name, value in request.extra.items()
+        if not (name in HARMLESS_EXTRA or name == "generationConfig" or asks_nothing(value))
+    ]
     fields += untranslatable_config(request.extra.get("generationConfig"))
     fields += _untranslatable_tool_config(request.extra.get("toolConfig"))
     fields += [f"tools.{tool.name}" for tool in request.tools if "builtin" in tool.extra]

@@ -9,6 +9,7 @@ from typing import Final
 
 from methods.dialects.canonical import ChatRequest, Json
 from methods.dialects.openai_messages import DIALECT, UNTRANSLATABLE_MESSAGE_EXTRA
+from methods.dialects.shared import asks_nothing
 
 HARMLESS_EXTRA: Final = frozenset(
     {
@@ -97,7 +98,7 @@ def untranslatable_fields(request: ChatRequest) -> list[str]:
     fields = [
         name
         for name, value in request.extra.items()
-        if name not in HARMLESS_EXTRA
+        if not (name in HARMLESS_EXTRA or asks_nothing(value))
         and value != _DEFAULTS.get(name)
         and not (name == "response_format" and request.response_format)
     ]

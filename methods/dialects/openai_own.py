@@ -11,9 +11,11 @@ from methods.dialects.openai_extra import PRICED_EXTRA
 from methods.dialects.openai_request import MaxTokensField
 from methods.dialects.passing import EventPasser
 from methods.dialects.responses_extra import is_long_lived, unpriced_caching
+from methods.dialects.shared import asks_nothing
 
 _USUAL: Final[dict[str, tuple[Json, ...]]] = {
     "modalities": (["text"],),
+    "provider": ({},),
     "service_tier": ("auto", "default"),
 }
 """Priced members at what costs no more than leaving them out."""
@@ -31,7 +33,7 @@ def unpriced(body: JsonObject) -> list[str]:
     found = [
         name
         for name in sorted(PRICED_EXTRA & body.keys())
-        if body[name] is not None and body[name] not in _USUAL.get(name, ())
+        if not asks_nothing(body[name]) and body[name] not in _USUAL.get(name, ())
     ]
     found += [name for name in body if not name.islower() and name.lower() in _SPELLED]
     tools = body.get("tools")
@@ -45,7 +47,7 @@ def _unforeseen(messages: Json) -> Iterator[str]:
     for place, message in enumerate(messages if isinstance(messages, list) else ()):
         if not isinstance(message, dict):
             continue
-        if message.get("audio") is not None:
+        if not asks_nothing(message.get("audio")):
             yield f"messages[{place}].audio"
         content = message.get("content")
         for number, part in enumerate(content if isinstance(content, list) else ()):

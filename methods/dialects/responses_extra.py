@@ -9,6 +9,7 @@ from typing import Final
 
 from methods.dialects.canonical import ChatRequest, Json, JsonObject
 from methods.dialects.responses_items import DIALECT, untranslatable_items
+from methods.dialects.shared import asks_nothing
 
 HARMLESS_EXTRA: Final = frozenset(
     {
@@ -49,7 +50,7 @@ UNTRANSLATABLE_EXTRA: Final = frozenset(
 
 PRICED_EXTRA: Final[Mapping[str, tuple[Json, ...]]] = {
     "background": (False,),  # the answer is fetched later, past the hold
-    "context_management": ([],),  # the vendor lets a model shorten the conversation, beside the answer
+    "context_management": (),  # the vendor lets a model shorten the conversation, beside the answer
     "conversation": (),  # tokens that lie at the vendor and that nobody here can count
     "previous_response_id": (),  # the same
     "prompt": (),  # the same
@@ -59,7 +60,6 @@ PRICED_EXTRA: Final[Mapping[str, tuple[Json, ...]]] = {
 
 _DEFAULTS: Final[Mapping[str, Json]] = {
     "background": False,
-    "context_management": [],
     "tool_choice": "auto",
     "top_logprobs": 0,
     "truncation": "disabled",
@@ -100,7 +100,7 @@ def untranslatable_fields(request: ChatRequest) -> list[str]:
     fields = [
         name
         for name, value in request.extra.items()
-        if name not in HARMLESS_EXTRA and (name not in _DEFAULTS or value != _DEFAULTS[name])
+        if not (name in HARMLESS_EXTRA or asks_nothing(value)) and (name not in _DEFAULTS or value != _DEFAULTS[name])
     ]
     fields += _untranslatable_text(request.extra.get("text"))
     includes = request.extra.get("include")
@@ -137,7 +137,9 @@ def _untranslatable_text(value: Json) -> list[str]:
 def unpriced_fields(body: JsonObject) -> list[str]:
     """The fields of a client's body that change what the vendor charges in a way that no price of ours knows, by their paths."""
     fields = [
-        name for name, harmless in PRICED_EXTRA.items() if body.get(name) is not None and body[name] not in harmless
+        name
+        for name, harmless in PRICED_EXTRA.items()
+        if not asks_nothing(body.get(name)) and body[name] not in harmless
     ]
     tools = body.get("tools")
     for place, tool in enumerate(tools if isinstance(tools, list) else []):

@@ -79,6 +79,14 @@ def optional_at(members: JsonObject, name: str, read: Callable[[Json, str], _Val
     return None if value is None else read(value, name)
 
 
+def asks_nothing(value: Json) -> bool:
+    """Whether a member says no more than its absence: many clients write all members, also those that they do not use.
+
+    An empty object is something: that is how some vendors' own tools are switched on.
+    """
+    return value is None or value == []
+
+
 def tokens_of(counters: Mapping[str, Json], name: str) -> int | None:
     """A token counter of a reply: None when it is absent, null, or no count at all (unknown is not zero).
 

@@ -17,6 +17,13 @@ SCHEMA: Any = {"type": "object", "properties": {"city": {"type": "string"}}, "re
 ANSWER: Any = {"type": "object", "properties": {"warm": {"type": "boolean"}}, "required": ["warm"]}
 PIXEL = "iVBORw0KGgo="
 URL = "https://example.org/sky.png"
+HI: dict[str, Any] = {
+    "openai": {"model": "m", "messages": [{"role": "user", "content": "Hi"}]},
+    "responses": {"model": "m", "input": "Hi"},
+    "anthropic": {"model": "m", "max_tokens": 50, "messages": [{"role": "user", "content": "Hi"}]},
+    "gemini": {"contents": [{"role": "user", "parts": [{"text": "Hi"}]}]},
+}
+"""The least that each client asks."""
 
 
 def _openai_asked() -> dict[str, Any]:

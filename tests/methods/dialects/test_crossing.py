@@ -8,14 +8,8 @@ from methods.dialects.anthropic import Anthropic
 from methods.dialects.base import Untranslatable
 from methods.dialects.crossing import crossed
 from methods.dialects.tables import dialect_of
-from tests.methods.dialects.matrix import PIXEL
+from tests.methods.dialects.matrix import HI, PIXEL
 
-HI: dict[str, Any] = {
-    "openai": {"model": "m", "messages": [{"role": "user", "content": "Hi"}]},
-    "responses": {"model": "m", "input": "Hi"},
-    "anthropic": {"model": "m", "max_tokens": 50, "messages": [{"role": "user", "content": "Hi"}]},
-    "gemini": {"contents": [{"role": "user", "parts": [{"text": "Hi"}]}]},
-}
 PICTURE = {"inlineData": {"mimeType": "image/png", "data": PIXEL}}
 SHOWN: dict[str, Any] = {"contents": [*HI["gemini"]["contents"], {"role": "model", "parts": [{"text": "a"}, PICTURE]}]}
 RESPONSES_CALL = {"type": "function_call", "call_id": "c", "name": "f", "arguments": "["}

@@ -10,7 +10,8 @@ from methods.dialects.gemini import Gemini
 from methods.dialects.once import AnyOnce
 from methods.dialects.openai import OpenAI
 from methods.dialects.responses import Responses
-from methods.dialects.tables import once_of
+from methods.dialects.tables import dialect_of, once_of
+from tests.methods.dialects.matrix import HI
 
 TEXT: dict[str, Any] = {"type": "text", "text": "Hi"}
 PIXEL = {"type": "base64", "media_type": "image/png", "data": "aGk="}
@@ -67,6 +68,38 @@ def test_members_by_which_anthropic_samples_again_elsewhere_or_from_its_memory_a
 )
 def test_members_of_anthropic_that_cost_nothing_more_are_served(members: dict[str, Any]) -> None:
     assert Anthropic().unpriced({**blocks(TEXT), **members}) == []
+
+
+UNUSED: dict[str, list[str]] = {
+    "openai": ["audio", "modalities", "models", "plugins", "prediction", "service_tier", "web_search_options"],
+    "responses": ["background", "context_management", "conversation", "previous_response_id", "prompt", "service_tier"],
+    "anthropic": [
+        "compaction",
+        "container",
+        "fallbacks",
+        "mcp_servers",
+        "service_tier",
+        "thread",
+        "context_management",
+    ],
+    "gemini": ["cachedContent", "serviceTier", "tools"],
+}
+
+
+@pytest.mark.parametrize("nothing", [None, []])
+@pytest.mark.parametrize("client", UNUSED)
+def test_members_that_a_client_writes_but_does_not_use_are_served_by_every_vendor(client: str, nothing: Any) -> None:
+    dialect = dialect_of(client)
+    body: dict[str, Any] = {**HI[client], **dict.fromkeys(UNUSED[client], nothing)}
+    assert list(dialect.unpriced(body)) == []
+    assert list(dialect.untranslatable(dialect.parse_request(body, model="m"))) == []
+
+
+def test_an_empty_object_switches_a_vendors_own_tool_on_and_null_does_not() -> None:
+    assert OpenAI().unpriced({**HI["openai"], "web_search_options": {}}) == ["web_search_options"]
+    assert OpenAI().unpriced({**HI["openai"], "provider": {}}) == []
+    tools: dict[str, Any] = {"tools": [{"googleSearch": {}, "codeExecution": None, "urlContext": []}, {}]}
+    assert Gemini().unpriced({**HI["gemini"], **tools}) == ["tools[0].googleSearch"]
 
 
 @pytest.mark.parametrize("member", ["n_predict", "max_new_tokens", "Max_Tokens", "MAX_COMPLETION_TOKENS", "N", "Model"])
