@@ -93,7 +93,7 @@ class Answer:
                 self._ask(ToolCallDelta(index, part.id, part.name, part.arguments, part.signature))
         self.model = reply.model or None
         self.finish_reason = reply.finish_reason
-        meter.usage = reply.usage
+        meter.usage, meter.untold = reply.usage, reply.untold
         meter.is_complete = True
 
     def result(self, request_id: str) -> ExecuteResult:
@@ -141,7 +141,7 @@ class Answer:
                 self._ask(event)
                 return event
             case UsageSeen():
-                self._meter.usage = event.usage
+                self._meter.usage, self._meter.untold = event.usage, event.untold
                 return event
             case Started():
                 self.model = event.model or None

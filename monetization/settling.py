@@ -1,7 +1,7 @@
 """What a call came to, from what its meter saw: the one place that says who pays for half an answer.
 
-Done → the provider's own count. Cut off after some output → what was delivered, by the provider's count where it came and by
-our own where it did not. No output → nothing.
+Done → the provider's own count, and our own of a side that it left out. Cut off after some output → what was delivered, by the
+provider's count where it came and by our own where it did not. No output → nothing.
 """
 
 import asyncio
@@ -38,20 +38,22 @@ def used(meter: Meter, most: Most, *, tokens_input: int | None = None, tokens_ou
 
     `tokens_input`, `tokens_output`: our own counts of what was asked and delivered. None: lengths stand in for them.
     """
-    if meter.is_complete and meter.usage is not None:
+    if meter.is_complete and meter.usage is not None and meter.untold is None:
         return Used(meter.usage)
     if not meter.is_complete and meter.bytes_delivered == 0:
         return None
     delivered = _bounded(meter, most, tokens_output)
+    asked = min(most.tokens_input, most.tokens_input_likely) if tokens_input is None else tokens_input
+    is_partial = not meter.is_complete
     if meter.usage is None:
-        asked = min(most.tokens_input, most.tokens_input_likely) if tokens_input is None else tokens_input
-        return Used(Usage(input=asked, output=delivered), is_estimated=True, is_partial=not meter.is_complete)
+        return Used(Usage(input=asked, output=delivered), is_estimated=True, is_partial=is_partial)
+    usage = replace(meter.usage, input=asked) if meter.untold == "input" else meter.usage
     # A running count trails what was delivered (Anthropic counts input at the start and output at the end).
-    told = meter.usage.tokens_output
-    if delivered <= told:
-        return Used(meter.usage, is_partial=True)
-    usage = replace(meter.usage, output=meter.usage.output + delivered - told)
-    return Used(usage, is_estimated=True, is_partial=True)
+    beyond = max(0, delivered - usage.tokens_output) if is_partial or meter.untold == "output" else 0
+    if beyond:
+        usage = replace(usage, output=usage.output + beyond)
+    is_estimated = usage is not meter.usage or (meter.is_complete and meter.untold is not None)
+    return Used(usage, is_estimated=is_estimated, is_partial=is_partial)
 
 
 def told_to(meter: Meter) -> Used | None:
@@ -76,7 +78,7 @@ async def counted(found: Used, meter: Meter, most: Most) -> Used:
     """The same, with our estimates counted properly: in a thread, because a long text keeps a counter busy for a while."""
     if not found.is_estimated or meter.count_output is None:
         return found
-    needs_input = meter.usage is None and meter.count_input is not None
+    needs_input = (meter.usage is None or meter.untold == "input") and meter.count_input is not None
     tokens_output = await asyncio.to_thread(meter.count_output)
     tokens_input = await asyncio.to_thread(meter.count_input) if needs_input and meter.count_input else None
     return used(meter, most, tokens_input=tokens_input, tokens_output=tokens_output) or found

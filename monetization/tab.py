@@ -14,7 +14,7 @@ from monetization.charging.policies import Charge
 from monetization.quoting import Quote
 from monetization.terms import Target
 from storage.records.fact import fact
-from storage.records.usage import Usage
+from storage.records.usage import Side, Usage
 
 Item = TypeVar("Item")
 Sink: TypeAlias = Callable[[Sequence[Item]], Awaitable[None]]
@@ -28,6 +28,8 @@ class Meter:
     """Who serves the call now. None: no provider was asked yet."""
     usage: Usage | None = None
     """The provider's own count, cumulative. None: it has not sent one."""
+    untold: Side | None = None
+    """The side that is missing in `usage`, which counts as zero there."""
     bytes_delivered: int = 0
     """UTF-8 bytes of the answer that the provider has produced so far, for an estimate when `usage` never comes."""
     is_complete: bool = False
@@ -42,6 +44,11 @@ class Meter:
     """The application's feature that the caller says it asks for."""
     metadata: dict[str, str] = field(default_factory=dict)
     """The caller's own labels for reports (never prompt or answer text)."""
+
+    @property
+    def is_counted(self) -> bool:
+        """Whether the provider has finished and told all that it used, so that nothing is left to be estimated."""
+        return self.is_complete and self.usage is not None and self.untold is None
 
 
 @fact

@@ -6,8 +6,8 @@ from typing import Final
 from methods.dialects.anthropic_blocks import DIALECT, parse_blocks, render_reply_block
 from methods.dialects.base import Untranslatable
 from methods.dialects.canonical import ChatReply, FinishReason, Json, JsonObject, Reasoning, Text, ToolCall
-from methods.dialects.shared import tokens_of
-from storage.records.usage import Usage
+from methods.dialects.shared import tokens_of, untold_of
+from storage.records.usage import Side, Usage
 
 _REASONS: Final[Mapping[str, FinishReason]] = {
     "end_turn": "stop",
@@ -66,6 +66,13 @@ def parse_usage(value: Json) -> Usage | None:
     )
 
 
+def untold(value: Json) -> Side | None:
+    """The side that the vendor has not counted."""
+    if not isinstance(value, dict):
+        return None
+    return untold_of(tokens_of(value, "input_tokens"), tokens_of(value, "output_tokens"))
+
+
 def render_usage(usage: Usage | None) -> JsonObject:
     """The counters as this vendor's clients read them. They must be there: a usage that nobody knows is shown as zeros."""
     usage = usage or Usage()
@@ -106,6 +113,7 @@ def parse_reply(body: JsonObject) -> ChatReply:
         parts=tuple(part for part in parts if isinstance(part, Text | Reasoning | ToolCall)),
         finish_reason=finish_reason_of(native),
         usage=usage,
+        untold=untold(body.get("usage")),
         id=reply_id if isinstance(reply_id, str) else None,
         native_finish_reason=native,
         stop_sequence=stop if isinstance(stop, str) else None,

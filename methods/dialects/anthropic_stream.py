@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import orjson
 
 from methods.dialects.anthropic_errors import error_body, parse_stream_error
-from methods.dialects.anthropic_reply import finish_reason_of, parse_usage, render_usage, stop_reason_of
+from methods.dialects.anthropic_reply import finish_reason_of, parse_usage, render_usage, stop_reason_of, untold
 from methods.dialects.arguments import to_arguments
 from methods.dialects.canonical import (
     ChatRequest,
@@ -20,6 +20,7 @@ from methods.dialects.canonical import (
     UsageSeen,
     VendorError,
 )
+from methods.dialects.shared import tokens_of
 from methods.dialects.sse import EventReader
 from storage.records.usage import Usage
 
@@ -27,7 +28,7 @@ from storage.records.usage import Usage
 class AnthropicEventParser:
     """Reads one stream. Blocks of the vendor's own tools have no canonical event and are passed over."""
 
-    __slots__ = ("_calls", "_counters", "_empty_calls", "_has_failed", "_is_complete", "_reader")
+    __slots__ = ("_calls", "_counters", "_empty_calls", "_has_failed", "_has_output", "_is_complete", "_reader")
 
     def __init__(self) -> None:
         self._reader = EventReader()
@@ -36,6 +37,8 @@ class AnthropicEventParser:
         self._empty_calls: set[int] = set()
         """Blocks of tool calls that have had no arguments yet."""
         self._counters: dict[str, Json] = {}
+        self._has_output = False
+        """Whether what came out was counted after it had come."""
         self._is_complete = False
         self._has_failed = False
 
@@ -86,7 +89,7 @@ class AnthropicEventParser:
                 )
                 self._count(message.get("usage"), events)
             case {"type": "message_delta"}:
-                self._count(event.get("usage"), events)
+                self._count(event.get("usage"), events, is_last=True)
                 self._finish(event.get("delta"), events)
             case {"type": "message_stop"}:
                 self._is_complete = True
@@ -131,14 +134,18 @@ class AnthropicEventParser:
             case _:
                 pass
 
-    def _count(self, usage: Json, events: list[StreamEvent]) -> None:
-        """Counters are cumulative and overwrite what came before; null keeps it (the vendor's streaming page)."""
+    def _count(self, usage: Json, events: list[StreamEvent], *, is_last: bool = False) -> None:
+        """Counters are cumulative and overwrite what came before; null keeps it (the vendor's streaming page).
+
+        What the beginning says of the output is no count of it, so that an end that says nothing leaves it untold.
+        """
         if not isinstance(usage, dict):
             return
         self._counters.update({name: value for name, value in usage.items() if value is not None})
+        self._has_output = self._has_output or (is_last and tokens_of(usage, "output_tokens") is not None)
         seen = parse_usage(self._counters)
         if seen is not None:
-            events.append(UsageSeen(seen))
+            events.append(UsageSeen(seen, untold(self._counters) if self._has_output else "output"))
 
     def _finish(self, delta: Json, events: list[StreamEvent]) -> None:
         reason, stop = (

@@ -9,7 +9,7 @@ from dataclasses import field
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from storage.records.fact import fact
-from storage.records.usage import Usage
+from storage.records.usage import Side, Usage
 
 if TYPE_CHECKING:
     from methods.dialects.canonical_once import OnceReply
@@ -168,6 +168,8 @@ class ChatReply:
     """The vendor's own bytes, for a client that speaks this vendor's language."""
     once: "OnceReply | None" = None
     """The answer to what was no chat: vectors, or a count. It then has no parts."""
+    untold: Side | None = None
+    """The side of the usage that the vendor left out: it is zero there, and unknown."""
 
     @property
     def text(self) -> str:
@@ -218,6 +220,8 @@ class UsageSeen:
     """Usage so far; cumulative, the last one counts."""
 
     usage: Usage
+    untold: Side | None = None
+    """The side that the vendor has left out so far: it is zero, or what it was before, and unknown."""
 
 
 @fact

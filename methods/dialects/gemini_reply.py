@@ -17,7 +17,7 @@ from methods.dialects.canonical import (
 )
 from methods.dialects.gemini_names import DIALECT
 from methods.dialects.gemini_parts import CallIds, parse_part, render_reply_part
-from methods.dialects.gemini_usage import parse_usage, render_usage
+from methods.dialects.gemini_usage import parse_usage, render_usage, untold
 
 _REASONS: Final[Mapping[str, FinishReason]] = {
     "STOP": "stop",
@@ -105,6 +105,7 @@ def parse_reply(body: JsonObject) -> ChatReply:
         parts=parts,
         finish_reason="content_filter" if is_blocked else finish_reason_of(native, calls_tools=calls_tools),
         usage=usage,
+        untold=untold(body.get("usageMetadata")),
         id=reply_id,
         native_finish_reason=blocked if is_blocked else native,
         dialect=DIALECT,

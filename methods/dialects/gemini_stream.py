@@ -26,7 +26,7 @@ from methods.dialects.canonical import (
 from methods.dialects.gemini_errors import error_body, parse_stream_error
 from methods.dialects.gemini_parts import CallIds, parse_part, render_reply_part
 from methods.dialects.gemini_reply import block_reason_of, finish_reason_of, finish_word_of, word_of_finish
-from methods.dialects.gemini_usage import parse_usage, render_usage
+from methods.dialects.gemini_usage import parse_usage, render_usage, untold
 from methods.dialects.sse import EventReader
 from storage.records.usage import Usage
 
@@ -96,7 +96,7 @@ class GeminiEventParser:
             self._counters = counters
             usage = parse_usage(counters)
             if usage is not None:
-                events.append(UsageSeen(usage))
+                events.append(UsageSeen(usage, untold(counters)))
         blocked = None if word else block_reason_of(chunk)
         if word or blocked:
             self._finish(word, blocked, events)

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 from methods.dialects.canonical import Json, JsonObject
 from methods.dialects.gemini_names import members_of
-from methods.dialects.shared import split_tokens, tokens_of
-from storage.records.usage import Usage
+from methods.dialects.shared import split_tokens, tokens_of, untold_of
+from storage.records.usage import Side, Usage
 
 
 def parse_usage(value: Json) -> Usage | None:
@@ -44,6 +44,14 @@ def parse_usage(value: Json) -> Usage | None:
         audio_output=spoken,
         image_output=drawn,
     )
+
+
+def untold(value: Json) -> Side | None:
+    """The side that is nowhere counted. This vendor leaves zeros out; where it tells the total, that says everything."""
+    counters = members_of(value) if isinstance(value, dict) else {}
+    if tokens_of(counters, "totalTokenCount") is not None:
+        return None
+    return untold_of(tokens_of(counters, "promptTokenCount"), tokens_of(counters, "candidatesTokenCount"))
 
 
 def _count(counters: Mapping[str, Json], name: str) -> int:

@@ -10,7 +10,7 @@ from typing import Final
 from methods.dialects.arguments import to_arguments
 from methods.dialects.canonical import ChatReply, FinishReason, Image, Json, JsonObject, Part, Reasoning, Text, ToolCall
 from methods.dialects.openai_messages import DIALECT, render_call, signature_of
-from methods.dialects.openai_usage import parse_usage, render_usage
+from methods.dialects.openai_usage import parse_usage, render_usage, untold
 from methods.dialects.shared import from_data_url, to_data_url
 
 # The vendor's own words first, then those of vendors that are compatible but for these.
@@ -75,6 +75,7 @@ def parse_reply(body: JsonObject) -> ChatReply:
             is_refused=bool(message.get("refusal")),
         ),
         usage=parse_usage(body.get("usage")),
+        untold=untold(body.get("usage")),
         id=_word(body.get("id")),
         native_finish_reason=_word(word),
         dialect=DIALECT,

@@ -24,7 +24,7 @@ from methods.dialects.openai_chunks import SameChunks
 from methods.dialects.openai_errors import error_object, parse_stream_error, type_of
 from methods.dialects.openai_messages import render_signature, signature_of
 from methods.dialects.openai_reply import FINISH_WORDS, finish_reason_of, parse_content
-from methods.dialects.openai_usage import parse_usage, render_usage
+from methods.dialects.openai_usage import parse_usage, render_usage, untold
 from methods.dialects.shared import tokens_of
 from methods.dialects.sse import EventReader
 from storage.records.usage import Usage
@@ -152,7 +152,7 @@ class OpenAIEventParser:
             if isinstance(choice, dict) and not choice.get("index"):
                 self._read_choice(choice, events)
         if usage is not None:
-            events.append(UsageSeen(usage))
+            events.append(UsageSeen(usage, untold(chunk.get("usage"))))
 
     def _read_choice(self, choice: JsonObject, events: list[StreamEvent]) -> None:
         delta = choice.get("delta")

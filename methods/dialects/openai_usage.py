@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 
 from methods.dialects.canonical import Json, JsonObject
-from methods.dialects.shared import split_tokens, tokens_of
-from storage.records.usage import Usage
+from methods.dialects.shared import split_tokens, tokens_of, untold_of
+from storage.records.usage import Side, Usage
 
 
 def parse_usage(value: Json) -> Usage | None:
@@ -14,11 +14,11 @@ def parse_usage(value: Json) -> Usage | None:
     part takes at most what the parts before it left, so that the buckets always sum to the whole. When the vendor's numbers
     contradict each other no token is lost: a detail above its whole raises the whole, and a `total_tokens` above the sum is
     thinking that the vendor counts beside `completion_tokens` (xAI, Gemini's compatible endpoint). A total below the sum is
-    ignored.
+    ignored. A side that is left out is zero here; `untold` names it.
     """
     if not isinstance(value, dict):
         return None
-    prompt, completion = tokens_of(value, "prompt_tokens"), tokens_of(value, "completion_tokens")
+    prompt, completion = _sides(value)
     if prompt is None and completion is None:
         return None
     inward, outward = _details(value, "prompt_tokens_details"), _details(value, "completion_tokens_details")
@@ -46,6 +46,21 @@ def parse_usage(value: Json) -> Usage | None:
         audio_output=spoken,
         image_output=drawn,
     )
+
+
+def untold(value: Json) -> Side | None:
+    """The side that is nowhere counted."""
+    return untold_of(*_sides(value)) if isinstance(value, dict) else None
+
+
+def _sides(usage: Mapping[str, Json]) -> tuple[int | None, int | None]:
+    """Tokens in and out; one that is left out is what the total has beyond the other, if it has anything."""
+    prompt, completion = tokens_of(usage, "prompt_tokens"), tokens_of(usage, "completion_tokens")
+    if (prompt is None) != (completion is None):
+        rest = (tokens_of(usage, "total_tokens") or 0) - (prompt or 0) - (completion or 0)
+        if rest > 0:
+            return (rest, completion) if prompt is None else (prompt, rest)
+    return prompt, completion
 
 
 def _details(usage: Mapping[str, Json], name: str) -> Mapping[str, Json]:

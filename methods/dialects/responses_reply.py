@@ -22,7 +22,7 @@ from methods.dialects.canonical import (
 from methods.dialects.mixed import FOREIGN_THOUGHT
 from methods.dialects.responses_items import DIALECT, render_thinking, thinking_of
 from methods.dialects.responses_request import render_echo
-from methods.dialects.responses_usage import parse_usage, render_usage
+from methods.dialects.responses_usage import parse_usage, render_usage, untold
 
 _READ: Final = frozenset({"id", "object", "model", "usage"})
 _CUT: Final[Mapping[str, FinishReason]] = {"max_output_tokens": "length", "content_filter": "content_filter"}
@@ -82,6 +82,7 @@ def parse_reply(body: JsonObject) -> ChatReply:
         parts=parts,
         finish_reason=reason,
         usage=parse_usage(body.get("usage")),
+        untold=untold(body.get("usage")),
         id=reply_id if isinstance(reply_id, str) else None,
         native_finish_reason=word,
         dialect=DIALECT,

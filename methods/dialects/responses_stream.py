@@ -19,7 +19,7 @@ from methods.dialects.canonical import (
     VendorError,
 )
 from methods.dialects.responses_reply import finish_of
-from methods.dialects.responses_usage import parse_usage
+from methods.dialects.responses_usage import parse_usage, untold
 from methods.dialects.shared import tokens_of
 from methods.dialects.sse import EventReader
 
@@ -160,7 +160,7 @@ class ResponsesEventParser:
         """The answer ended; a failed one may have cost something all the same."""
         usage = parse_usage(response.get("usage"))
         if usage is not None:
-            events.append(UsageSeen(usage))
+            events.append(UsageSeen(usage, untold(response.get("usage"))))
         if response.get("status") == "failed":
             self._fail(response.get("error") or {}, events)
             return

@@ -4,7 +4,7 @@ from typing import Final
 
 from methods.dialects import openai_usage
 from methods.dialects.canonical import Json, JsonObject
-from storage.records.usage import Usage
+from storage.records.usage import Side, Usage
 
 _CHAT_NAMES: Final = {
     "input_tokens": "prompt_tokens",
@@ -16,9 +16,16 @@ _CHAT_NAMES: Final = {
 
 def parse_usage(value: Json) -> Usage | None:
     """The vendor's counters taken apart, by the rules of its chat completions, which have other names for the same."""
-    if not isinstance(value, dict):
-        return None
-    return openai_usage.parse_usage({_CHAT_NAMES.get(name, name): counter for name, counter in value.items()})
+    return openai_usage.parse_usage(_as_chat(value))
+
+
+def untold(value: Json) -> Side | None:
+    """The side that is nowhere counted."""
+    return openai_usage.untold(_as_chat(value))
+
+
+def _as_chat(value: Json) -> Json:
+    return {_CHAT_NAMES.get(name, name): member for name, member in value.items()} if isinstance(value, dict) else None
 
 
 def render_usage(usage: Usage) -> JsonObject:

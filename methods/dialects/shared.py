@@ -9,6 +9,7 @@ import orjson
 
 from methods.dialects.base import Untranslatable
 from methods.dialects.canonical import Json, JsonObject
+from storage.records.usage import Side
 
 _Value = TypeVar("_Value")
 
@@ -100,6 +101,13 @@ def tokens_of(counters: Mapping[str, Json], name: str) -> int | None:
     if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= TOKENS_MAX:
         return value
     return None
+
+
+def untold_of(tokens_input: int | None, tokens_output: int | None) -> Side | None:
+    """The side that a vendor has not counted, of a usage that it did send: absent is not zero."""
+    if tokens_output is None:
+        return "output"
+    return "input" if tokens_input is None else None
 
 
 def split_tokens(whole: int, *parts: int) -> list[int]:

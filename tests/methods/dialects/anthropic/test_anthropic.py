@@ -186,7 +186,7 @@ STREAM = sse(
 )
 EVENTS: list[StreamEvent] = [
     Started("msg_1", "claude-sonnet-5"),
-    UsageSeen(Usage(input=10, cache_read=400, cache_write_5m=20, cache_write_1h=10, reasoning=7)),
+    UsageSeen(Usage(input=10, cache_read=400, cache_write_5m=20, cache_write_1h=10, reasoning=7), untold="output"),
     ReasoningDelta("Hm", 0),
     ReasoningDelta("", 0, signature="c2ln"),
     ReasoningDelta("", 1, signature="b3BhcXVl", is_redacted=True),
