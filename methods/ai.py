@@ -22,6 +22,7 @@ from methods.method import Access, Method, Tool
 from methods.progress import Notice, Progress, ProgressSink, RunStarted
 from methods.providers.base import Ask
 from monetization.estimate import request_tokens_rough
+from monetization.images import image_tokens_beyond
 from monetization.tab import Meter
 from monetization.terms import Most, Target, Terms
 from storage.errors import NotFound
@@ -68,10 +69,11 @@ def most_of(services: Services, params: ExecuteParams) -> Most:
     return Most(
         targets=draft.route.targets,
         route=draft.route,
-        tokens_input=tokens_input,
+        tokens_input=tokens_input + images * image_tokens_beyond(draft.route.targets),
         tokens_output=request.max_tokens or 0,
         tokens_input_likely=request_tokens_rough(tokens_input, tools=len(request.tools), images=images),
         has_media=images > 0,
+        images=images,
         is_output_asked=draft.is_output_asked,
         plan=draft,
     )

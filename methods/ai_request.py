@@ -89,6 +89,11 @@ def images_in(request: ChatRequest) -> int:
     return sum([1 for part in _parts(request) if type(part) is Image])
 
 
+def images_detailed_in(request: ChatRequest) -> int:
+    """How many of them are not asked to be looked at in low detail."""
+    return sum([1 for part in _parts(request) if type(part) is Image and part.extra.get("detail") != "low"])
+
+
 def image_bytes_in(request: ChatRequest) -> int:
     """The size of the images that stand in the request itself."""
     return sum([len(part.data) for part in _parts(request) if type(part) is Image and part.data is not None])

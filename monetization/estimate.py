@@ -20,7 +20,7 @@ TOOL_TOKENS: Final = 64
 """Per tool: the wrapping around its schema."""
 
 IMAGE_TOKENS: Final = 8192
-"""Per image, whatever its size: above the largest count that a vendor documents for one image after its own scaling."""
+"""Per image, whatever its size; `monetization.images` knows of the models that can count more for one."""
 
 IMAGE_TOKENS_LIKELY: Final = 1000
 """Per image of ordinary size (vendors document 85 to 1600)."""

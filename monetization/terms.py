@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
+from monetization.images import image_tokens_beyond
 from storage.records.fact import fact
 
 
@@ -83,6 +84,8 @@ class Most:
     """What the tokens in will most likely come to: charged where no provider ever counted them."""
     has_media: bool = False
     """True: images or audio go in, which some models price apart from text."""
+    images: int = 0
+    """How many images may be looked at in all their detail, which some models count more for."""
     marks_cache: bool = False
     """True: the request asks the provider to write its prompt cache, which some providers price above fresh input."""
     is_output_asked: bool = False
@@ -94,12 +97,14 @@ class Most:
 
     def routed(self, route: Route, targets: tuple[Target, ...]) -> "Most":
         """The same call, served otherwise. Written out: `replace` takes five times as long, and calls wait for it."""
+        more = image_tokens_beyond(targets) - image_tokens_beyond(self.targets) if self.images else 0
         return Most(
             targets,
-            self.tokens_input,
+            self.tokens_input + self.images * more if more > 0 else self.tokens_input,
             self.tokens_output,
             self.tokens_input_likely,
             has_media=self.has_media,
+            images=self.images,
             marks_cache=self.marks_cache,
             is_output_asked=self.is_output_asked,
             route=route,

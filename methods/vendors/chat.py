@@ -14,7 +14,7 @@ from pydantic import ConfigDict, Field, SecretStr
 
 from methods.ai_collect import Answer
 from methods.ai_params import KEY_CHARACTERS_MAX, MAX_TOKENS_DEFAULT
-from methods.ai_request import image_bytes_in, images_in, tokens_input_likely, tokens_input_max
+from methods.ai_request import image_bytes_in, images_detailed_in, images_in, tokens_input_likely, tokens_input_max
 from methods.context import Context, Services
 from methods.dialects.base import Dialect, EventRenderer, Original, Untranslatable
 from methods.dialects.canonical import ChatReply, ChatRequest, JsonObject, Passed, StreamEvent
@@ -27,6 +27,7 @@ from methods.progress import ProgressSink
 from methods.providers.base import Ask
 from monetization.callers import Secret
 from monetization.estimate import IMAGE_TOKENS, request_tokens_rough, text_tokens_max
+from monetization.images import image_tokens_beyond
 from monetization.tab import Meter
 from monetization.terms import Most, Route, Target, Terms
 from storage.records.fact import fact
@@ -110,7 +111,7 @@ def most_of(services: Services, params: VendorParams) -> Most:
     request = _request_of(params, dialect)
     route = route_of(services, params, request.model)
     draft = replace(request, model=route.equals[0].model, max_tokens=request.max_tokens or MAX_TOKENS_DEFAULT)
-    images = images_in(draft)
+    images, detailed = images_in(draft), images_detailed_in(draft)
     unread = _unread(draft)
     tokens_input = tokens_input_max(draft, images=images) + text_tokens_max(unread)
     text = None if params.text is None else params.text.encode()
@@ -120,10 +121,11 @@ def most_of(services: Services, params: VendorParams) -> Most:
     return Most(
         targets=route.targets,
         route=route,
-        tokens_input=tokens_input,
+        tokens_input=tokens_input + detailed * image_tokens_beyond(route.targets),
         tokens_output=draft.max_tokens or 0,
         tokens_input_likely=request_tokens_rough(tokens_input, tools=len(draft.tools), images=images),
         has_media=images > 0,
+        images=detailed,
         marks_cache=any(mark in body for mark in _CACHE_MARKS),
         is_output_asked=request.max_tokens is not None,
         plan=Draft(draft, Original(dialect, params.body, text, params.headers)),

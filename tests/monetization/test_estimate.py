@@ -1,5 +1,6 @@
 """The estimate of tokens is never below what a tokenizer could find, and cheap."""
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -11,6 +12,8 @@ from monetization.estimate import (
     request_tokens_max,
     text_tokens_max,
 )
+from monetization.images import image_tokens_beyond
+from monetization.terms import Most, Route, Target
 
 
 def test_letters_and_spaces_count_one_for_two_and_everything_else_one_each() -> None:
@@ -39,3 +42,25 @@ def test_a_request_adds_what_the_vendors_wrap_around_it() -> None:
     assert request_tokens_max(["ab", "cd"], messages=2) == 2 + 2 * MESSAGE_TOKENS
     wrapped = 2 * MESSAGE_TOKENS + TOOLS_TOKENS + 3 * TOOL_TOKENS + IMAGE_TOKENS
     assert request_tokens_max(["ab"], messages=2, tools=3, images=1) == 1 + wrapped
+
+
+@pytest.mark.parametrize(
+    ("kind", "model", "most"),
+    [
+        ("openai", "gpt-4o-mini-2024-07-18", 48_169),
+        ("openai", "openai/gpt-4o-mini", 48_169),
+        ("openai", "gpt-5.4", 12_000),
+        ("openai", "Qwen3-VL-plus", 16_384),
+        ("anthropic", "claude-opus-4-7", IMAGE_TOKENS),
+        ("google", "gemini-3-pro", IMAGE_TOKENS),
+    ],
+)
+def test_an_image_is_held_at_the_most_that_the_model_can_count_for_one(kind: str, model: str, most: int) -> None:
+    target, other = Target("p", model, kind), Target("q", "claude", "anthropic")
+    assert IMAGE_TOKENS + image_tokens_beyond([target]) == most
+    assert image_tokens_beyond([other, target]) == image_tokens_beyond([target])
+    asked = Most((other,), tokens_input=100 + 2 * IMAGE_TOKENS, images=2, has_media=True)
+    assert (
+        asked.routed(Route((target,)), (target,)).tokens_input == 100 + 2 * most
+    )  # where another model serves instead
+    assert image_tokens_beyond([]) == 0

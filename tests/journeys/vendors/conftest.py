@@ -137,7 +137,7 @@ def shop_server(vendors: FakeProvider, shop_place: Place, private_key: str) -> I
     settings["tiers"]["bare"] = {**settings["tiers"]["tester"], "features": []}
     settings["tiers"]["narrow"] = {
         **settings["tiers"]["short"],
-        "monthly_token_quota": 10_000,
+        "monthly_token_quota": 14_000,
         "max_tokens_per_request": 50,
     }
     settings["tiers"]["sole"] = {**settings["tiers"]["tester"], "providers": ["openai"]}

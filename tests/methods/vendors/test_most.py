@@ -6,6 +6,8 @@ import orjson
 import pytest
 
 from methods.vendors.chat import VendorParams, most_of
+from monetization.images import image_tokens_beyond
+from monetization.terms import Target
 from tests.methods.ai.support import Bench, Scripted
 
 MARKED = {"type": "text", "text": "Hi", "cache_control": {"type": "ephemeral", "ttl": "1h"}}
@@ -28,3 +30,19 @@ def test_a_mark_for_the_vendors_cache_is_seen_also_where_it_is_written_with_esca
     services = Bench(Scripted("a"), Scripted("b"), tmp_path).services
     params = VendorParams(dialect="anthropic", body=orjson.loads(text), text=text.decode())
     assert most_of(services, params).marks_cache is is_marked
+
+
+def test_an_image_is_held_in_full_detail_unless_low_detail_is_asked_for(tmp_path: Path) -> None:
+    def held(dialect: str, part: object) -> int:
+        content = {"messages": [{"role": "user", "content": [part]}], "input": [{"role": "user", "content": [part]}]}
+        return most_of(services, VendorParams(dialect=dialect, body={"model": "m", **content})).tokens_input
+
+    services = Bench(Scripted("a"), Scripted("b"), tmp_path).services
+    url = "https://example.org/a.png"
+    beyond = image_tokens_beyond([Target("a", "m", "openai")])
+    assert beyond > 0
+    for detail in ("high", "auto", "original"):
+        chat = [{"type": "image_url", "image_url": {"url": url, "detail": each}} for each in ("low", detail)]
+        assert held("openai", chat[1]) - held("openai", chat[0]) > beyond - 20  # the words differ by a few bytes
+        item = [{"type": "input_image", "image_url": url, "detail": each} for each in ("low", detail)]
+        assert held("responses", item[1]) - held("responses", item[0]) > beyond - 20
