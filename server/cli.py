@@ -161,10 +161,11 @@ def verify(config: Config = None, *, demo: Demo = False, state: State = None) ->
     """Prove the ledger's invariants, also while a server runs. Exit 1 when one is broken."""
     from server.cli_money import verified  # noqa: PLC0415  # each command imports only what it needs
 
-    lines, is_well = verified(_either(config, state, demo=demo))
-    for line in lines:
-        typer.echo(line)
-    if not is_well:
+    def begun(line: str) -> None:
+        if sys.stderr.isatty():  # whoever waits sees what for; the verdict takes its place
+            typer.echo(f"{line}\r", err=True, nl=False)
+
+    if not verified(_either(config, state, demo=demo), begun, typer.echo):
         raise typer.Exit(1)
 
 

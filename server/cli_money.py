@@ -94,12 +94,20 @@ def accounts(settings: "Settings", user: str | None) -> list[str]:
     return _read(settings, lambda reader: _accounts(reader, user))
 
 
-def verified(settings: "Settings") -> tuple[list[str], bool]:
-    """The invariants as a table, and whether all hold. Raises: BooksRefused."""
-    checks = _read(settings, _checks)
-    return [line for number, check in enumerate(checks, 1) for line in _verdict(number, check)], all(
-        check.is_ok for check in checks
-    )
+def verified(settings: "Settings", begun: Callable[[str], object], said: Callable[[str], object]) -> bool:
+    """Say which invariants hold, each as soon as it is proved, and return whether all do. Raises: BooksRefused."""
+    number = 0
+
+    def told(name: str, verdict: Check | None) -> None:
+        nonlocal number
+        if verdict is None:
+            number += 1
+            begun(f"....  {number}. {name}")
+        else:
+            for line in _verdict(number, verdict):
+                said(line)
+
+    return all(check.is_ok for check in _read(settings, lambda reader: reader.verify(told)))
 
 
 def _read(settings: "Settings", look: Callable[[Reader], Awaitable[Found]]) -> Found:
@@ -136,10 +144,6 @@ async def _all(reader: Reader) -> AsyncIterator[tuple[AccountKey, Balance]]:
         cursor = page.next_cursor
         if cursor is None:
             return
-
-
-async def _checks(reader: Reader) -> list[Check]:
-    return await reader.verify()
 
 
 def _columns(owner: str, name: str, asset: str, posted: str, held: str, available: str, state: str) -> str:

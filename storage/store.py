@@ -16,9 +16,11 @@ from storage.records.ledger import (
     Look,
     LotView,
     Page,
+    Told,
     TransferView,
     WindowKey,
     WindowView,
+    untold,
 )
 from storage.records.money import AMOUNT_MAX
 from storage.records.reports import EVERYTHING, Dim, Order, UsageScope, UsageSum, UsageTop
@@ -177,8 +179,8 @@ class Reader(Counters, Protocol):
         """The seq of the last change of the directory; 0: nothing was ever put."""
         ...
 
-    async def verify(self) -> list[Check]:
-        """Prove the ledger's invariants on one snapshot while traffic goes on."""
+    async def verify(self, told: Told = untold) -> list[Check]:
+        """Prove the ledger's invariants while traffic goes on, each on commits of its own."""
         ...
 
 

@@ -1,7 +1,8 @@
 """What the ledger shows: accounts, balances, lots, transfers, holds, windows. Facts only; commands live beside this file."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, Generic, Literal, NamedTuple, TypeVar
+from typing import Final, Generic, Literal, NamedTuple, TypeAlias, TypeVar
 
 T = TypeVar("T")
 
@@ -195,3 +196,11 @@ class Check:
     def is_ok(self) -> bool:
         """True when nothing breaks it."""
         return not self.rows
+
+
+Told: TypeAlias = Callable[[str, Check | None], object]
+"""Hears of a proof's checks, in the thread that runs them: of each when it begins, then with its verdict."""
+
+
+def untold(name: str, verdict: Check | None) -> None:
+    """Nobody hears."""

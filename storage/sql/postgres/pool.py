@@ -45,7 +45,7 @@ class Pool:
         """What `read` returns over one connection on which all statements see the same commit. Raises: StorageUnavailable."""
         return await self._read(read, in_transaction=True)
 
-    async def write(self, work: Callable[[Connection], Awaitable[T]]) -> T:
+    async def alone(self, work: Callable[[Connection], Awaitable[T]]) -> T:
         """What `work` returns over a connection of its own, outside of a transaction. Raises: StorageUnavailable."""
         try:
             connection = await connect(self._address)

@@ -59,7 +59,7 @@ class PostgresStore(PostgresReader):
     async def prune(self, *, usage_before_us: int) -> int:
         """Delete what has outlived its time; usage by whole months. Returns how many rows went."""
         await weigh(self.mark, self._lane.submit, self._clock_us())
-        gone = await self._pool.write(lambda connection: self._drop_months(connection, usage_before_us))
+        gone = await self._pool.alone(lambda connection: self._drop_months(connection, usage_before_us))
         return gone + await prune(self.outlived, self._lane.submit)
 
     async def _drop_months(self, connection: Connection, usage_before_us: int) -> int:

@@ -7,6 +7,9 @@ from urllib.parse import quote
 BUSY_SECONDS = 1.0
 """Only a foreign tool can hold the file's lock; a call refused soon is worth more than one that hangs."""
 
+LOG_BYTES = 67_108_864
+"""What the log's file is cut to when it starts anew, after a long read held it back."""
+
 
 def writer(path: Path, *, is_durable: bool = True) -> sqlite3.Connection:
     """The one connection that writes and checkpoints: WAL, every commit on disk before it returns.
@@ -22,7 +25,7 @@ def writer(path: Path, *, is_durable: bool = True) -> sqlite3.Connection:
         connection.execute(
             "PRAGMA wal_autocheckpoint=4000"
         )  # pages: the same few are rewritten often, so copy them seldom
-        connection.execute("PRAGMA journal_size_limit=67108864")  # bytes, after a long read held the log back
+        connection.execute(f"PRAGMA journal_size_limit={LOG_BYTES}")
     except sqlite3.Error:
         connection.close()
         raise

@@ -18,9 +18,11 @@ from storage.records.ledger import (
     Look,
     LotView,
     Page,
+    Told,
     TransferView,
     WindowKey,
     WindowView,
+    untold,
 )
 from storage.records.reports import EVERYTHING, Dim, Order, UsageScope, UsageSum, UsageTop
 from storage.records.usage import UsageRow
@@ -29,7 +31,7 @@ from storage.sql.paging import LAST
 from storage.sql.sqlite import connections, schema
 from storage.sql.sqlite.directory import DirectoryReads
 from storage.sql.sqlite.readers import Readers
-from storage.sql.verify import verify
+from storage.sql.sqlite.verifying import verify_file
 from storage.sql.waiting import unavailable
 
 T = TypeVar("T")
@@ -138,9 +140,11 @@ class SqliteReader(DirectoryReads):
         """How far days are summed up by longer times."""
         return self._readers.mark()
 
-    async def verify(self) -> list[Check]:
-        """Prove the ledger's invariants on one snapshot, in a thread of its own, while traffic goes on."""
-        return await asyncio.get_running_loop().run_in_executor(self._threads, _verify, self._path)
+    async def verify(self, told: Told = untold) -> list[Check]:
+        """Prove the ledger's invariants, in a thread of its own, while traffic goes on."""
+        return await asyncio.get_running_loop().run_in_executor(
+            self._threads, verify_file, self._path, self._clock_us, told
+        )
 
     async def _beside(self, read: Callable[[Readers], T]) -> T:
         """What `read` finds on one snapshot, in a thread of its own over a connection of its own."""
@@ -158,15 +162,6 @@ def _read(path: Path, clock_us: Callable[[], int], read: Callable[[Readers], T])
         with closing(connections.reader(path)) as connection:
             connection.execute("BEGIN")
             return read(Readers(connection, clock_us))
-    except sqlite3.Error as failed:
-        raise unavailable(failed) from failed
-
-
-def _verify(path: Path) -> list[Check]:
-    try:
-        with closing(connections.reader(path)) as connection:
-            connection.execute("BEGIN")
-            return verify(connection.execute)
     except sqlite3.Error as failed:
         raise unavailable(failed) from failed
 
