@@ -54,9 +54,6 @@ async def execute(context: Context, params: ExecuteParams) -> ExecuteResult:
         await _whole(context, most, ask, answer)
     else:
         await _streamed(context, most, ask, answer, context.sink)
-    if meter.is_counted:
-        # Nothing is left to count, and a meter that holds its own answer would be a circle that waits for the collector.
-        meter.count_input = meter.count_output = None
     return answer.result(call.request_id)
 
 

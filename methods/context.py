@@ -76,7 +76,7 @@ class Services:
     """Unix seconds."""
     health: Callable[[], Mapping[str, object]]
     """A detail-free report on this process."""
-    openrpc: Callable[[], Mapping[str, object]]
+    openrpc: Callable[[], Awaitable[Mapping[str, object]]]
     """The OpenRPC document."""
     tiers: Callable[[], Tiers]
     """The tiers in force now."""

@@ -125,7 +125,7 @@ async def health(context: Context, params: NoParams) -> HealthResult:
 async def discover(context: Context, params: NoParams) -> Mapping[str, object]:
     """Describe every method as an OpenRPC document; `GET /openrpc.json` gives the same."""
     del params
-    return context.services.openrpc()
+    return await context.services.openrpc()
 
 
 async def list_providers(context: Context, params: NoParams) -> ListProvidersResult:

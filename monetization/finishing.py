@@ -22,6 +22,7 @@ ARREARS_MAX: Final = 10_000
 async def until_done(work: "asyncio.Future[T]") -> asyncio.CancelledError | None:
     """Wait for work that runs by itself, cancelled or not. Returns the cancellation that the caller must pass on.
 
+    It comes without its trace, which would hold this frame as the frame holds it; `again` is how it is passed on.
     What `asyncio.shield` in a loop would do, for a quarter of its price: every paid call waits here twice.
     """
     left: asyncio.CancelledError | None = None
@@ -31,8 +32,13 @@ async def until_done(work: "asyncio.Future[T]") -> asyncio.CancelledError | None
         try:
             await woken
         except asyncio.CancelledError as leaving:
-            left = leaving
+            left = leaving.with_traceback(None)
     return left
+
+
+def again(left: asyncio.CancelledError) -> asyncio.CancelledError:
+    """The same cancellation, to be raised where `left` is kept: what holds the trace that it is in waits for the collector."""
+    return asyncio.CancelledError(*left.args)
 
 
 def _wake(woken: "asyncio.Future[None]", work: object) -> None:
@@ -49,7 +55,7 @@ async def to_the_end(work: Awaitable[T]) -> tuple[T, asyncio.CancelledError | No
     task = asyncio.ensure_future(work)
     left = await until_done(task)
     if left is not None and (task.cancelled() or task.exception() is not None):
-        raise left
+        raise again(left)
     return task.result(), left
 
 

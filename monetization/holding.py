@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from types import TracebackType
 
 from monetization.calls import Call
-from monetization.finishing import to_the_end
+from monetization.finishing import again, to_the_end
 from monetization.funding import Source, sources
 from monetization.held import HeldTab, Means
 from monetization.quoting import Quote
@@ -56,7 +56,7 @@ class HoldingTabs(Means):
             if left is not None:
                 if isinstance(outcome, Done) and not outcome.is_replay:
                     await _abandon(HeldTab(self, call, quote, source, outcome), left)
-                raise left
+                raise again(left)
             if isinstance(outcome, Done):
                 return source, outcome
             first = first or (outcome, source.account.asset)
@@ -93,8 +93,10 @@ class _Opening:
         finally:
             if (receipt := receipt_of(tab, self._quote.most)) is not None:
                 self._call.receipts.append(receipt)
+            # Nothing is left to count. A meter and the answer that it counts hold each other, and would wait for the collector.
+            tab.meter.count_input = tab.meter.count_output = None
         if left is not None:
-            raise left from ended
+            raise again(left) from ended
 
 
 async def _abandon(tab: HeldTab, ended: BaseException) -> asyncio.CancelledError | None:

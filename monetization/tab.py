@@ -45,11 +45,6 @@ class Meter:
     metadata: dict[str, str] = field(default_factory=dict)
     """The caller's own labels for reports (never prompt or answer text)."""
 
-    @property
-    def is_counted(self) -> bool:
-        """Whether the provider has finished and told all that it used, so that nothing is left to be estimated."""
-        return self.is_complete and self.usage is not None and self.untold is None
-
 
 @fact
 class MonthSoFar:

@@ -4,7 +4,7 @@ import asyncio
 import random
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -46,6 +46,7 @@ from server.auth.callers import Callers
 from server.business_gauges import READ_SECONDS, BusinessGauges
 from server.config import Settings
 from server.describe import catalog_of, openrpc_document
+from server.documents import WhenAsked
 from server.drain import Drain
 from server.from_settings import (
     ceiling_of,
@@ -92,7 +93,7 @@ class Parts:
     """What the doors need."""
 
     gateway: Gateway
-    openrpc: Callable[[], "Mapping[str, object]"]
+    openrpc: Callable[[], Awaitable["Mapping[str, object]"]]
     checks: "Mapping[str, Check]"
     """What must work for this process to be ready."""
 
@@ -160,7 +161,7 @@ async def compose(settings: Settings, instruments: Instruments) -> AsyncIterator
         admission = await stack.enter_async_context(_admission(settings, tiers, instruments, watch))
         calls, links = RunningCalls(), _links(settings)
         quotes = Quotes(tiers, registers.book, rules, registers.burn_rule, now_us, links.upgrade)
-        document, catalog = openrpc_document(settings), catalog_of(settings)
+        openrpc, catalog = WhenAsked(partial(openrpc_document, settings)), catalog_of(settings)
         entitlements = _entitlements(settings, catalog, tiers, router)
         services = Services(
             router=router,
@@ -170,7 +171,7 @@ async def compose(settings: Settings, instruments: Instruments) -> AsyncIterator
             admission=admission,
             clock=time.time,
             health=partial(_health, instruments.drain, time.monotonic(), version("tollgate")),
-            openrpc=lambda: document,
+            openrpc=openrpc,
             tiers=tiers,
             reload_tiers=in_force.reload_noted,
             quotes=quotes,
@@ -198,7 +199,7 @@ async def compose(settings: Settings, instruments: Instruments) -> AsyncIterator
             journal=Journal(logs, metrics, instruments.drain, now=time.time, monotonic=time.monotonic),
         )
         await stack.enter_async_context(_working(settings, store, registers, in_force, instruments))
-        yield Parts(gateway, lambda: document, {"storage": store.ping})
+        yield Parts(gateway, openrpc, {"storage": store.ping})
 
 
 def _store(settings: Settings, metrics: Metrics) -> AbstractAsyncContextManager[Store]:

@@ -4,6 +4,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from functools import partial
 
 import orjson
 from starlette.responses import Response
@@ -13,6 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from server.compose import Parts
 from server.config import Settings
 from server.describe import openapi_document
+from server.documents import WhenAsked
 from server.drain import Drain
 from server.ids import new_request_id
 from server.logs import Logs
@@ -91,7 +93,7 @@ class Doors:
         if settings.mcp.enabled:
             self.mcp.app = await stack.enter_async_context(open_mcp(settings, parts.gateway, means("mcp")))
         self.openrpc.app = _document(parts.openrpc)
-        self.openapi.app = _document(lambda: openapi_document(settings))
+        self.openapi.app = _document(WhenAsked(partial(openapi_document, settings)))
 
 
 def _rpc_door(settings: Settings, parts: Parts, drain: Drain, logs: Logs) -> RpcDoor:
@@ -133,10 +135,12 @@ def _limits(settings: Settings) -> RpcLimits:
     )
 
 
-def _document(document: Callable[[], Mapping[str, object]]) -> ASGIApp:
-    body = orjson.dumps(document())
+def _document(document: Callable[[], Awaitable[Mapping[str, object]]]) -> ASGIApp:
+    body = b""
 
     async def show(scope: Scope, receive: Receive, send: Send) -> None:
+        nonlocal body
+        body = body or orjson.dumps(await document())
         await Response(body, media_type="application/json")(scope, receive, send)
 
     return show

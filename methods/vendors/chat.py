@@ -98,8 +98,6 @@ async def chat(context: Context, params: VendorParams) -> Mapping[str, object]:
         body = await _whole(context, most, ask, answer)
     else:
         await _streamed(context, most, ask, answer, context.sink)
-    if meter.is_counted:
-        meter.count_input = meter.count_output = None  # nothing is left to count
     target = meter.target
     assert target is not None, "the router names the target before it asks"
     return {"body": body.decode("utf-8", "replace"), "provider": target.provider, "model": target.model}

@@ -54,8 +54,6 @@ async def embed(context: Context, params: OnceParams) -> Mapping[str, object]:
     meter.count_input, meter.count_output = lambda: _tokens(request, _likely), lambda: 0
     reply = await _asked(context, once)
     meter.usage, meter.is_complete = reply.usage, True
-    if reply.usage is not None:
-        meter.count_input = meter.count_output = None  # nothing is left to count
     return _answer(context, once, reply)
 
 

@@ -13,7 +13,7 @@ from typing import Final
 from monetization.callers import Caller
 from monetization.directory import Directory
 from monetization.errors import Overloaded
-from monetization.finishing import to_the_end
+from monetization.finishing import again, to_the_end
 from monetization.ingestion.batches import KEY_CONFLICT, Batch, Verdict, rejected, verdict_of
 from monetization.ingestion.booking import KEY, REPLAYED, Booking, Order
 from monetization.ingestion.dead_letters import DeadLetters, Letter, act_on, keeping, taking_away
@@ -91,7 +91,7 @@ class Intake:
         for result, count in Counter(map(_result, verdicts)).items():
             self.on_taken(result, count)
         if left is not None:
-            raise left
+            raise again(left)
         return verdicts
 
     async def _take_all(self, elements: Sequence[object], door: str) -> list[Verdict]:

@@ -6,6 +6,8 @@ from urllib.parse import quote
 
 BUSY_SECONDS = 1.0
 """Only a foreign tool can hold the file's lock; a call refused soon is worth more than one that hangs."""
+READER_CACHE_KIB = 512
+"""What a reading connection keeps of the file. Each commit empties it, and a long read goes through its pages once."""
 
 LOG_BYTES = 67_108_864
 """What the log's file is cut to when it starts anew, after a long read held it back."""
@@ -34,10 +36,12 @@ def writer(path: Path, *, is_durable: bool = True) -> sqlite3.Connection:
 
 def reader(path: Path) -> sqlite3.Connection:
     """A connection that cannot write; it always sees the last commit."""
-    return sqlite3.connect(
+    connection = sqlite3.connect(
         f"file:{quote(str(path))}?mode=ro",
         uri=True,
         timeout=BUSY_SECONDS,
         isolation_level=None,
         check_same_thread=False,
     )
+    connection.execute(f"PRAGMA cache_size=-{READER_CACHE_KIB}")
+    return connection

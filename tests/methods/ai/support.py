@@ -4,6 +4,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -143,6 +144,10 @@ class NoFile:
         return None
 
 
+async def described(catalog: Catalog) -> Mapping[str, object]:
+    return describe(catalog, title="Tollgate", version="1", url="http://127.0.0.1")
+
+
 def services_of(
     providers: Mapping[str, Provider],
     routing: RoutingConfig,
@@ -173,7 +178,7 @@ def services_of(
         ),
         clock=lambda: 1_700_000_000.0,
         health=lambda: {"status": "healthy", "version": "1.2.3", "uptimeSeconds": 5},
-        openrpc=lambda: describe(catalog, title="Tollgate", version="1", url="http://127.0.0.1"),
+        openrpc=partial(described, catalog),
         tiers=lambda: tiers,
         reload_tiers=TiersInForce(tiers, NoFile()).reload_noted,
         money=money_of(store or Nowhere(), [Catalogue({})]),

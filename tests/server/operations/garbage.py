@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import socket
 import sys
 import time
 from collections import Counter
@@ -22,6 +23,14 @@ BODIES: dict[str, dict[str, object]] = {
     "free": {"method": "ping"},
     "paid": {"method": "executeAIRequest", "params": {"content": "Hi", "options": {"maxTokens": 20}}},
     "stream": {"method": "executeAIRequest", "params": {"content": "Hi", "stream": True, "options": {"maxTokens": 20}}},
+    "uncounted": {
+        "method": "executeAIRequest",
+        "params": {"content": "Hi [simulate no-usage]", "options": {"maxTokens": 20}},
+    },
+    "left": {
+        "method": "executeAIRequest",
+        "params": {"content": "Hi [simulate slow-stream]", "stream": True, "options": {"maxTokens": 20}},
+    },
     "refused": {"method": "executeAIRequest", "params": {"content": "Hi", "options": {"model": "nobody"}}},
 }
 
@@ -36,7 +45,7 @@ async def main() -> None:
     reader, writer = await asyncio.open_connection(*listener.getsockname())
     body = orjson.dumps({"jsonrpc": "2.0", "id": 1, **BODIES[sys.argv[1]]})
     head = f"POST /rpc HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\nauthorization: Bearer {token}\r\n"
-    accept = "text/event-stream" if sys.argv[1] == "stream" else "application/json"
+    accept = "text/event-stream" if sys.argv[1] in ("stream", "left") else "application/json"
     asked = f"{head}accept: {accept}\r\ncontent-length: {len(body)}\r\n\r\n".encode() + body
 
     async def call() -> None:
@@ -46,12 +55,33 @@ async def main() -> None:
             more = await reader.read(65536)
             assert more, answer
             answer += more
+        assert (b'"error"' in answer) == (sys.argv[1] == "refused"), answer
 
-    await call()  # what the first one makes may stay
+    async def leave() -> None:
+        loop, connection = asyncio.get_running_loop(), socket.socket()
+        with connection:
+            connection.settimeout(0)
+            await loop.sock_connect(connection, listener.getsockname())
+            await loop.sock_sendall(connection, asked)
+            answer = b""
+            while b"$/progress" not in answer:
+                more = await loop.sock_recv(connection, 65536)
+                assert more, answer
+                answer += more
+
+    async def made() -> None:
+        """Make a call, and see it end."""
+        before = len(asyncio.all_tasks())
+        await (leave if sys.argv[1] == "left" else call)()
+        async with asyncio.timeout(10):
+            while len(asyncio.all_tasks()) > before:  # noqa: ASYNC110  # the tasks are the server's own
+                await asyncio.sleep(0.005)
+
+    await made()  # what the first one makes may stay
     gc.collect()
     gc.disable()
     for _ in range(CALLS):
-        await call()
+        await made()
     gc.set_debug(gc.DEBUG_SAVEALL)
     gc.collect()
     found = Counter(f"{type(each).__module__}.{type(each).__name__}" for each in gc.garbage)

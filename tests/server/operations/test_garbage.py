@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 
-@pytest.mark.parametrize("kind", ["free", "paid", "stream", "refused"])
+@pytest.mark.parametrize("kind", ["free", "paid", "stream", "uncounted", "left", "refused"])
 async def test_calls_leave_no_circles_for_the_collector(kind: str, tmp_path: Path) -> None:
     program = [sys.executable, "-m", "tests.server.operations.garbage", kind, str(tmp_path)]
     process = await asyncio.create_subprocess_exec(*program, stdout=PIPE, stderr=PIPE)
