@@ -225,11 +225,19 @@ CORS_HEADERS_IN: Final = (
     "anthropic-version",
     "anthropic-beta",
     "anthropic-dangerous-direct-browser-access",
+    "anthropic-user-profile-id",
+    "anthropic-workspace-id",
+    "OpenAI-Beta",
     "OpenAI-Organization",
     "OpenAI-Project",
+    "User-Agent",  # browsers that follow the newer rule of Fetch let a page set it, and the SDKs do
+    "x-client-request-id",
     "x-goog-api-key",
     "x-goog-api-client",
+    "x-goog-user-project",
+    "x-server-timeout",
     "x-stainless-arch",
+    "x-stainless-helper",
     "x-stainless-helper-method",
     "x-stainless-lang",
     "x-stainless-os",
@@ -249,11 +257,19 @@ CORS_HEADERS_OUT: Final = (
     "x-should-retry",
     "X-Tollgate-Provider",
     "X-Tollgate-Model",
+    "X-Tollgate-Asked-Model",
+    "X-Tollgate-Saving",
     "X-Tollgate-Cost",
     "X-Tollgate-Charge",
     "X-Tollgate-Asset",
     "X-Tollgate-Balance",
     "X-Tollgate-Quota-Remaining",
+    *(f"x-ratelimit-{part}-{what}" for what in ("requests", "tokens") for part in ("limit", "remaining", "reset")),
+    *(
+        f"anthropic-ratelimit-{what}-{part}"
+        for what in ("requests", "tokens")
+        for part in ("limit", "remaining", "reset")
+    ),
 )
 
 

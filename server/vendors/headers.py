@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final
 
+from methods.errors import ProviderFailed
 from methods.money_shapes import text
+from methods.providers.faults import AUTH, BILLING
 from monetization.calls import Call
-from monetization.errors import RateLimited
 from monetization.tab import Receipt
 from server.errors import headers_of
 from server.rate_headers import rate_headers
@@ -21,6 +22,12 @@ _SERVERS: Final = 500
 """From here on a status tells of the server, and SDKs repeat all of them."""
 _WAIT_MAX: Final = 120.0
 """Seconds: OpenAI's SDK gives up above, Anthropic's would sleep for whatever it is told."""
+_BUSY: Final = frozenset({429, 503, 529})
+"""Statuses that say how long to wait, always: clients without a rule of their own go by it."""
+_WAIT_USUAL: Final = 1
+"""Seconds, where nobody knows: a provider that limits or has no room often does not say for how long."""
+_OPERATORS: Final = frozenset({AUTH, BILLING})
+"""What only the operator can mend."""
 _SECOND_US: Final = 1_000_000
 
 
@@ -32,8 +39,11 @@ def ids(request_id: str) -> Headers:
 def of_fault(surface: Surface, fault: Fault, status: int) -> Headers:
     """When to come back, and whether at all: SDKs repeat some statuses by themselves unless they are told not to."""
     found = headers_of(fault)
+    may_help = _may_help(fault, status)
+    if may_help and status in _BUSY and fault.retry_after_seconds is None:
+        found.append((b"retry-after", b"%d" % _WAIT_USUAL))
     is_repeated = status in _RETRIED or status >= _SERVERS
-    if is_repeated and surface.rates != "none" and not _may_help(fault, status):
+    if is_repeated and surface.rates != "none" and not may_help:
         found.append((b"x-should-retry", b"false"))
     return found
 
@@ -41,9 +51,11 @@ def of_fault(surface: Surface, fault: Fault, status: int) -> Headers:
 def _may_help(fault: Fault, status: int) -> bool:
     """Whether the same request may succeed soon."""
     wait = fault.retry_after_seconds
-    if wait is not None and wait > _WAIT_MAX:
-        return False
-    return status >= _SERVERS or isinstance(fault, RateLimited) or wait is not None
+    if wait is not None:
+        return wait <= _WAIT_MAX
+    if isinstance(fault, ProviderFailed):
+        return fault.slug not in _OPERATORS
+    return status >= _SERVERS
 
 
 def of_limits(surface: Surface, call: Call, now: float) -> Headers:
@@ -109,11 +121,16 @@ def of_receipt(call: Call, answer: object) -> Headers:
     if isinstance(answer, dict):
         for name in ("provider", "model"):
             value = answer.get(name)
-            if isinstance(value, str) and value.isascii() and value.isprintable():
+            if isinstance(value, str) and _is_word(value):
                 found.append((b"x-tollgate-%b" % name.encode(), value.encode()))
     if call.receipts:
         found += _figures(call.receipts[-1])
     return found
+
+
+def _is_word(value: str) -> bool:
+    """Whether it can stand in a header."""
+    return value.isascii() and value.isprintable()
 
 
 def _figures(receipt: Receipt) -> Headers:
@@ -126,6 +143,10 @@ def _figures(receipt: Receipt) -> Headers:
             (b"x-tollgate-charge", text(receipt.amount, receipt.asset).encode()),
             (b"x-tollgate-balance", text(receipt.balance, receipt.asset).encode()),
         ]
+    if receipt.asked_model is not None and _is_word(receipt.asked_model):
+        found.append((b"x-tollgate-asked-model", receipt.asked_model.encode()))
+        if receipt.saving_nano is not None:
+            found.append((b"x-tollgate-saving", text(receipt.saving_nano, "USD").encode()))
     if receipt.quota_remaining is not None:
         found.append((b"x-tollgate-quota-remaining", b"%d" % receipt.quota_remaining))
     return found

@@ -208,14 +208,18 @@ async def test_a_vendors_own_door_routes_as_every_other(
     url = f"{client.server.url}/v1/chat/completions"
     async with client.http.post(url, json=body, headers=client.head()) as reply:
         assert reply.status == 200
-        answer = await reply.json()
+        answer, told = await reply.json(), reply.headers
     assert answer["choices"][0]["message"]["content"] == TEXT
     assert (len(fake.seen), len(second.seen)) == (1, 1)
     [row] = client.server.rows("SELECT * FROM usage WHERE door = 'openai'")
     assert (row["provider"], row["asked_model"], row["saving_nano"] > 0) == ("two", ONE, True)
+    assert (told["x-tollgate-provider"], told["x-tollgate-model"]) == ("two", "fake")
+    assert told["x-tollgate-asked-model"] == ONE
+    assert round(float(told["x-tollgate-saving"]) * NANO) == row["saving_nano"]
     fake.seen.clear()
     async with client.http.post(url, json={**body, "model": "pair"}, headers=client.head()) as reply:
         assert reply.status == 200
+        assert not {"x-tollgate-asked-model", "x-tollgate-saving"} & {name.lower() for name in reply.headers}
     assert len(fake.seen) + len(second.seen) == 2
     assert {seen.json["model"] for seen in (*fake.seen, *second.seen)} == {"fake"}
     for tier, known in (("tester", {"fake", "fake-other", "smart", "small", "pair"}),

@@ -126,6 +126,26 @@ async def test_only_the_named_origins_may_read_answers() -> None:
     assert "access-control-allow-origin" not in other
 
 
+BROWSERS = (  # what the vendors' SDKs of both generations send and read
+    "authorization, content-type, user-agent, x-api-key, x-goog-api-key, x-goog-api-client, anthropic-version, anthropic-beta, "
+    "anthropic-dangerous-direct-browser-access, openai-organization, openai-project, openai-beta, x-stainless-arch, "
+    "x-stainless-helper, x-stainless-helper-method, x-stainless-lang, x-stainless-os, x-stainless-package-version, "
+    "x-stainless-retry-count, x-stainless-runtime, x-stainless-runtime-version, x-stainless-timeout, x-server-timeout"
+)
+READ = "request-id, retry-after, x-should-retry, x-ratelimit-remaining-tokens, anthropic-ratelimit-requests-reset"
+TOLD = ("Provider", "Model", "Asked-Model", "Saving", "Cost", "Charge", "Asset", "Balance", "Quota-Remaining")
+
+
+async def test_a_page_may_send_what_the_sdks_send_and_read_what_the_doors_tell() -> None:
+    app, *_ = an_app(origins=["https://app.example.com"])
+    asked = {"origin": "https://app.example.com", "access-control-request-method": "POST"}
+    status, allowed, _ = await ask(app, "OPTIONS", "/echo/a", {**asked, "access-control-request-headers": BROWSERS})
+    assert status == 200, allowed
+    _, answer, _ = await ask(app, "POST", "/echo/a", {"origin": "https://app.example.com"})
+    shown = {name.strip().lower() for name in answer["access-control-expose-headers"].split(",")}
+    assert {*READ.split(", "), *(f"x-tollgate-{name.lower()}" for name in TOLD)} <= shown
+
+
 async def test_requests_are_counted_by_route_and_never_by_path() -> None:
     app, _, _, metrics = an_app()
     await ask(app, "POST", "/echo/secret-name")
