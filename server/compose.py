@@ -340,16 +340,22 @@ def _new_id() -> str:
 def _working(
     settings: Settings, store: Store, registers: Registers, in_force: TiersInForce, instruments: Instruments
 ) -> AbstractAsyncContextManager[None]:
+    problems, jobs = instruments.logs.logger("jobs"), regular_work(settings, store, registers, in_force, instruments)
+    return running(jobs, lambda name, problem: problems.warning("job_failed", job=name, problem=type(problem).__name__))
+
+
+def regular_work(
+    settings: Settings, store: Store, registers: Registers, in_force: TiersInForce, instruments: Instruments
+) -> list[Job]:
     """What happens without being asked for."""
-    problems, metrics = instruments.logs.logger("jobs"), instruments.metrics
     usage_days, signals = settings.storage.usage_retention_days, settings.signals
-    gauges = BusinessGauges(metrics.business, Reports(store, now_us), in_force.tiers, now_us)
+    gauges = BusinessGauges(instruments.metrics.business, Reports(store, now_us), in_force.tiers, now_us)
     look_out = LookOut(store, Notices(store), signals.rules(), now_us)
     looks = [
         Job("tell of quotas", POLL_SECONDS, look_out.read_events),
         Job("look at balances and errors", signals.every_seconds, look_out.look),
     ]
-    jobs = [
+    return [
         *(looks if signals.enabled else ()),
         Job("expire holds and lots", SWEEP_SECONDS, store.sweep),
         Job("prune old rows", PRUNE_SECONDS, partial(_prune, store, days=usage_days)),
@@ -357,7 +363,6 @@ def _working(
         Job("read tiers", POLL_SECONDS, in_force.poll),
         Job("read the business", READ_SECONDS, gauges.read, is_first_at_once=True),
     ]
-    return running(jobs, lambda name, problem: problems.warning("job_failed", job=name, problem=type(problem).__name__))
 
 
 async def _prune(store: Store, *, days: int) -> None:
