@@ -58,14 +58,6 @@ def _end(process: Process) -> None:
         process.stdout.close()
 
 
-def free_port() -> int:
-    """A port of 127.0.0.1 that nothing uses now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
-
-
 def wait_until(is_ready: Callable[[], bool], process: Process, log: Path) -> None:
     """Ask until it is so. Raises: BenchFailed."""
     deadline = time.perf_counter() + _READY_SECONDS

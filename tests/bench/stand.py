@@ -14,8 +14,9 @@ from pathlib import Path
 import orjson
 
 from tests.bench.machine import cores
-from tests.bench.processes import ROOT, BenchFailed, Process, answers, free_port, listens, python, started, wait_until
+from tests.bench.processes import ROOT, BenchFailed, Process, answers, listens, python, started, wait_until
 from tests.bench.provider import MODEL, PACED_MODEL
+from tests.fakes.ports import own_port
 
 TOLLGATE = str(Path(sys.executable).with_name("tollgate"))
 _TOKEN_SECONDS = 30
@@ -107,9 +108,12 @@ def _provider(stand: Stand) -> Iterator[None]:
 
 @contextmanager
 def _forwarder(stand: Stand) -> Iterator[None]:
-    port, log = free_port(), stand.path("forwarder.log")
+    log = stand.path("forwarder.log")
     upstream = f"http://127.0.0.1:{stand.ports['provider']}/v1/chat/completions"
-    with started(python("tests.bench.forwarder", str(port), upstream), cores={stand.core}, log=log) as process:
+    with (
+        own_port() as port,
+        started(python("tests.bench.forwarder", str(port), upstream), cores={stand.core}, log=log) as process,
+    ):
         wait_until(lambda: listens(port), process, log)
         _known(stand, "forwarder", process, port)
         yield
@@ -118,14 +122,14 @@ def _forwarder(stand: Stand) -> Iterator[None]:
 @contextmanager
 def _tollgate(stand: Stand, number: int, more: str) -> Iterator[None]:
     """Our server on an empty database. Each start is timed."""
-    port, log = free_port(), stand.path("tollgate.log")
-    command = [TOLLGATE, "serve", "--config", str(_config(stand, number, more)), "--port", str(port)]
-    begun = time.perf_counter()
-    with started(command, cores={stand.core}, log=log) as process:
-        wait_until(lambda: answers(port, "/readyz"), process, log)
-        stand.start_seconds.append(round(time.perf_counter() - begun, 3))
-        _known(stand, "tollgate", process, port)
-        yield
+    log, command = stand.path("tollgate.log"), [TOLLGATE, "serve", "--config", str(_config(stand, number, more))]
+    with own_port() as port:
+        begun = time.perf_counter()
+        with started([*command, "--port", str(port)], cores={stand.core}, log=log) as process:
+            wait_until(lambda: answers(port, "/readyz"), process, log)
+            stand.start_seconds.append(round(time.perf_counter() - begun, 3))
+            _known(stand, "tollgate", process, port)
+            yield
 
 
 def _known(stand: Stand, side: str, process: Process, port: int) -> None:

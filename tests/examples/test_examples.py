@@ -35,7 +35,7 @@ COMPATIBLE_KEYS = {
 
 def ran(command: list[str], server: Server) -> str:
     done = subprocess.run(
-        command, cwd=ROOT, env=server.environment, capture_output=True, text=True, timeout=60, check=False
+        command, cwd=ROOT, env=server.environment, capture_output=True, text=True, timeout=100, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

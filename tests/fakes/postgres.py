@@ -19,7 +19,7 @@ from urllib.parse import quote
 import pytest
 
 NOBODY = 65534
-START_SECONDS_MAX = 20
+START_SECONDS_MAX = 60
 FAST = ("-c", "fsync=off", "-c", "full_page_writes=off")
 """A machine's crash may lose what these settings save; no test crashes the machine. Commits still wait for the log."""
 TUNED = (

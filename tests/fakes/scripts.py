@@ -1,5 +1,6 @@
 """How the fake provider answers: well, or badly in one of many ways. Data only."""
 
+from asyncio import Event
 from dataclasses import dataclass, field
 
 
@@ -31,6 +32,8 @@ class Script:
     """The stream repeats its text until the client leaves."""
     hangs_after: int | None = None
     """Events after which nothing more comes, with the connection open."""
+    waits: Event | None = None
+    """Set by the test when a stream may go on after its first three events."""
     turns: tuple["Script", ...] = ()
     """Every request is answered by the next of these, over and over."""
 
@@ -40,7 +43,7 @@ BUSY = Script(status=429, headers={"retry-after": "1"})
 
 BY_MODEL: dict[str, Script] = {
     "fake-slow": Script(delay=0.2),
-    "fake-slower": Script(delay=1.0),
+    "fake-slower": Script(delay=3.0),
     "fake-error-401": Script(status=401),
     "fake-error-400": Script(status=400, message="the scripted model wants nothing of this"),
     "fake-error-404": Script(status=404),

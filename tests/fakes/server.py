@@ -4,7 +4,6 @@ import http.client
 import json
 import os
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -15,23 +14,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.fakes.ports import own_port
+
 ROOT = Path(__file__).resolve().parents[2]
 TOLLGATE = (sys.executable, "-c", "from server.cli import main; main()")
 """The command of this very tree, wherever the package is installed from."""
-START_SECONDS = 30
+START_SECONDS = 60
+"""A busy machine needs ten times what an idle one does."""
 END_SECONDS = 40
 
 
 class NotStarted(Exception):
     """The server did not get ready; the text is what it printed."""
-
-
-def free_port() -> int:
-    """A port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def toml(value: object) -> str:
@@ -50,9 +44,9 @@ def toml(value: object) -> str:
 
 def config_file(settings: Mapping[str, object], folder: Path) -> Path:
     """The settings as a configuration file."""
-    file = folder / "config.toml"
-    file.write_text("".join(f"{json.dumps(section)} = {toml(value)}\n" for section, value in settings.items()))
-    return file
+    file, written = folder / "config.toml", folder / "config.toml.new"
+    written.write_text("".join(f"{json.dumps(section)} = {toml(value)}\n" for section, value in settings.items()))
+    return written.replace(file)  # a server that reads the file again never finds half of it
 
 
 @dataclass
@@ -118,7 +112,7 @@ def _line(line: bytes) -> dict[str, Any]:
 def is_ready(url: str) -> bool:
     """Whether /readyz says yes."""
     try:
-        with closing(http.client.HTTPConnection(url.removeprefix("http://"), timeout=1)) as connection:
+        with closing(http.client.HTTPConnection(url.removeprefix("http://"), timeout=10)) as connection:
             connection.request("GET", "/readyz", headers={"connection": "close"})
             return connection.getresponse().status == 200
     except OSError:
@@ -152,21 +146,21 @@ def started(
 
     `command` stands for `tollgate`, where more is wanted of the process than it gives.
     """
-    port = free_port()
-    with (folder / "log").open("ab") as output:
-        process = subprocess.Popen(
-            [*command, "serve", *arguments, "--port", str(port)],
-            cwd=ROOT,
-            env={**os.environ, **(environment or {})},
-            stdout=output,
-            stderr=output,
-        )
-    server = Server(f"http://127.0.0.1:{port}", process, folder, config)
-    try:
-        _wait_until_ready(server)
-        yield server
-    finally:
-        server.end()
+    with own_port() as port:
+        with (folder / "log").open("ab") as output:
+            process = subprocess.Popen(
+                [*command, "serve", *arguments, "--port", str(port)],
+                cwd=ROOT,
+                env={**os.environ, **(environment or {})},
+                stdout=output,
+                stderr=output,
+            )
+        server = Server(f"http://127.0.0.1:{port}", process, folder, config)
+        try:
+            _wait_until_ready(server)
+            yield server
+        finally:
+            server.end()
 
 
 @contextmanager

@@ -20,7 +20,7 @@ async def test_it_runs_as_a_process_and_says_where() -> None:
     )
     try:
         assert process.stdout is not None
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(30):
             url = orjson.loads(await process.stdout.readline())["url"]
             async with aiohttp.ClientSession() as session:
                 body = b'{"model":"m","stream":true}'

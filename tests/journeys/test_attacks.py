@@ -129,7 +129,7 @@ async def test_odd_headers_are_answered_and_never_a_mistake_of_ours(client: Clie
     ids=[*range(11)],
 )
 async def test_broken_http_ends_in_a_refusal(client: Client, data: bytes) -> None:
-    status, _, body = await exchanged(client.server.port, data, seconds=8)
+    status, _, body = await exchanged(client.server.port, data, seconds=30)
     assert status == 0 or 400 <= status < 500 or status == 501, body
     assert await client.result("ping")
     assert not [line for line in client.server.lines() if line.get("level") == "error"]
@@ -139,7 +139,7 @@ async def test_a_body_that_drips_is_given_up_and_costs_nobody_else(client: Clien
     reader, writer = await asyncio.open_connection("127.0.0.1", client.server.port)
     writer.write(post(ASK).replace(b"\r\n\r\n", b"\r\nconnection: keep-alive\r\n\r\n")[:-5])
     assert await client.result("ping")
-    async with asyncio.timeout(6):
+    async with asyncio.timeout(12):  # the server's default is 15 seconds
         status, _, body = await answer_from(reader)
     assert (status, json.loads(body)["error"]["data"]["reason"]) == (408, "request_timeout")
     writer.close()
@@ -153,7 +153,7 @@ async def test_a_head_that_never_ends_is_given_up(client: Client, before: bytes,
         writer.write(before)
         await answer_from(reader)
     writer.write(said)
-    async with asyncio.timeout(8):
+    async with asyncio.timeout(12):  # same
         assert await reader.read() == b""
     writer.close()
 
@@ -165,7 +165,7 @@ async def test_a_head_without_bounds_is_refused(client: Client) -> None:
         for _ in range(64):
             writer.write(b"y" * 65_536)
             await writer.drain()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         with contextlib.suppress(ConnectionError):
             assert b" 200 " not in await reader.read()
     writer.close()
@@ -179,7 +179,7 @@ async def test_a_chunked_body_is_counted_while_it_arrives(client: Client) -> Non
     piece = b"10000\r\n" + b" " * 65_536 + b"\r\n"
     for _ in range(66):
         writer.write(piece)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         status, _, _ = await answer_from(reader)
     assert status == 413
     writer.close()
@@ -188,7 +188,7 @@ async def test_a_chunked_body_is_counted_while_it_arrives(client: Client) -> Non
 async def test_many_requests_in_one_write_are_answered_one_after_the_other(client: Client) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", client.server.port)
     writer.write(b"".join(post(b'{"jsonrpc":"2.0","id":%d,"method":"ping"}' % number) for number in range(5)))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         ids = [json.loads((await answer_from(reader))[2])["id"] for _ in range(5)]
     assert ids == [0, 1, 2, 3, 4]
     writer.close()
@@ -202,20 +202,20 @@ async def test_a_socket_survives_nonsense(client: Client, frame: str) -> None:
         client.server.url.replace("http", "ws") + "/rpc", headers=client.head()
     ) as socket:
         await socket.send_str(frame)
-        assert (await socket.receive_json(timeout=5))["error"]["code"] in (-32700, -32600)
+        assert (await socket.receive_json(timeout=30))["error"]["code"] in (-32700, -32600)
         await socket.send_str(PING.decode())
-        assert (await socket.receive_json(timeout=5))["result"]["pong"] is True
+        assert (await socket.receive_json(timeout=30))["result"]["pong"] is True
 
 
 async def test_a_socket_closes_on_bytes_and_on_what_is_too_big(client: Client) -> None:
     url = client.server.url.replace("http", "ws") + "/rpc"
     async with client.http.ws_connect(url) as socket:
         await socket.send_bytes(PING)
-        assert (await socket.receive(timeout=5)).type is aiohttp.WSMsgType.CLOSE
+        assert (await socket.receive(timeout=30)).type is aiohttp.WSMsgType.CLOSE
     async with client.http.ws_connect(url) as socket:
         with contextlib.suppress(ConnectionError):
             await socket.send_str("x" * 5_000_000)
-        assert (await socket.receive(timeout=5)).type in (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSED)
+        assert (await socket.receive(timeout=30)).type in (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSED)
 
 
 async def test_an_answer_that_never_ends_within_its_bound_is_refused(client: Client, fake: FakeProvider) -> None:

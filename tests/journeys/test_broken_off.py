@@ -37,7 +37,7 @@ async def over_socket(client: Client, params: dict[str, Any], *, shown: str | No
     async with client.http.ws_connect(url, headers=client.head(shown)) as socket:
         await socket.send_json({"jsonrpc": "2.0", "id": "s", "method": "executeAIRequest", "params": params})
         while not said or "id" not in said[-1]:
-            said.append(await socket.receive_json(timeout=10))
+            said.append(await socket.receive_json(timeout=30))
     return said
 
 
@@ -91,14 +91,19 @@ async def test_a_stream_that_the_plan_ends_is_told_with_what_it_cost(
 async def test_a_stream_cancelled_on_its_socket_is_told_with_what_it_cost(client: Client, fake: FakeProvider) -> None:
     url = client.server.url.replace("http", "ws") + "/rpc"
     async with client.http.ws_connect(url, headers=client.head()) as socket:
-        request = {"jsonrpc": "2.0", "id": "c", "method": "executeAIRequest", "params": asking("fake-hanging")}
+        request = {
+            "jsonrpc": "2.0",
+            "id": "c",
+            "method": "executeAIRequest",
+            "params": asking("fake-hanging", provider="patient"),
+        }
         await socket.send_json(request)
-        while (await socket.receive_json(timeout=5))["params"]["value"]["kind"] != "delta":
+        while (await socket.receive_json(timeout=30))["params"]["value"]["kind"] != "delta":
             pass
         cancel = {"jsonrpc": "2.0", "method": "$/cancelRequest", "params": {"id": "c"}}
         await socket.send_json(cancel)
         await socket.send_json(cancel)  # an impatient client changes nothing
-        while "id" not in (message := await socket.receive_json(timeout=5)):
+        while "id" not in (message := await socket.receive_json(timeout=30)):
             pass
     assert (message["id"], message["error"]["code"]) == ("c", -32800)
     assert message["error"]["data"]["partial"] is True
@@ -123,19 +128,19 @@ async def test_a_stream_cancelled_by_post_is_told_with_what_it_cost(client: Clie
 async def test_a_plain_call_that_is_cancelled_says_that_it_used_nothing(
     client: Client, fake: FakeProvider, way: str
 ) -> None:
-    params = asking("fake-silent", is_stream=False)
+    params = asking("fake-silent", is_stream=False, provider="patient")
     if way == "post":
         call = asyncio.create_task(client.call("executeAIRequest", params))
-        await asyncio.wait_for(fake.arrived.wait(), 5)
+        await asyncio.wait_for(fake.arrived.wait(), 30)
         assert (await client.raw(b'{"jsonrpc":"2.0","method":"$/cancelRequest","params":{"id":1}}'))[0] == 204
-        message = await asyncio.wait_for(call, 5)
+        message = await asyncio.wait_for(call, 30)
     else:
         url = client.server.url.replace("http", "ws") + "/rpc"
         async with client.http.ws_connect(url, headers=client.head()) as socket:
             await socket.send_json({"jsonrpc": "2.0", "id": 1, "method": "executeAIRequest", "params": params})
-            await asyncio.wait_for(fake.arrived.wait(), 5)
+            await asyncio.wait_for(fake.arrived.wait(), 30)
             await socket.send_json({"jsonrpc": "2.0", "method": "$/cancelRequest", "params": {"id": 1}})
-            message = await socket.receive_json(timeout=5)
+            message = await socket.receive_json(timeout=30)
     assert (message["id"], message["error"]["code"]) == (1, -32800)
     assert message["error"]["data"]["usage"] == NOTHING
     assert "partial" not in message["error"]["data"]

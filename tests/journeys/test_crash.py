@@ -31,7 +31,7 @@ async def test_what_was_answered_before_a_kill_is_kept_and_the_next_start_serves
             async with asyncio.TaskGroup() as group:
                 for _ in range(16):
                     group.create_task(load(Client(running, http, alices)))
-                await eventually(lambda: len(answered) >= 200, seconds=20)
+                await eventually(lambda: len(answered) >= 200, seconds=30)
                 running.tell(signal.SIGKILL)
         with serving(settings, tmp_path) as again:
             assert again.rows("PRAGMA integrity_check") == [{"integrity_check": "ok"}]

@@ -7,7 +7,7 @@ import aiohttp
 import pytest
 
 from tests.journeys.sockets import exchanged
-from tests.journeys.world import Client
+from tests.journeys.world import Client, comes_to_rest
 
 PING = b'{"jsonrpc":"2.0","id":1,"method":"ping"}'
 JSON = {"content-type": "application/json"}
@@ -98,6 +98,7 @@ async def test_a_balancer_may_ask(client: Client, path: str) -> None:
 async def test_metrics_count_calls_by_method(client: Client) -> None:
     await client.result("ping")
     await client.error("not.a\nmethod")
+    await comes_to_rest(client)
     async with client.http.get(f"{client.server.url}/metrics") as reply:
         text = await reply.text()
     assert 'tollgate_calls_total{door="rpc",method="ping",outcome="ok",reason=""}' in text

@@ -13,6 +13,7 @@ import pytest
 import pytest_asyncio
 
 from monetization.keys.minting import PREFIX
+from tests.fakes.pace import within
 from tests.fakes.postgres import Server as Postgres
 from tests.fakes.postgres import postgres
 from tests.fakes.provider import FakeProvider
@@ -296,17 +297,24 @@ async def test_a_key_revoked_on_one_worker_is_refused_on_every_other_within_a_se
 ) -> None:
     here = Client(workers[0], http, await asyncio.to_thread(token, workers[0], "alice", "tester"))
     others = [Client(worker, http) for worker in workers[1:]]
-    for _ in range(3):
+
+    async def heard() -> float:
         key, key_id = await made(here)
         for there in others:
             await there.result("executeAIRequest", HELLO, token=key)
         await here.result("revokeApiKey", {"keyId": key_id})
         began = time.monotonic()
-        for there in others:
-            while "error" not in await there.call("getUserProviders", token=key):
-                assert time.monotonic() - began < 1
+        async with asyncio.timeout(30):
+            for there in others:
+                while "error" not in await there.call("getUserProviders", token=key):
+                    pass  # each round waits for an answer
+        took = time.monotonic() - began
         for there in others * 10:
             assert "error" in await there.call("getUserProviders", token=key), "nothing revives it"
+        return took
+
+    for _ in range(3):
+        await within(1, heard)
 
 
 # Kept provider keys ---------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ import aiohttp
 import pytest
 
 from tests.fakes.server import Server
-from tests.journeys.world import Client, until
+from tests.journeys.world import Client, comes_to_rest, until
 
 
 async def samples(http: aiohttp.ClientSession, server: Server) -> dict[str, float]:
@@ -18,9 +18,11 @@ async def samples(http: aiohttp.ClientSession, server: Server) -> dict[str, floa
 async def test_calls_tell_what_they_cost_and_what_was_taken_for_them(
     client: Client, http: aiohttp.ClientSession, server: Server
 ) -> None:
+    await comes_to_rest(client)
     before = await samples(http, server)
     await client.result("executeAIRequest", {"content": "hello", "options": {"maxTokens": 10}})
     (event,) = (await client.result("listUsageEvents", {"limit": 1}))["events"]
+    await comes_to_rest(client)
     after = await samples(http, server)
 
     def risen(name: str) -> float:

@@ -30,13 +30,17 @@ async def test_a_forwarded_address_counts_only_from_a_trusted_proxy(
     settings["server"]["trusted_proxies"] = trusted
     with serving(settings, tmp_path) as running:
         here, elsewhere = Client(running, http, headers=HERE, ids=50), Client(running, http, headers=ELSEWHERE, ids=100)
-        params = {"content": "Hi", "apiKey": "own-key-of-a-stranger", "options": {"model": "fake-silent"}}
+        params = {
+            "content": "Hi",
+            "apiKey": "own-key-of-a-stranger",
+            "options": {"provider": "patient", "model": "fake-silent"},
+        }
         first = Client(running, http, headers=HERE)
         call = asyncio.create_task(first.call("executeAIRequest", params))
-        await asyncio.wait_for(fake.arrived.wait(), 5)
+        await asyncio.wait_for(fake.arrived.wait(), 30)
         cancel = {"id": 1, "apiKey": "own-key-of-a-stranger"}
         # The same key at another address is another caller, who may not cancel.
         assert await elsewhere.result("cancelRequest", cancel) == {"cancelled": not is_told_apart}
         if is_told_apart:
             assert await here.result("cancelRequest", cancel) == {"cancelled": True}
-        assert (await asyncio.wait_for(call, 5))["error"]["code"] == -32800
+        assert (await asyncio.wait_for(call, 30))["error"]["code"] == -32800

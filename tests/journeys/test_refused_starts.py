@@ -69,6 +69,6 @@ def test_a_file_that_is_no_configuration_is_refused_in_one_line(text: str, tmp_p
     file = tmp_path / "broken.toml"
     file.write_text(text)
     done = subprocess.run(
-        [*TOLLGATE, "serve", "--config", str(file)], capture_output=True, text=True, timeout=30, check=False
+        [*TOLLGATE, "serve", "--config", str(file)], capture_output=True, text=True, timeout=100, check=False
     )
     assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr

@@ -10,7 +10,7 @@ from tests.fakes.provider import FakeProvider
 from tests.fakes.server import Server, config_file, serving, token
 from tests.journeys.world import Client, eventually, settings_for, until
 
-WAIT_SECONDS = 15.0
+WAIT_SECONDS = 30.0
 
 
 async def shown(client: Client) -> dict[str, Any]:
@@ -92,8 +92,11 @@ async def test_an_admin_reloads_and_hears_what_changed_what_looks_wrong_and_what
         admin = Client(server, http, token(server, "root", "tester", role="admin"))
         nobody = Client(server, http, token(server, "mallory", "tester"))
         changed = {**settings, "server": {**settings["server"], "drain_seconds": 11}}
-        write(server, changed, gold={"tpm": 10, "max_tokens_per_request": 20})
-        result = (await admin.call("reloadTiers", {}))["result"]
+        result: dict[str, Any] = {}
+        for turn in range(5):  # the server may see the file by itself before it is told to
+            if not result.get("changed"):
+                write(server, changed, gold={"tpm": 10 - turn, "max_tokens_per_request": 20})
+                result = (await admin.call("reloadTiers", {}))["result"]
         assert (result["success"], result["changed"], result["needsRestart"]) == (True, ["gold"], ["server"])
         assert any(warning.startswith("tiers.gold.tpm: ") for warning in result["warnings"])
 
@@ -104,7 +107,8 @@ async def test_an_admin_reloads_and_hears_what_changed_what_looks_wrong_and_what
         assert str(tmp_path) not in result["problem"]
 
         events = (await admin.call("listAuditEvents", {"subject": "tiers"}))["result"]["events"]
-        assert [event["details"] for event in events] == [
+        said = [event["details"] for event in events]
+        assert [details for details in said if details != {"success": True, "changed": []}] == [
             {"success": False, "changed": [], "problem": result["problem"]},
             {"success": True, "changed": ["gold"]},
         ]

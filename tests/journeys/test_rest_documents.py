@@ -14,7 +14,6 @@ from tests.journeys.rest_client import Rest, papers
 
 DAY = 86_400
 PAGES = {"unit_type": "pages", "quantity": 5}
-MONTH = datetime.now(UTC).strftime("%Y-%m-01T00:00:00Z")
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -24,6 +23,11 @@ async def paper(
     folder = tmp_path_factory.mktemp("paper")
     with serving(papers(private_key), folder) as running:
         yield Rest(running, http, tier="professional")
+
+
+def month() -> str:
+    """When this one began."""
+    return datetime.now(UTC).strftime("%Y-%m-01T00:00:00Z")
 
 
 def at(days_ago: float = 0) -> str:
@@ -77,7 +81,7 @@ async def test_s4_24_and_s4_25_450_requests_of_250_000_tokens_cost_450_of_1980_c
     assert await paper.good("GET", "/api/credits/usage", shown=shown) == {
         "success": True,
         "data": {
-            "month": MONTH,
+            "month": month(),
             "totalTokens": 250_000,
             "totalRequests": 450,
             "totalCost": 4.5,
@@ -167,7 +171,7 @@ async def test_s4_29_an_upgrade_names_the_page_where_it_is_bought(paper: Rest) -
 
 async def test_s4_30_a_plan_without_overage_owes_none(paper: Rest) -> None:
     answer = await paper.good("GET", "/api/credits/overage", shown=paper.token("frugal"))
-    assert (answer["success"], answer["data"]["month"], answer["data"]["overageCharges"]) == (True, MONTH, 0)
+    assert (answer["success"], answer["data"]["month"], answer["data"]["overageCharges"]) == (True, month(), 0)
 
 
 async def test_s4_31_past_five_million_tokens_the_cheapest_plan_that_covers_them_is_enterprise(paper: Rest) -> None:

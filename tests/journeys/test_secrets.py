@@ -119,7 +119,7 @@ def secrets_of(client: Client, private_key: str) -> dict[str, str]:
 
 def examined(file: Path | None) -> "subprocess.CompletedProcess[bytes]":
     return subprocess.run(
-        [*TOLLGATE, "doctor", "--config", str(file)], cwd=ROOT, capture_output=True, timeout=30, check=False
+        [*TOLLGATE, "doctor", "--config", str(file)], cwd=ROOT, capture_output=True, timeout=100, check=False
     )
 
 

@@ -18,7 +18,7 @@ async def test_each_block_ends_at_its_own_time() -> None:
             await asyncio.Event().wait()
         ended.append((name, loop.time() - began))
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await asyncio.gather(block("second", 0.03), block("first", 0))
     assert [name for name, _ in ended] == ["first", "second"]
     assert all(lasted >= 0.049 for _, lasted in ended)
@@ -30,7 +30,7 @@ async def test_a_block_that_is_left_in_time_is_forgotten_and_the_next_one_still_
     with deadlines.bound():
         await asyncio.sleep(0)
     assert not deadlines.running
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         for _ in range(2):
             with pytest.raises(TimeoutError), deadlines.bound():
                 await asyncio.Event().wait()
@@ -51,7 +51,7 @@ async def test_another_cancellation_stays_one_even_when_both_come() -> None:
     for seconds in (0.0, 0.02):
         waiting.clear()
         task = asyncio.create_task(block())
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await waiting.wait()
             if seconds:
                 deadlines.look()

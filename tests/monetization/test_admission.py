@@ -247,7 +247,7 @@ async def test_calls_of_a_batch_wait_for_a_slot_that_one_of_them_has_and_never_h
             if number % 3 == 0:
                 raise ProviderFailed
 
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         outcomes = await asyncio.gather(*(one(number) for number in range(20)), return_exceptions=True)
     assert [number for number, outcome in enumerate(outcomes) if outcome is not None] == list(range(0, 20, 3))
     assert most_at_once == 2
@@ -256,7 +256,7 @@ async def test_calls_of_a_batch_wait_for_a_slot_that_one_of_them_has_and_never_h
 
 async def test_a_call_of_a_batch_does_not_wait_for_slots_that_others_have_nor_for_a_window() -> None:
     world = World()
-    async with asyncio.timeout(10), world.admission.admit(a_call(), ADA, MOST):
+    async with asyncio.timeout(30), world.admission.admit(a_call(), ADA, MOST):
         batch = Siblings()
         one, other, third = (replace(a_call(), siblings=siblings) for siblings in (batch, batch, Siblings()))
         async with world.admission.admit(one, ADA, MOST):  # the last slot

@@ -55,7 +55,7 @@ GENERATIONS: Mapping[str, tuple[Path, ...]] = {"newest": (), "before": (BEFORE,)
 
 def settings_for(fake: FakeProvider, private_key: str) -> dict[str, Any]:
     """Every kind of provider speaks its own wire to the same fake."""
-    bounds = {"first_byte_timeout_seconds": 5, "timeout_seconds": 20, "retries": 0, "breaker_failures": 10_000}
+    bounds = {"first_byte_timeout_seconds": 20, "timeout_seconds": 20, "retries": 0, "breaker_failures": 10_000}
     providers = {
         name: {
             "kind": kind,

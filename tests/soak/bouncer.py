@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from tests.fakes.ports import own_port
 from tests.fakes.postgres import Server
-from tests.fakes.server import free_port
 
 START_SECONDS = 10
 POOL = 5
@@ -50,7 +50,12 @@ class Bouncer:
 @contextmanager
 def bouncing(server: Server) -> Iterator[Bouncer]:
     """A bouncer before the server. It ends without waiting for its clients."""
-    found, port = program(), free_port()
+    with own_port() as port:
+        yield from _bouncing(server, port)
+
+
+def _bouncing(server: Server, port: int) -> Iterator[Bouncer]:
+    found = program()
     assert found is not None, MISSING
     ini = server.folder / "bouncer.ini"
     ini.write_text(_INI.format(folder=server.folder, port=port, pool=POOL))

@@ -158,7 +158,7 @@ async def test_a_write_locked_file_is_refused_and_served_again_afterwards(tmp_pa
         intruder.execute("BEGIN IMMEDIATE")
         waiting = asyncio.ensure_future(store.record_usage(ROW))
         with pytest.raises(StorageUnavailable):
-            await asyncio.wait_for(waiting, 10)
+            await asyncio.wait_for(waiting, 30)
         intruder.execute("ROLLBACK")
         intruder.close()
         await store.record_usage(ROW)

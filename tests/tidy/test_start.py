@@ -35,7 +35,7 @@ def loaded(code: str) -> set[str]:
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=100,
     )
     assert run.returncode == 0, run.stderr
     return set(run.stdout.split())

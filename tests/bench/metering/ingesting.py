@@ -15,8 +15,9 @@ from server.auth.issuing import Holder, issued
 from server.config import Settings
 from tests.bench.machine import cores, cpu_seconds_of, on_cores
 from tests.bench.metering.pressing import BETWEEN, USERS
-from tests.bench.processes import ROOT, BenchFailed, Process, answers, free_port, listens, python, started, wait_until
+from tests.bench.processes import ROOT, BenchFailed, Process, answers, listens, python, started, wait_until
 from tests.bench.stand import TOLLGATE, write_key
+from tests.fakes.ports import own_port
 
 Show = Callable[[str], object]
 
@@ -102,10 +103,10 @@ def sides(folder: Path, ours_url: str, floor_url: str) -> Iterator[Sides]:
     config.write_text(_CONFIG.format(url=ours_url, folder=folder), encoding="utf-8")
     write_key(folder / "key.pem")
     with ExitStack() as stack:
-        port = free_port()
+        port = stack.enter_context(own_port())
         command = python("tests.bench.metering.bare", str(port), floor_url)
         stack.enter_context(_side(made, "floor", command, port, lambda: listens(port)))
-        ours = free_port()
+        ours = stack.enter_context(own_port())
         command = [TOLLGATE, "serve", "--config", str(config), "--port", str(ours)]
         stack.enter_context(_side(made, "tollgate", command, ours, lambda: answers(ours, "/readyz")))
         settings = Settings.load(config, {})

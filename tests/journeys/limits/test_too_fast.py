@@ -1,6 +1,6 @@
 """Callers who are too fast, over real sockets: what they hear, what is counted, and what never is."""
 
-import asyncio
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ import pytest
 from tests.fakes.provider import FakeProvider
 from tests.fakes.server import Server, serving, token
 from tests.journeys.limits.conftest import SMALL
-from tests.journeys.world import Client, settings_for
+from tests.journeys.world import Client, settings_for, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 HELLO = {"content": "Hi", "options": {"maxTokens": 50}}
@@ -45,9 +45,9 @@ async def test_a_caller_sees_what_is_left_and_then_when_to_come_back(
     assert headers["ratelimit-policy"] == (
         '"requests";q=3;w=60, "tokens";q=100000;w=60, "concurrent";q=2;qu="concurrent-requests"'
     )
-    assert headers["ratelimit"].startswith('"requests";r=2;t=6')
+    assert re.match(r'"requests";r=2;t=[56]\d', headers["ratelimit"])
     used = said["result"]["usage"]["totalTokens"]
-    assert f'"tokens";r={100_000 - used};t=6' in headers["ratelimit"]
+    assert re.search(rf'"tokens";r={100_000 - used};t=[56]\d', headers["ratelimit"])
     assert '"concurrent";r=2' in headers["ratelimit"]
     assert "retry-after" not in headers
     for _ in range(2):
@@ -154,7 +154,8 @@ async def test_calls_at_the_same_time_are_bounded_and_slots_come_back_when_clien
     assert (refused["code"], refused["data"]["resource"], refused["data"]["limit"]) == (-32002, "concurrent", 2)
     for reply in streams:
         reply.close()
-    end = asyncio.get_running_loop().time() + 5
-    while await code_of(client):
-        assert asyncio.get_running_loop().time() < end
-        await asyncio.sleep(0.02)
+
+    async def is_served() -> bool:
+        return await code_of(client) == 0
+
+    await until(is_served)

@@ -38,7 +38,7 @@ def narrow() -> Iterator[Server]:
 async def refused(client: Client, vendor: FakeProvider) -> None:
     """A few calls at once, each told clearly that the books cannot be written, and none of them sent on."""
     asked = len(vendor.seen)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         errors = await asyncio.gather(*(client_of(client).error("executeAIRequest", PARAMS) for _ in range(5)))
     assert {(error["code"], error["data"]["reason"]) for error in errors} == {(-32010, "storage_unavailable")}
     assert len(vendor.seen) == asked
@@ -48,7 +48,7 @@ async def refused(client: Client, vendor: FakeProvider) -> None:
 
 async def served(client: Client) -> None:
     """Served again by itself, soon."""
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(30):
         while "error" in await client.call("executeAIRequest", PARAMS):  # noqa: ASYNC110  # nothing tells of it
             await asyncio.sleep(0.1)
 
@@ -91,14 +91,14 @@ async def test_a_call_that_runs_while_the_database_becomes_read_only_is_settled_
     with open_for_business(books, vendor, private_key) as server:
         client = Client(server, wide, await asyncio.to_thread(token, server, "ada", "tokens"))
         call = asyncio.ensure_future(client.result("executeAIRequest", PARAMS))
-        await asyncio.wait_for(vendor.arrived.wait(), 5)
+        await asyncio.wait_for(vendor.arrived.wait(), 30)
         postgres.query(f"ALTER DATABASE {name} SET default_transaction_read_only=on")
         postgres.query(CUT, name)
         await eventually(lambda: vendor.seen[0].is_answered)
         done, _ = await asyncio.wait({call}, timeout=0.3)
         assert not done, "what cannot be written is no answer yet"
         postgres.query(f"ALTER DATABASE {name} RESET default_transaction_read_only")
-        result = await asyncio.wait_for(call, 12)
+        result = await asyncio.wait_for(call, 30)
         assert result["tokenUsage"]["tokensCharged"] == PRICE["tokens"]
     await found_sound(books, calls=1)
 
@@ -110,7 +110,7 @@ async def crowd(server: Server, url: str) -> AsyncIterator[None]:
     asyncpg: Any = driver()
     address = {"host": str(server.folder), "user": "tollgate", "database": server.database(url)}
     try:
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(30):
             held.append(await asyncpg.connect(**address))
             while len(held) < CONNECTIONS:
                 try:

@@ -18,7 +18,7 @@ from tests.fakes.provider import FakeProvider
 from tests.fakes.scripts import Script
 from tests.fakes.server import Server, token
 from tests.journeys.money.books import Place, open_for_business, settings_of
-from tests.journeys.world import Client
+from tests.journeys.world import Client, eventually
 
 KEY_CHECK = "validateProvider"
 """Asks the vendor for its list of models with the caller's key: it spends nothing, so it needs no hold."""
@@ -48,15 +48,20 @@ class Spy:
 
     async def holds_when_asked(self, asking: Any) -> int | None:
         """Open holds at the instant the vendor was asked. None: it was not."""
+        await eventually(lambda: self._holds() == 0)
         self.vendor.arrived.clear()
         call = asyncio.ensure_future(asking)
         arrived = asyncio.ensure_future(self.vendor.arrived.wait())
-        await asyncio.wait({call, arrived}, return_when=asyncio.FIRST_COMPLETED, timeout=10)
+        await asyncio.wait({call, arrived}, return_when=asyncio.FIRST_COMPLETED, timeout=30)
         was_asked = self.vendor.arrived.is_set()
-        holds = self.server.rows("SELECT count(*) AS n FROM hold")[0]["n"] if was_asked else None
+        holds = self._holds() if was_asked else None
         arrived.cancel()
-        await asyncio.wait_for(call, 10)
+        await asyncio.wait_for(call, 30)
         return holds
+
+    def _holds(self) -> int:
+        found: int = self.server.rows("SELECT count(*) AS n FROM hold")[0]["n"]
+        return found
 
 
 @pytest_asyncio.fixture
@@ -140,7 +145,7 @@ async def test_a_call_on_a_socket_holds_first(
 
         async def ask(body: Any) -> None:
             await socket.send_json(body)
-            while "id" not in await socket.receive_json(timeout=5):
+            while "id" not in await socket.receive_json(timeout=30):
                 pass
 
         for body in (BODIES["rpc"], BODIES["stream"]):

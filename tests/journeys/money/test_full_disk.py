@@ -58,14 +58,14 @@ async def test_a_disk_that_fills_during_a_call_is_waited_for(
     with open_for_business(place, vendor, private_key) as server:
         client = Client(server, wide, await asyncio.to_thread(token, server, "ada", "tokens"))
         call = asyncio.ensure_future(client.result("executeAIRequest", PARAMS))
-        await asyncio.wait_for(vendor.arrived.wait(), 5)
+        await asyncio.wait_for(vendor.arrived.wait(), 30)
         fill(server)
         await eventually(lambda: vendor.seen[0].is_answered)
         done, _ = await asyncio.wait({call}, timeout=0.3)
         assert not done, "what cannot be written is no answer yet"
         assert server.rows("SELECT count(*) AS n FROM usage")[0]["n"] == 0
         let_files_grow(server, to=resource.RLIM_INFINITY)
-        result = await asyncio.wait_for(call, 10)
+        result = await asyncio.wait_for(call, 30)
         assert result["tokenUsage"]["tokensCharged"] == PRICE["tokens"]
     assert (await place.balance("tokens", "ada")).posted == 9 * PRICE["tokens"]
     assert len(await place.rows("ada")) == 1

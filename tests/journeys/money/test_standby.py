@@ -45,7 +45,7 @@ async def test_a_standby_refuses_to_spend_until_it_is_promoted(
                 assert (await client.result("getTokenBalance"))["availableTokens"] == 100 * PRICE["tokens"]
                 await asyncio.to_thread(primary.kill)
                 standby.query("SELECT pg_promote()")
-                async with asyncio.timeout(15):
+                async with asyncio.timeout(30):
                     while "error" in await client.call("executeAIRequest", PARAMS):  # noqa: ASYNC110  # nothing tells of it
                         await asyncio.sleep(0.1)
             assert (await place.balance("tokens", "ada")).posted == 99 * PRICE["tokens"]

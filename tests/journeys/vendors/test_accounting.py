@@ -4,7 +4,7 @@ import asyncio
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import aiohttp
 import orjson
@@ -14,6 +14,7 @@ from storage.records.usage import UsageRow
 from tests.fakes.provider import FakeProvider
 from tests.fakes.scripts import Script
 from tests.journeys.vendors.conftest import MESSAGES, Shop
+from tests.journeys.vendors.leaving import PIECE
 from tests.journeys.world import eventually, until
 
 DOORS: Final = ("openai", "responses", "anthropic", "gemini")
@@ -32,8 +33,8 @@ class Case:
 
     name: str
     is_stream: bool = False
-    leaves_after: int | None = None
-    """Bytes of the answer after which the client leaves; 0: before any."""
+    leaves: Literal["never", "before its answer", "after some text"] = "never"
+    """When the client goes."""
     script: Script | None = None
     usage: tuple[int, int] | None = None
     """Tokens in and out that the books must say; None: an estimate, whatever it is."""
@@ -45,8 +46,14 @@ SAID: Final = (11, 7)
 CASES: Final = (
     Case("plain", usage=SAID),
     Case("streamed", is_stream=True, usage=SAID),
-    Case("aborted early", is_stream=True, leaves_after=0, script=Script(never_answers=True), outcome="cancelled"),
-    Case("aborted late", is_stream=True, leaves_after=1, script=Script(hangs_after=4), outcome="partial"),
+    Case(
+        "aborted early",
+        is_stream=True,
+        leaves="before its answer",
+        script=Script(never_answers=True),
+        outcome="cancelled",
+    ),
+    Case("aborted late", is_stream=True, leaves="after some text", script=Script(hangs_after=4), outcome="partial"),
     Case("failed before output", script=Script(status=500), outcome="failed"),
     Case("failed before the stream", is_stream=True, script=Script(status=503), outcome="failed"),
     Case("failed midway", is_stream=True, script=Script(error_after=4), outcome="partial"),
@@ -207,27 +214,26 @@ def asked(door: str, provider: str, case: Case) -> tuple[str, dict[str, Any]]:
 async def one_call(shop: Shop, vendor: FakeProvider, bearer: str, path: str, body: dict[str, Any], case: Case) -> None:
     """Make the call as the case says it goes."""
     headers = {"authorization": f"Bearer {bearer}"}
-    if case.leaves_after is None:
+    if case.leaves == "never":
         async with shop.http.post(f"{shop.server.url}{path}", json=body, headers=headers) as reply:
             await reply.read()
         return
     asked_before = len(vendor.seen)
-    leaving = asyncio.ensure_future(_leave(shop, path, body, headers, case.leaves_after))
-    if case.leaves_after == 0:
+    leaving = asyncio.ensure_future(_leave(shop, path, body, headers))
+    if case.leaves == "before its answer":
         await eventually(lambda: len(vendor.seen) > asked_before)
         leaving.cancel()
     with suppress(asyncio.CancelledError):
         await leaving
 
 
-async def _leave(shop: Shop, path: str, body: Any, headers: dict[str, str], bytes_first: int) -> None:
+async def _leave(shop: Shop, path: str, body: Any, headers: dict[str, str]) -> None:
     async with (
         aiohttp.ClientSession() as alone,
         alone.post(f"{shop.server.url}{path}", json=body, headers=headers) as reply,
     ):
-        got = 0
-        while got < bytes_first:
-            got += len(await reply.content.readany())
+        while PIECE.search(await reply.content.readline()) is None:
+            assert not reply.content.at_eof(), "there was no text"
 
 
 def _cost(row: UsageRow) -> int:

@@ -15,7 +15,7 @@ from tests.fakes.provider import FakeProvider
 from tests.fakes.scripts import Script
 from tests.fakes.wires import TOKENS_IN
 from tests.journeys.vendors.conftest import MESSAGES, Shop
-from tests.journeys.world import usage_rows
+from tests.journeys.world import eventually, usage_rows
 
 EMBED = "/v1/embeddings"
 CONTENT = {"parts": [{"text": "Hi"}]}
@@ -141,7 +141,7 @@ async def test_an_embedding_that_fails_costs_nothing_and_keeps_its_kind(shop: Sh
     vendor.script = Script(body=b'{"data":[{"embedding":"no"}]}')
     crossed = await shop.ask("/v1/models/openai/fake:embedContent", {"content": CONTENT}, bearer=bearer)
     assert crossed.status >= 500, crossed.body
-    assert shop.server.rows("SELECT count(*) AS n FROM hold") == [{"n": 0}]
+    await eventually(lambda: shop.server.rows("SELECT count(*) AS n FROM hold") == [{"n": 0}])
 
 
 async def test_what_is_no_chat_reaches_its_own_vendor_byte_for_byte(shop: Shop, vendor: FakeProvider) -> None:

@@ -11,7 +11,7 @@ from tests.fakes.scripts import Script
 from tests.fakes.wires import TEXT, TOKENS_IN, TOKENS_OUT, WORDS
 from tests.journeys.vendors.conftest import Shop
 from tests.journeys.vendors.test_doors import events_of
-from tests.journeys.world import usage_rows
+from tests.journeys.world import eventually, usage_rows
 
 PATH = "/v1/responses"
 ASKED: dict[str, Any] = {"model": "native/fake", "input": "Hi", "max_output_tokens": 50}
@@ -113,7 +113,7 @@ async def test_a_vendors_refusal_keeps_its_kind_and_costs_nothing(shop: Shop, ve
         for is_stream in (False, True):
             reply = await shop.ask(PATH, {**ASKED, "stream": is_stream}, bearer=bearer)
             assert (reply.status, reply.json["error"]["type"]) == (status, kind), reply.body
-    assert shop.server.rows("SELECT count(*) AS n FROM hold") == [{"n": 0}]
+    await eventually(lambda: shop.server.rows("SELECT count(*) AS n FROM hold") == [{"n": 0}])
 
 
 async def test_the_vendors_own_failed_answer_is_a_failure_here_too(shop: Shop, vendor: FakeProvider) -> None:

@@ -68,7 +68,7 @@ def validated(folder: Path, given: dict[str, Any]) -> "subprocess.CompletedProce
         input=json.dumps(given),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=100,
         check=False,
     )
 

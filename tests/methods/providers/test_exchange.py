@@ -102,7 +102,7 @@ async def test_an_answer_that_was_not_read_closes_its_connection() -> None:
     vendor = Vendor(b"HTTP/1.1 500 Oh\r\ncontent-length: 1000000\r\n\r\nhalf", OK)
     async with standing(vendor.serve) as (exchanges, url):
         (await exchanges.post(url, HEADERS, BODY)).end()
-        await asyncio.wait_for(vendor.left.wait(), 2)
+        await asyncio.wait_for(vendor.left.wait(), 30)
         assert await whole(await exchanges.post(url, HEADERS, BODY)) == b"ok"
     assert vendor.connections == 2
 
@@ -126,7 +126,7 @@ async def test_an_answer_that_came_before_the_request_was_sent_closes_its_connec
         answer = await exchanges.post(url, HEADERS, b"x" * 2**25)
         assert answer.status == 413
         answer.end()
-        await asyncio.wait_for(left.wait(), 5)
+        await asyncio.wait_for(left.wait(), 30)
 
 
 async def test_interim_answers_are_passed_over() -> None:
@@ -150,7 +150,7 @@ async def test_what_is_no_http_is_told_as_such() -> None:
     async with standing(vendor.serve) as (exchanges, url):
         with pytest.raises(aiohttp.ClientResponseError):
             await exchanges.post(url, HEADERS, BODY)
-        await asyncio.wait_for(vendor.left.wait(), 2)
+        await asyncio.wait_for(vendor.left.wait(), 30)
 
 
 async def test_a_closed_session_asks_nobody() -> None:

@@ -16,6 +16,7 @@ from methods.providers.session import open_session
 from monetization.callers import Secret
 from storage.errors import Fault
 from tests.fakes import wires
+from tests.fakes.pace import within
 from tests.fakes.provider import FakeProvider
 from tests.fakes.scripts import Script
 from tests.methods.providers.conftest import KINDS, OPERATOR_KEY, Make, ask_for
@@ -251,44 +252,55 @@ def test_even_a_dialect_that_quotes_nothing_cannot_move_the_address(path: str, m
 
 async def test_cancelling_a_whole_call_closes_the_upstream_within_100_ms(fake: FakeProvider, make: Make) -> None:
     fake.script = Script(never_answers=True)
-    task = asyncio.create_task(make().complete(ask_for()))
-    async with asyncio.timeout(2):
-        await fake.arrived.wait()
-        began = asyncio.get_running_loop().time()
-        task.cancel()
-        await fake.seen[0].closed.wait()
 
-    assert fake.seen[0].closed_at - began < 0.1
-    with pytest.raises(asyncio.CancelledError):
-        await task
+    async def cancelling() -> float:
+        fake.arrived.clear()
+        task = asyncio.create_task(make().complete(ask_for()))
+        async with asyncio.timeout(30):
+            await fake.arrived.wait()
+            began = asyncio.get_running_loop().time()
+            task.cancel()
+            await fake.seen[-1].closed.wait()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        return fake.seen[-1].closed_at - began
+
+    await within(0.1, cancelling)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 async def test_leaving_a_stream_closes_the_upstream_within_100_ms(fake: FakeProvider, make: Make, kind: str) -> None:
     fake.script = Script(is_endless=True, gap=0.002)
-    async with asyncio.timeout(2):
-        async with make(kind).stream(ask_for()) as batches:
-            await anext(batches)
-            began = asyncio.get_running_loop().time()
-        await fake.seen[0].closed.wait()
 
-    assert fake.seen[0].closed_at - began < 0.1
-    assert not fake.seen[0].is_answered
+    async def leaving() -> float:
+        async with asyncio.timeout(30):
+            async with make(kind).stream(ask_for()) as batches:
+                await anext(batches)
+                began = asyncio.get_running_loop().time()
+            await fake.seen[-1].closed.wait()
+        assert not fake.seen[-1].is_answered
+        return fake.seen[-1].closed_at - began
+
+    await within(0.1, leaving)
 
 
 async def test_cancelling_a_reader_closes_the_upstream_within_100_ms(fake: FakeProvider, make: Make) -> None:
     fake.script = Script(hangs_after=2)
     provider = make()
-    task = asyncio.create_task(events_of(provider))
-    async with asyncio.timeout(2):
-        await fake.arrived.wait()
-        began = asyncio.get_running_loop().time()
-        task.cancel()
-        await fake.seen[0].closed.wait()
 
-    assert fake.seen[0].closed_at - began < 0.1
-    with pytest.raises(asyncio.CancelledError):
-        await task
+    async def cancelling() -> float:
+        fake.arrived.clear()
+        task = asyncio.create_task(events_of(provider))
+        async with asyncio.timeout(30):
+            await fake.arrived.wait()
+            began = asyncio.get_running_loop().time()
+            task.cancel()
+            await fake.seen[-1].closed.wait()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        return fake.seen[-1].closed_at - began
+
+    await within(0.1, cancelling)
 
 
 async def test_many_aborted_streams_leave_no_socket_and_no_task(
@@ -302,7 +314,7 @@ async def test_many_aborted_streams_leave_no_socket_and_no_task(
         async with provider.stream(ask_for()) as batches:
             await anext(batches)
 
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(30):
         for _ in range(10):
             await asyncio.gather(*[abort_one() for _ in range(20)])
         await asyncio.gather(*[seen.closed.wait() for seen in fake.seen])

@@ -262,7 +262,7 @@ def some(count: int, source: str = "api") -> list[dict[str, Any]]:
 
 
 async def test_a_batch_whose_sender_leaves_is_booked_to_the_end() -> None:
-    async with asyncio.timeout(20), world("sqlite://") as made:
+    async with asyncio.timeout(30), world("sqlite://") as made:
         made.losing.may_answer.clear()
         telling = asyncio.create_task(made.intake.take([*some(20), body(99, "api", "credits", "late", 0, 1)], "rest"))
         await made.losing.was_asked.wait()
@@ -276,7 +276,7 @@ async def test_a_batch_whose_sender_leaves_is_booked_to_the_end() -> None:
 
 
 async def test_a_store_that_is_slow_refuses_batches_instead_of_queueing_them() -> None:
-    async with asyncio.timeout(20), world("sqlite://", in_flight_max=100) as made:
+    async with asyncio.timeout(30), world("sqlite://", in_flight_max=100) as made:
         made.losing.may_answer.clear()
         first = asyncio.create_task(made.intake.take(some(90), "rest"))
         await made.losing.was_asked.wait()

@@ -100,7 +100,7 @@ async def test_what_a_provider_counted_is_not_counted_again(world: World) -> Non
         meter.target, meter.usage, meter.bytes_delivered, meter.is_complete = TARGET, Usage(input=1), 9, True
         meter.count_input = meter.count_output = never
 
-    await asyncio.wait_for(world.run("allowance", play), 5)
+    await asyncio.wait_for(world.run("allowance", play), 30)
 
 
 def test_an_image_is_quoted_at_what_an_image_costs(tmp_path: Path) -> None:

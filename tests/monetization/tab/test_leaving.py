@@ -74,13 +74,13 @@ async def test_a_caller_may_leave_while_anything_is_written(
 
     call = asyncio.ensure_future(through(world, slow).run("tokens", once))
     for step in range(4):
-        gate = await asyncio.wait_for(slow.asked.get(), 5)
+        gate = await asyncio.wait_for(slow.asked.get(), 30)
         for _ in range(leaves_at.count(step)):
             call.cancel()
             await asyncio.sleep(0)
         gate.set()
     with pytest.raises(asyncio.CancelledError):
-        await asyncio.wait_for(call, 5)
+        await asyncio.wait_for(call, 30)
     assert ran == ([] if min(leaves_at) < 2 else [True])
     [row] = await world.rows()
     charged = 63 if ran and ending != "failed" else 0
@@ -287,12 +287,12 @@ async def test_a_caller_who_leaves_while_the_settling_is_written_pays_once_and_c
 
     call = asyncio.ensure_future(through(world, held).run("tokens", play))
     for _ in ("hold", "settling"):
-        await asyncio.wait_for(held.asked.get(), 5)
+        await asyncio.wait_for(held.asked.get(), 30)
     for _ in range(2):
         call.cancel()
         await asyncio.sleep(0)
     with pytest.raises(asyncio.CancelledError):
-        await asyncio.wait_for(call, 5)
+        await asyncio.wait_for(call, 30)
     assert not any(future.cancelled() for future in held.futures)
     [row] = await world.rows()
     assert row.charge_amount == 63

@@ -245,6 +245,6 @@ def through(world: World, store: Any) -> World:
 
 async def until(check: Callable[[], Awaitable[bool]]) -> None:
     """Return once something is true. Raises: TimeoutError."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not await check():  # noqa: ASYNC110  # what is waited for has no event of its own
             await asyncio.sleep(0.002)

@@ -30,7 +30,7 @@ def run(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
         env={"PATH": os.environ["PATH"], **environ},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=100,
         check=False,
     )
 

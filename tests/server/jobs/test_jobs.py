@@ -18,7 +18,7 @@ async def test_a_job_runs_again_after_a_failure_and_ends_with_its_block() -> Non
         if runs == 1:
             raise ValueError("once")
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         async with running([Job("work", 0.001, work)], on_failure=lambda name, _: failures.append(name)):
             await thrice.wait()
     ended = runs
@@ -35,6 +35,6 @@ async def test_a_job_that_hangs_does_not_hold_up_the_end() -> None:
         begun.set()
         await asyncio.Event().wait()
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         async with running([Job("hang", 0.001, hang)], on_failure=lambda *_: None):
             await begun.wait()

@@ -24,7 +24,7 @@ from server.mcp.opening import open_mcp, routes_of
 from server.metrics import Metrics
 from server.plain_http import Means
 from server.rpc_calls import RpcLimits
-from tests.fakes.server import free_port
+from tests.fakes.ports import own_port
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,13 @@ async def standing(
     folder: Path, private_key: str, extend: Callable[[Any], None], *, shows: bool = True
 ) -> AsyncIterator[Stand]:
     """The door, on 127.0.0.1. `shows`: requests without a credential get one on their way."""
-    settings = settings_in(folder, private_key, free_port())
+    with own_port() as port:
+        async with _standing(settings_in(folder, private_key, port), extend, shows=shows) as stand:
+            yield stand
+
+
+@asynccontextmanager
+async def _standing(settings: Settings, extend: Callable[[Any], None], *, shows: bool) -> AsyncIterator[Stand]:
     token = issued(settings, Holder("agent", "professional", None), expires_seconds=3600, now=time.time())
     logs = Logs(LineWriter(os.open(os.devnull, os.O_WRONLY)), now=time.time)
     crashes: list[BaseException] = []

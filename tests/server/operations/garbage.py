@@ -41,7 +41,7 @@ async def main() -> None:
     listener = listen("127.0.0.1", 0)
     server = uvicorn.Server(_config(app, settings.server))
     running = asyncio.create_task(server.serve(sockets=[listener]))
-    token = issued(settings, Holder("ada", "enterprise"), expires_seconds=60, now=time.time())
+    token = issued(settings, Holder("ada", "enterprise"), expires_seconds=600, now=time.time())
     reader, writer = await asyncio.open_connection(*listener.getsockname())
     body = orjson.dumps({"jsonrpc": "2.0", "id": 1, **BODIES[sys.argv[1]]})
     head = f"POST /rpc HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\nauthorization: Bearer {token}\r\n"

@@ -32,6 +32,11 @@ def make_app(settings: Settings, drain: Drain) -> ASGIApp:
     metrics = Metrics(shared_directory(os.environ))
     journal = Journal(logs, metrics, drain, now=time.time, monotonic=time.monotonic)
     health = Health(drain, {})
+    enough = asyncio.Event()
+
+    async def end_work(_: Request) -> Response:
+        enough.set()
+        return PlainTextResponse("")
 
     async def work(request: Request) -> Response:
         if drain.is_draining:
@@ -41,6 +46,8 @@ def make_app(settings: Settings, drain: Drain) -> ASGIApp:
             sys.stdout.flush()
             try:
                 await asyncio.sleep(float(request.query_params.get("seconds", "0")))
+                if "waits" in request.query_params:
+                    await enough.wait()
             except asyncio.CancelledError:
                 await asyncio.sleep(0.3)  # closing a tab takes a moment
                 raise
@@ -56,7 +63,7 @@ def make_app(settings: Settings, drain: Drain) -> ASGIApp:
         logs.close()
 
     app = Starlette(
-        routes=[Route("/work", work), *health_routes(health), metrics_route(metrics)],
+        routes=[Route("/work", work), Route("/enough", end_work), *health_routes(health), metrics_route(metrics)],
         lifespan=lifespan,
     )
     return transport(app, metrics=metrics, monotonic=time.monotonic, body_bytes_max=1024)

@@ -73,7 +73,7 @@ async def ask(
         "query_string": query.encode(),
         "headers": [(k.encode(), v.encode()) for k, v in (headers or {}).items()],
     }
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await app(scope, receive, send)
     said = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
     return sent[0]["status"], said, b"".join(m.get("body", b"") for m in sent[1:]).decode()
@@ -232,7 +232,7 @@ async def test_waiting_for_idle_ends_with_the_last_call_or_the_deadline() -> Non
     assert await drain.wait(0)
     drain.enter()
     assert not await drain.wait(0.01)
-    waiting = asyncio.create_task(drain.wait(5))
+    waiting = asyncio.create_task(drain.wait(30))
     await asyncio.sleep(0)
     drain.leave()
     assert await waiting

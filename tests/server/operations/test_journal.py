@@ -227,6 +227,6 @@ def test_a_reader_that_stands_still_never_stops_the_writer_and_losses_are_counte
     reader.start()
     writer.close()
     os.close(writing)
-    reader.join(timeout=10)
+    reader.join(timeout=60)
     os.close(reading)
     assert not reader.is_alive()

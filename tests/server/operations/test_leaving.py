@@ -26,7 +26,7 @@ class Served:
 
     async def line(self) -> str:
         assert self.process.stdout is not None
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(30):
             return (await self.process.stdout.readline()).decode().strip()
 
     async def status(self, path: str) -> int:
@@ -41,13 +41,17 @@ class Served:
     def working(self, seconds: float) -> "asyncio.Task[int]":
         return asyncio.create_task(self.status(f"/work?seconds={seconds}"))
 
+    def working_until_enough(self) -> "asyncio.Task[int]":
+        """Work that ends when /enough was asked for."""
+        return asyncio.create_task(self.status("/work?waits=1"))
+
     async def until_readiness_fails(self) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while await self.status("/readyz") == 200:
                 pass  # each round waits for an answer
 
     async def ended(self) -> int:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(30):
             return await self.process.wait()
 
 
@@ -75,25 +79,26 @@ async def served(folder: Path, **server: object) -> AsyncIterator[Served]:
 async def test_at_sigterm_readiness_fails_new_work_is_refused_and_running_work_finishes(tmp_path: Path) -> None:
     async with served(tmp_path) as serving:
         assert await serving.status("/readyz") == 200
-        running = serving.working(1.5)
+        running = serving.working_until_enough()
         assert await serving.line() == "working"
         serving.process.send_signal(signal.SIGTERM)
         await serving.until_readiness_fails()
         assert await serving.status("/livez") == 200
         assert await serving.status("/work") == 503
         assert not running.done()
+        assert await serving.status("/enough") == 200
         assert await running == 200
         assert await serving.line() == "closing with 0"
         assert await serving.ended() == 0
 
 
 async def test_while_a_balancer_notices_calls_are_still_taken(tmp_path: Path) -> None:
-    async with served(tmp_path, drain_notice_seconds=1.5) as serving:
+    async with served(tmp_path, drain_notice_seconds=4) as serving:
         assert await serving.status("/readyz") == 200
         serving.process.send_signal(signal.SIGTERM)
         await serving.until_readiness_fails()
         assert await serving.status("/work") == 200
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while await is_served(serving):
                 pass  # each round waits for an answer
         assert await serving.ended() == 0
@@ -125,7 +130,7 @@ async def test_a_second_signal_ends_at_once(tmp_path: Path) -> None:
         serving.process.send_signal(signal.SIGTERM)
         await serving.until_readiness_fails()
         serving.process.send_signal(signal.SIGTERM)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(15):  # and not after the 20 seconds of a drain
             await serving.process.wait()
         await asyncio.gather(running, return_exceptions=True)
 
@@ -133,11 +138,11 @@ async def test_a_second_signal_ends_at_once(tmp_path: Path) -> None:
 async def test_workers_add_up_their_metrics_and_leave_together(tmp_path: Path) -> None:
     async with served(tmp_path, workers=2) as serving:
         asked, answered = 0, set[str]()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(30):
             while len(answered) < 2:
                 asked += 1
                 answered.add(await serving.text("/work"))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(30):
             while await counted(serving) != asked:
                 pass  # what the other worker has counted may be a second old
         serving.process.send_signal(signal.SIGTERM)
@@ -155,7 +160,7 @@ async def test_workers_whose_parent_was_killed_leave_by_themselves(tmp_path: Pat
         assert (await serving.text("/work")) != ""
         serving.process.kill()
         await serving.ended()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(30):
             while await is_answered(serving):
                 pass  # each round waits for an answer
 

@@ -65,7 +65,7 @@ async def test_a_worker_hands_over_without_being_asked(tmp_path: Path) -> None:
     metrics.http_request("POST", "/rpc", 200, 0.01)
     labels = {"method": "POST", "route": "/rpc", "status": "200"}
     counted = metrics._http._child(*labels.values())
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not counted._value.get():  # noqa: ASYNC110  # the library tells nobody that it counts
             await asyncio.sleep(0.05)
     assert counted._value.get() == 1

@@ -75,15 +75,15 @@ async def failing(call: Call, sink: ProgressSink | None) -> Answer:
 async def test_a_reader_who_leaves_ends_the_reading() -> None:
     wire = Wire()
     serving = asyncio.ensure_future(door(endless, [])(SCOPE, wire.receive, wire.send))
-    await asyncio.wait_for(wire.first.wait(), 5)
+    await asyncio.wait_for(wire.first.wait(), 30)
     wire.left.set()
-    await asyncio.wait_for(serving, 5)
+    await asyncio.wait_for(serving, 30)
     assert not wire.is_whole
 
 
 async def test_a_reader_who_takes_nothing_ends_the_reading() -> None:
     wire, problems = Wire(takes=False), list[Exception]()
-    await asyncio.wait_for(door(endless, problems)(SCOPE, wire.receive, wire.send), 5)
+    await asyncio.wait_for(door(endless, problems)(SCOPE, wire.receive, wire.send), 30)
     assert not wire.is_whole
     assert not problems  # it is no mistake of ours
 

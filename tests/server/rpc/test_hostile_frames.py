@@ -49,10 +49,10 @@ async def test_frames_that_break_the_rules_close_their_socket_with_its_code_and_
             b"GET /rpc HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n"
             b"sec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\nsec-websocket-extensions: permessage-deflate\r\n\r\n"
         )
-        assert b"permessage-deflate" in await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
+        assert b"permessage-deflate" in await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 30)
         writer.write(data)
-        head = await asyncio.wait_for(reader.readexactly(4), 5)
+        head = await asyncio.wait_for(reader.readexactly(4), 30)
         assert (head[0], int.from_bytes(head[2:], "big")) == (0x88, code)
         await other.send('{"jsonrpc":"2.0","id":1,"method":"ping"}')
-        assert json.loads(await asyncio.wait_for(other.recv(), 10))["result"] == {"pong": True}
+        assert json.loads(await asyncio.wait_for(other.recv(), 30))["result"] == {"pong": True}
     assert [call.method for call in world.calls] == ["ping"]

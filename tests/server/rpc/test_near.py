@@ -60,7 +60,7 @@ async def test_a_body_that_came_with_its_head_is_read_without_waiting() -> None:
     async with serving(door) as (reader, writer):
         writer.write((HEAD + b"\r\nbody") * 2)
         for _ in range(2):
-            await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
+            await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 30)
     assert found == [b"body", b"body"]
 
 
@@ -74,13 +74,13 @@ async def test_a_body_in_pieces_and_one_that_is_waited_for_are_received() -> Non
 
     async with serving(door) as (reader, writer):
         writer.write(HEAD + b"\r\nbo")
-        await asyncio.wait_for(begun.wait(), 5)
+        await asyncio.wait_for(begun.wait(), 30)
         writer.write(b"dy")
-        await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
+        await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 30)
         writer.write(HEAD + b"expect: 100-continue\r\n\r\n")
-        assert b"100 Continue" in await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
+        assert b"100 Continue" in await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 30)
         writer.write(b"body")
-        await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
+        await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 30)
     assert found == [b"body", b"body"]
 
 
@@ -102,9 +102,9 @@ async def test_a_client_that_leaves_is_told_of_to_whoever_watches_then_and_later
 
     async with serving(door) as (_, writer):
         writer.write(HEAD + b"\r\nbody")
-        await asyncio.wait_for(begun.wait(), 5)
+        await asyncio.wait_for(begun.wait(), 30)
         writer.transport.abort()
-        await asyncio.wait_for(over.wait(), 5)
+        await asyncio.wait_for(over.wait(), 30)
     assert told == ["later"]
 
 
@@ -129,7 +129,7 @@ async def test_leaving_cancels_the_call_and_no_task_waits_beside_it() -> None:
 
     async with serving(door) as (_, writer):
         writer.write(HEAD + b"\r\nbody")
-        await asyncio.wait_for(begun.wait(), 5)
+        await asyncio.wait_for(begun.wait(), 30)
         writer.transport.abort()
-        await asyncio.wait_for(ended.wait(), 5)
+        await asyncio.wait_for(ended.wait(), 30)
     assert beside == [0]

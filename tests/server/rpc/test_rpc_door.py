@@ -212,13 +212,13 @@ async def test_cancel_by_id_is_answered_and_only_for_the_same_principal(world: W
     door = world.door()
     alice = (JSON, (b"authorization", b"Bearer alice"))
     running = asyncio.create_task(post(door, b'{"jsonrpc":"2.0","method":"wait","id":"1"}', headers=alice))
-    await asyncio.wait_for(world.started.wait(), 5)
+    await asyncio.wait_for(world.started.wait(), 30)
     cancel = b'{"jsonrpc":"2.0","method":"$/cancelRequest","params":{"id":"1"}}'
     await post(door, cancel, headers=(JSON, (b"authorization", b"Bearer bob")))
     await post(door, cancel.replace(b'"1"', b"1"), headers=alice)
     assert not running.done()
     assert (await post(door, cancel, headers=alice))[0] == 204
-    _, _, said = await asyncio.wait_for(running, 5)
+    _, _, said = await asyncio.wait_for(running, 30)
     assert orjson.loads(said)["error"]["code"] == -32800
 
 

@@ -15,6 +15,7 @@ from methods.catalog import Catalog
 from methods.method import Access, Answer, Method, Result
 from methods.progress import ProgressSink
 from monetization.calls import Call
+from tests.fakes.pace import within
 from tests.server.rpc.client import JSON, post
 from tests.server.rpc.conftest import World, ping
 
@@ -61,13 +62,19 @@ async def test_r14_what_is_said_of_unknown_names_is_bounded_and_costs_little(wor
     assert (said["error"]["code"], len(json.dumps(said)) < 2_000) == (-32602, True)
     assert len(said["error"]["data"]["errors"]) == 3
     many = start % b",".join(b'"k%d":1' % number for number in range(200_000))
-    before = time.process_time()
-    json.loads(many)
-    reading = time.process_time() - before
-    before = time.process_time()
-    said = await _said(world, many)
-    assert time.process_time() - before < 2.5 * reading, "each problem was put into words"
-    assert (said["error"]["code"], len(json.dumps(said)) < 2_000) == (-32602, True)
+
+    async def many_named() -> float:
+        """As a multiple of what reading it takes."""
+        before = time.process_time()
+        json.loads(many)
+        reading = time.process_time() - before
+        before = time.process_time()
+        said = await _said(world, many)
+        took = time.process_time() - before
+        assert (said["error"]["code"], len(json.dumps(said)) < 2_000) == (-32602, True)
+        return took / reading
+
+    await within(2.5, many_named)  # else each problem was put into words
 
 
 @pytest.mark.parametrize(
@@ -118,7 +125,7 @@ async def test_r22_replies_stand_in_the_order_of_their_requests_whichever_ends_f
     second_is_done = asyncio.Event()
 
     async def first(call: Call, sink: ProgressSink | None) -> Answer:
-        await asyncio.wait_for(second_is_done.wait(), 5)  # R28: they run beside each other, else this never ends
+        await asyncio.wait_for(second_is_done.wait(), 30)  # R28: they run beside each other, else this never ends
         return {}
 
     async def second(call: Call, sink: ProgressSink | None) -> Answer:
@@ -146,7 +153,7 @@ async def test_r30_an_id_that_a_batch_uses_twice_cannot_be_cancelled(world: Worl
     world.handlers["held"] = held
     one = b'{"jsonrpc":"2.0","method":"held","id":7}'
     batch = asyncio.create_task(_said(world, b"[" + one + b"," + one + b"]"))
-    await asyncio.wait_for(world.started.wait(), 5)
+    await asyncio.wait_for(world.started.wait(), 30)
     said = await _said(world, b'{"jsonrpc":"2.0","method":"cancelRequest","params":{"id":7},"id":8}')
     assert said["result"] == {"cancelled": False}
     release.set()

@@ -47,7 +47,7 @@ class Work:
 
 async def _running(running: RunningCalls, caller: Caller = ADA, rpc_id: Any = 1) -> Work:
     work = Work(running, caller, rpc_id)
-    await asyncio.wait_for(work.inside.wait(), 5)
+    await asyncio.wait_for(work.inside.wait(), 30)
     return work
 
 

@@ -18,7 +18,7 @@ PING = b'{"jsonrpc":"2.0","method":"ping","id":1}'
 
 async def reply_to(reader: asyncio.StreamReader) -> tuple[str, dict[str, str], bytes]:
     """Status line, headers by name and body."""
-    head = (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)).decode().split("\r\n")
+    head = (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 30)).decode().split("\r\n")
     headers = dict(line.split(": ", 1) for line in head[1:-2])
     assert len(headers) == len(head) - 3, "a header is sent twice"
     return head[0], headers, await reader.readexactly(int(headers["content-length"]))

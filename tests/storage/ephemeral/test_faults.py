@@ -9,6 +9,7 @@ import pytest
 
 from storage.ephemeral.limiter import Bound, Refused
 from storage.ephemeral.redis import RedisLimiter
+from tests.fakes.pace import within
 from tests.fakes.valkey import Cluster, Valkey, hole, running
 from tests.storage.ephemeral.conftest import redis_limiter
 
@@ -16,7 +17,7 @@ ADA = Bound("user", "{user:ada}", requests=1_000_000, concurrent=1_000_000)
 ADDED_SECONDS_MAX = 0.05
 
 
-async def until(holds: Callable[[], bool] | Callable[[], Awaitable[bool]], *, seconds_max: float = 10) -> None:
+async def until(holds: Callable[[], bool] | Callable[[], Awaitable[bool]], *, seconds_max: float = 30) -> None:
     end = asyncio.get_running_loop().time() + seconds_max
     while True:
         held = holds()
@@ -56,39 +57,48 @@ class Lateness:
 
 
 async def test_a_black_hole_costs_one_answer_time_and_then_nothing_and_heals_by_itself(valkey_server: Valkey) -> None:
-    changes: list[str | None] = []
-    async with (
-        hole(valkey_server.port) as way,
-        redis_limiter(way.url, changes, count(1), answer_seconds=0.04).open() as limiter,
-    ):
-        await until(lambda: limiter.is_up)
-        way.swallow()
-        async with Lateness() as late:
-            taken, seconds = await timed(limiter)
-        assert taken is None
-        assert seconds - late.seconds < ADDED_SECONDS_MAX
-        # From then on a check costs next to nothing.
-        later = [await timed(limiter) for _ in range(200)]
-        assert {taken for taken, _ in later} == {None}
-        assert sorted(seconds for _, seconds in later)[190] < 0.005
-        way.restore()
-        await until(lambda: limiter.is_up)
-        taken, _ = await timed(limiter)
-        assert taken is not None
-    assert changes == ["TimeoutError", None]
+    async def swallowed() -> float:
+        """How much of what may be waited was: for the first answer, and for those after it, which cost next to nothing."""
+        changes: list[str | None] = []
+        async with (
+            hole(valkey_server.port) as way,
+            redis_limiter(way.url, changes, count(1), answer_seconds=0.04).open() as limiter,
+        ):
+            await until(lambda: limiter.is_up)
+            way.swallow()
+            async with Lateness() as late:
+                taken, seconds = await timed(limiter)
+            assert taken is None
+            later = [await timed(limiter) for _ in range(200)]
+            assert {taken for taken, _ in later} == {None}
+            way.restore()
+
+            async def has_healed() -> bool:
+                return (await timed(limiter))[0] is not None
+
+            await until(has_healed)
+        # A busy machine may be late with more answers than those that were swallowed.
+        assert (set(changes[::2]), set(changes[1::2])) == ({"TimeoutError"}, {None})
+        first = (seconds - late.seconds) / ADDED_SECONDS_MAX
+        return max(first, sorted(seconds for _, seconds in later)[190] / 0.005)
+
+    await within(1, swallowed)
 
 
 async def test_checks_that_wait_together_are_let_go_together(valkey_server: Valkey) -> None:
-    async with (
-        hole(valkey_server.port) as way,
-        redis_limiter(way.url, [], count(1), answer_seconds=0.04).open() as limiter,
-    ):
-        await until(lambda: limiter.is_up)
-        way.swallow()
-        async with Lateness() as late:
-            crowd = await asyncio.gather(*(timed(limiter) for _ in range(300)))
-        assert {taken for taken, _ in crowd} == {None}
-        assert max(seconds for _, seconds in crowd) - late.seconds < ADDED_SECONDS_MAX
+    async def swallowed() -> float:
+        async with (
+            hole(valkey_server.port) as way,
+            redis_limiter(way.url, [], count(1), answer_seconds=0.04).open() as limiter,
+        ):
+            await until(lambda: limiter.is_up)
+            way.swallow()
+            async with Lateness() as late:
+                crowd = await asyncio.gather(*(timed(limiter) for _ in range(300)))
+            assert {taken for taken, _ in crowd} == {None}
+            return max(seconds for _, seconds in crowd) - late.seconds
+
+    await within(ADDED_SECONDS_MAX, swallowed)
 
 
 async def test_a_killed_server_is_noticed_and_found_again_empty() -> None:

@@ -19,6 +19,8 @@ from tests.storage.ephemeral.conftest import redis_limiter
 
 WORKER = Path(__file__).with_name("worker.py")
 ROOT = WORKER.parents[3]
+LEASE_SECONDS = 3
+"""A busy machine renews a lease of one second too late."""
 
 
 class Worker:
@@ -45,7 +47,7 @@ class Worker:
     def kill(self) -> None:
         """Once or twice."""
         self._process.kill()
-        self._process.wait(10)
+        self._process.wait(30)
         for pipe in (self._process.stdin, self._process.stdout):
             self._pipe(pipe).close()
 
@@ -84,32 +86,30 @@ async def test_the_slots_of_killed_processes_come_back_when_their_leases_end_and
     valkey_server.flush()
     bound = Bound("user", "{user:slots}", concurrent=40)
     changes: list[str | None] = []
-    async with redis_limiter(valkey_server.url, changes, count(1), lease_seconds=1).open() as limiter:
-        with workers(valkey_server.url, 2, lease_seconds=1) as processes:
+    async with redis_limiter(valkey_server.url, changes, count(1), lease_seconds=LEASE_SECONDS).open() as limiter:
+        with workers(valkey_server.url, 2, lease_seconds=LEASE_SECONDS) as processes:
             for worker in processes:
                 worker.say("hold {user:slots} 40 20")
             assert [int(await asyncio.to_thread(worker.hear)) for worker in processes] == [20, 20]
-            # Their owners live, so the leases are renewed: two lives later all slots are still held.
-            end = asyncio.get_running_loop().time() + 2.2
+            # Their owners live, so the leases are renewed: more than a life later all slots are still held.
+            end = asyncio.get_running_loop().time() + 1.4 * LEASE_SECONDS
             while asyncio.get_running_loop().time() < end:
                 assert isinstance(await limiter.take([bound], 1), Refused)
                 await asyncio.sleep(0.05)
             processes[0].kill()
-            assert await seconds_until(limiter, bound, running=20) < 1.5
-        assert await seconds_until(limiter, bound, running=0) < 1.5
+            await falls_to(limiter, bound, 20)
+        await falls_to(limiter, bound, 0)
         assert not isinstance(await limiter.take([bound], 1), Refused)
     assert changes == []
 
 
-async def seconds_until(limiter: RedisLimiter, bound: Bound, *, running: int) -> float:
-    """How long it took until only so many slots were held."""
-    began = asyncio.get_running_loop().time()
-    while True:
-        found = await limiter.look([bound])
-        assert found is not None
-        assert found[0].running >= running
-        took = asyncio.get_running_loop().time() - began
-        if found[0].running == running:
-            return took
-        assert took < 5
-        await asyncio.sleep(0.02)
+async def falls_to(limiter: RedisLimiter, bound: Bound, running: int) -> None:
+    """Wait until only so many slots are held."""
+    async with asyncio.timeout(12):  # and not after the 15 seconds of a lease that nobody shortens
+        while True:
+            found = await limiter.look([bound])
+            assert found is not None
+            assert found[0].running >= running
+            if found[0].running == running:
+                return
+            await asyncio.sleep(0.02)

@@ -17,7 +17,7 @@ from tests.storage.test_old_parts import LONG, call, counted, expired
 
 # Any: whatever is awaited.
 
-WAIT_SECONDS = 10
+WAIT_SECONDS = 30
 _WAITING = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type='Lock' AND datname=current_database()"
 _LEFT = "SELECT count(*) FROM hold_window WHERE transfer_id<>0"
 
