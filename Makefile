@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v p
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup dev sdks serve test soak check bench ddl lock format clean
+.PHONY: setup dev sdks programs serve test soak check bench ddl lock format clean
 
 setup: $(VENV)/.core
 
@@ -37,11 +37,15 @@ sdks: .sdks/.python .sdks/.javascript
 	@command -v npm >/dev/null || { echo "npm is missing: the JavaScript SDKs are not installed, install Node 20 or newer"; exit 0; }; \
 		cd tests/sdks/js && npm ci --silent --ignore-scripts --no-audit --no-fund && touch $(CURDIR)/$@
 
+# The official programs that judge what we serve, under .state: installed here, because a test that installs waits for a registry.
+programs: dev
+	@$(BIN)/python -m tests.fakes.npm
+
 serve: setup
 	@$(BIN)/tollgate serve --demo $(if $(PORT),--port $(PORT))
 
 test: dev
-	@$(MAKE) --no-print-directory -j2 sdks
+	@$(MAKE) --no-print-directory -j3 sdks programs
 	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 # Hours: hundreds of kills, a million commands.

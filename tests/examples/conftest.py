@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.fakes.npm import npm_installed
 from tests.fakes.server import ROOT, demo_token, started
 
 
@@ -37,26 +38,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 @pytest.fixture(scope="session")
 def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The TypeScript example as JavaScript. The compiler is kept between runs, outside the tracked tree."""
-    npm = shutil.which("npm")
-    if npm is None or shutil.which("node") is None:
-        reason = "node and npm are needed to run the TypeScript example; install Node 20 or newer"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
-    folder = ROOT / ".state" / "typescript"
-    if not (folder / "node_modules" / "typescript" / "package.json").exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "package.json").write_text('{"private": true, "type": "module"}\n')
-        command = [
-            npm,
-            "install",
-            "--no-audit",
-            "--no-fund",
-            "--no-package-lock",
-            "--ignore-scripts",
-            "typescript@7.0.2",
-        ]
-        subprocess.run(command, cwd=folder, check=True, capture_output=True, timeout=100)
+    folder = npm_installed("typescript")
     out = tmp_path_factory.mktemp("compiled")
     (out / "package.json").write_text('{"type": "module"}\n')
     shutil.copy(ROOT / "examples" / "03_editor_client.ts", out)

@@ -15,6 +15,7 @@ from joserfc.jwk import OctKey
 
 from server.config import Settings
 from tests.examples.conftest import Server
+from tests.fakes.npm import FIRST_USE_SECONDS
 from tests.fakes.provider import FakeProvider
 from tests.fakes.server import ROOT, serving, started
 from tests.journeys.world import Client, text_of
@@ -63,6 +64,7 @@ def test_the_python_client_calls_streams_and_tells_errors_apart(server: Server) 
     assert lines[-1] == "refused: -32008 unknown_model"
 
 
+@pytest.mark.timeout(FIRST_USE_SECONDS)
 def test_the_editor_client_streams_and_cancels(server: Server, compiled: Path) -> None:
     lines = ran(["node", str(compiled)], server).splitlines()
     assert lines[0].startswith("models: ")

@@ -181,8 +181,9 @@ def serving(
 def refused(
     settings: Mapping[str, Any], folder: Path, *, environment: Mapping[str, str] | None = None
 ) -> tuple[int, str]:
-    """The exit code and stderr of a start that should fail."""
-    file = config_file(settings, folder)
+    """The exit code and stderr of a start that should fail; where it would not, its database lies in the folder."""
+    storage = {"url": f"sqlite:///{folder / 'tollgate.db'}", **settings.get("storage", {})}
+    file = config_file({**settings, "storage": storage}, folder)
     done = subprocess.run(
         [*TOLLGATE, "serve", "--config", str(file), "--port", "0"],
         cwd=ROOT,

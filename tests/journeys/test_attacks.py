@@ -3,16 +3,18 @@
 import asyncio
 import contextlib
 import json
+from collections.abc import AsyncIterator
 from typing import Any
 
 import aiohttp
 import pytest
+import pytest_asyncio
 
 from tests.fakes.provider import FakeProvider
 from tests.fakes.scripts import Script
-from tests.fakes.server import Server, token
+from tests.fakes.server import Server, serving, token
 from tests.journeys.sockets import answer_from, exchanged, post
-from tests.journeys.world import Client, usage_rows
+from tests.journeys.world import Client, settings_for, usage_rows
 
 PING = b'{"jsonrpc":"2.0","id":1,"method":"ping"}'
 ASK = b'{"jsonrpc":"2.0","id":1,"method":"executeAIRequest","params":{"content":"Hi"}}'
@@ -135,10 +137,21 @@ async def test_broken_http_ends_in_a_refusal(client: Client, data: bytes) -> Non
     assert not [line for line in client.server.lines() if line.get("level") == "error"]
 
 
-async def test_a_body_that_drips_is_given_up_and_costs_nobody_else(client: Client) -> None:
-    reader, writer = await asyncio.open_connection("127.0.0.1", client.server.port)
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def impatient(
+    shared_fake: FakeProvider, private_key: str, tmp_path_factory: pytest.TempPathFactory, http: aiohttp.ClientSession
+) -> AsyncIterator[Client]:
+    """A server that waits a second for what was not sent; of the others nobody should see that, however busy the machine is."""
+    settings = settings_for(shared_fake, private_key)
+    settings["server"]["read_timeout_seconds"] = 1
+    with serving(settings, tmp_path_factory.mktemp("impatient")) as running:
+        yield Client(running, http)
+
+
+async def test_a_body_that_drips_is_given_up_and_costs_nobody_else(impatient: Client) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", impatient.server.port)
     writer.write(post(ASK).replace(b"\r\n\r\n", b"\r\nconnection: keep-alive\r\n\r\n")[:-5])
-    assert await client.result("ping")
+    assert await impatient.result("ping")
     async with asyncio.timeout(12):  # the server's default is 15 seconds
         status, _, body = await answer_from(reader)
     assert (status, json.loads(body)["error"]["data"]["reason"]) == (408, "request_timeout")
@@ -147,8 +160,8 @@ async def test_a_body_that_drips_is_given_up_and_costs_nobody_else(client: Clien
 
 @pytest.mark.parametrize("before", [b"", post(PING)], ids=["new", "used"])
 @pytest.mark.parametrize("said", [b"", b"POST /rpc HTTP/1.1\r\nhost: x\r\nx-slow: "], ids=["silent", "dripping"])
-async def test_a_head_that_never_ends_is_given_up(client: Client, before: bytes, said: bytes) -> None:
-    reader, writer = await asyncio.open_connection("127.0.0.1", client.server.port)
+async def test_a_head_that_never_ends_is_given_up(impatient: Client, before: bytes, said: bytes) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", impatient.server.port)
     if before:
         writer.write(before)
         await answer_from(reader)

@@ -52,7 +52,7 @@ def settings_for(fake: FakeProvider, private_key: str, *, keys: Mapping[str, str
     }
     prices = {f"{name}/{model}": {"input": "1", "output": "2"} for name in providers for model in MODELS}
     return {
-        "server": {"read_timeout_seconds": 2, "drain_seconds": 10},
+        "server": {"read_timeout_seconds": 60, "drain_seconds": 10},
         "auth": {
             "issuer": "https://issuer.example",
             "audience": "tollgate",

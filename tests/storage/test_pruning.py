@@ -122,7 +122,7 @@ async def test_a_key_that_may_be_forgotten_is_and_those_of_grants_are_kept_for_e
     assert await store.prune(usage_before_us=0) == 1
     again = await done(store, hold(clock, 5, idempotency=replace(key, request_hash="other", expires_us=NEVER_US)))
     assert not again.is_replay
-    clock.forward(10**9)
+    clock.forward(10**7)  # a third of a year
     await store.prune(usage_before_us=0)
     assert (await done(store, grant(ADA, 100, idempotency=Idempotency("desk", "forever", "body")))).is_replay
     assert (

@@ -1,8 +1,6 @@
 """The OpenRPC document: complete, stable, and accepted by the specification's own validator."""
 
 import json
-import os
-import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,9 +13,9 @@ from methods.catalog import Catalog
 from methods.errors import CODES
 from methods.method import Access, Method
 from methods.openrpc import describe
+from tests.fakes.npm import FIRST_USE_SECONDS, npm_installed
 
-ROOT = Path(__file__).parents[3]
-VALIDATOR = "@open-rpc/schema-utils-js@2.2.1"
+pytestmark = pytest.mark.timeout(FIRST_USE_SECONDS)
 SCRIPT = """
 const { validateOpenRPCDocument, parseOpenRPCDocument } = require("@open-rpc/schema-utils-js");
 const document = JSON.parse(require("fs").readFileSync(0, "utf8"));
@@ -45,18 +43,7 @@ def entries() -> dict[str, dict[str, Any]]:
 @pytest.fixture(scope="module")
 def validator() -> Path:
     """A folder with the official validator, installed outside the tracked tree and kept between runs."""
-    npm = shutil.which("npm")
-    if npm is None or shutil.which("node") is None:
-        reason = "node and npm are needed to run the official OpenRPC validator; install Node 20 or newer"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
-    folder = ROOT / ".state" / "openrpc-validator"
-    if not (folder / "node_modules" / "@open-rpc" / "schema-utils-js" / "package.json").exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "package.json").write_text('{"private": true}\n')
-        command = [npm, "install", "--no-audit", "--no-fund", "--no-package-lock", "--ignore-scripts", VALIDATOR]
-        subprocess.run(command, cwd=folder, check=True, capture_output=True, timeout=100)
+    folder = npm_installed("openrpc-validator")
     (folder / "validate.cjs").write_text(SCRIPT)
     return folder
 

@@ -2,25 +2,12 @@
 
 import asyncio
 import os
-import platform
-import re
-import shutil
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
+from tests.fakes.npm import node_of, npm_installed
 
-from tests.fakes.server import ROOT
-
-CONFORMANCE = "@modelcontextprotocol/conformance@0.2.0-alpha.12"
-INSPECTOR = "@modelcontextprotocol/inspector@2.12.0"
-NODE = "22.23.3"
-NODE_MIN = (22, 19)
-INSTALL_SECONDS = 300
-RUN_SECONDS = 90
-_CPUS = {"x86_64": "x64", "amd64": "x64", "aarch64": "arm64", "arm64": "arm64"}
+RUN_SECONDS = 300
 
 
 @dataclass(frozen=True)
@@ -51,28 +38,6 @@ class Suite:
 
 
 def installed() -> Suite:
-    """The programs, installed now if they are not; with a Node of their own where the machine's is too old."""
-    npm = shutil.which("npm")
-    if npm is None or shutil.which("node") is None:
-        reason = "node and npm are needed to run the official MCP programs; install Node 20 or newer"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
-    folder = ROOT / ".state" / "mcp"
-    own = f"node-{sys.platform}-{_CPUS.get(platform.machine().lower(), platform.machine())}"
-    packages = [CONFORMANCE, INSPECTOR, *([] if _is_new_enough() else [f"{own}@{NODE}"])]
-    done = folder / "installed"
-    if not done.exists() or done.read_text() != " ".join(packages):
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "package.json").write_text('{"private": true}\n')
-        command = [npm, "install", "--no-audit", "--no-fund", "--no-package-lock", "--ignore-scripts", *packages]
-        subprocess.run(command, cwd=folder, check=True, capture_output=True, timeout=INSTALL_SECONDS)
-        done.write_text(" ".join(packages))
-    node = folder / "node_modules" / own / "bin" / "node"
-    return Suite("node" if _is_new_enough() else str(node), folder)
-
-
-def _is_new_enough() -> bool:
-    said = subprocess.run(["node", "--version"], capture_output=True, text=True, check=True).stdout
-    found = re.match(r"v(\d+)\.(\d+)", said)
-    return found is not None and (int(found[1]), int(found[2])) >= NODE_MIN
+    """The programs, with a Node that is new enough for them."""
+    folder = npm_installed("mcp")
+    return Suite(node_of(folder), folder)

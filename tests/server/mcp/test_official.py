@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
+from tests.fakes.npm import FIRST_USE_SECONDS
 from tests.server.mcp.fixtures import extend
 from tests.server.mcp.stand import standing
 from tests.server.mcp.suite import Suite
 
 BASELINE = Path(__file__).with_name("expected_failures.yml")
-# The first run on a machine installs the programs.
-pytestmark = pytest.mark.timeout(400)
+pytestmark = pytest.mark.timeout(FIRST_USE_SECONDS)
 
 
 @pytest.mark.parametrize(
