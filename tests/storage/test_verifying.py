@@ -147,7 +147,7 @@ async def test_a_proof_goes_on_from_commit_to_commit_while_others_write(place: t
         wrote = threading.Semaphore(0)
 
         def told(name: str, verdict: Check | None) -> None:
-            assert verdict is not None or wrote.acquire(timeout=10), name  # something was written before each check
+            assert verdict is not None or wrote.acquire(timeout=60), name  # something was written before each check
 
         proving = asyncio.ensure_future(prove(told, piece=50, commit_us=0))
         rounds = 0

@@ -15,7 +15,7 @@ async def test_regular_work_loads_nothing_late_and_keeps_nothing(tmp_path: Path)
     program = [sys.executable, "-m", "tests.server.jobs.again", str(tmp_path)]
     process = await asyncio.create_subprocess_exec(*program, stdout=PIPE, stderr=PIPE)
     try:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(200):
             said, told = await process.communicate()
     finally:
         if process.returncode is None:
