@@ -184,9 +184,15 @@ async def test_s4_31_past_five_million_tokens_the_cheapest_plan_that_covers_them
     )
     answer = await paper.good("GET", "/api/credits/recommendations", shown=paper.token("writer"))
     advice = answer["data"]
-    assert (answer["success"], advice["currentTier"], advice["action"]) == (True, "professional", "upgrade")
+    assert (answer["success"], advice["currentTier"]) == (True, "professional")
     assert 18.5 <= advice["currentSpend"] < 18.51
     assert advice["projectedMonthlySpend"] >= advice["currentSpend"]
+    if (
+        advice["projectedMonthlySpend"] > 99.8
+    ):  # in the first hours of a month of 31 days this pace passes every plan's price
+        assert advice["action"] == "contact"
+        return
+    assert advice["action"] == "upgrade"
     assert (advice["recommendedTier"]["name"], advice["recommendedTier"]["price"]) == ("Enterprise", 499)
     assert advice["recommendedTier"]["limits"]["monthlyTokens"] == 50_000_000
 

@@ -29,7 +29,8 @@ async def test_who_may_read_everybodys_usage_gets_it_and_everybody_else_their_ow
         ]
         assert sum(part["events"] for part in everybody["timeline"]) == 3
         bobs = await product.admin("getUsageBreakdown", {"userId": "bob", "groupBy": "month"})
-        assert (bobs["summary"]["totalEvents"], len(bobs["timeline"]) <= 2) == (2, True)
+        assert bobs["summary"]["totalEvents"] == 2
+        assert len(bobs["timeline"]) <= 3, "thirty days are in three months where one of them is a February"
         refused = await product.refused(product.token("ann"), "getUsageBreakdown", {"userId": "bob"})
         assert isinstance(refused, Forbidden)
 
