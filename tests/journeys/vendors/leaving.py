@@ -155,13 +155,16 @@ class Stage:
     async def assert_slots_are_free(self) -> None:
         """As many calls as the plan lets run do run, and one more does not."""
         _, request = self.request(len(DOORS))
-        opened = [await asyncio.open_connection("127.0.0.1", self.server.port) for _ in range(SLOTS + 1)]
-        statuses = []
-        for reader, writer in opened:
+        opened, statuses = [], []
+        for _ in range(
+            SLOTS + 1
+        ):  # each when it is its turn: who has connected and asks nothing is not waited for long
+            reader, writer = await asyncio.open_connection("127.0.0.1", self.server.port)
+            opened.append(writer)
             writer.write(request)
             async with asyncio.timeout(PATIENCE_SECONDS):
                 statuses.append((await reader.readuntil(b"\r\n"))[9:12])
-        for _, writer in opened:
+        for writer in opened:
             writer.transport.abort()
         assert statuses == [b"200"] * SLOTS + [b"429"]
 
