@@ -61,7 +61,7 @@ class InvalidAmount(Fault):
     """The figures cannot be booked: past the range of an account, or against the rules of the command."""
 
     reason = "out_of_range"
-    message = "Amount out of range"
+    message = "The figures cannot be booked"
 
 
 def accepted(outcome: Done | Refusal) -> Done:

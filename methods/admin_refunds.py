@@ -25,6 +25,7 @@ class RefundPurchaseParams(Params):
     """As `grantTokens`, `grantCredits` and `getPurchaseHistory` show it."""
     reason: Reason
     asset: Asset = "TOKEN"
+    """What was bought, as the purchase shows it."""
     amount: Amount | None = None
     """Of the usable part. Absent: all that is left and not held."""
     idempotency_key: Key | None = None

@@ -54,10 +54,13 @@ async def transfer_balance(context: Context, params: TransferParams) -> Transfer
     Only what is not held by running calls and has not expired can be moved, never an overdraft.
     """
     asset = params.asset
+    source, target = _account(params.source, asset, "from"), _account(params.target, asset, "to")
+    if source == target:
+        raise InvalidParams("from and to name the same balance; name two owners")
     done = await context.services.money.desk.transfer(
         Author(actor_of(context), params.reason),
-        source=_account(params.source, asset, "from"),
-        target=_account(params.target, asset, "to"),
+        source=source,
+        target=target,
         amount=above_zero(params.amount, asset, "amount"),
         key=params.idempotency_key,
     )

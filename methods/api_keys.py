@@ -20,14 +20,12 @@ from methods.context import Context
 from methods.errors import Forbidden, InvalidParams
 from methods.method import Access, Example, Method
 from methods.money_shapes import above_zero, actor_of, beyond, us_of, user_of
-from methods.organizations import stored_organization
 from monetization.callers import Budget, Caller
 from monetization.errors import KeysOff, TooManyKeys
-from monetization.funding import TENANT
 from monetization.keys.desk import Issued
 from monetization.keys.minting import preview
 from monetization.keys.records import KeyHolder, KeyRecord, KeyTerms
-from monetization.organizations import ENDING, ORGANIZATION, owner_of
+from monetization.organizations import owner_of, standing
 from monetization.price_setting import Author
 from monetization.roles import EVERY, TELLING, Scope
 from storage.errors import IdempotencyConflict, NotFound, VersionChanged
@@ -40,7 +38,7 @@ async def create_api_key(context: Context, params: CreateKeyParams) -> IssuedKey
     caller, now = context.caller, _now(context)
     if caller.key_id is not None:
         raise Forbidden("a key makes no keys; use your own credential", reason="key_cannot_make_keys")
-    holder, standing = await _holder(context, params)
+    holder, required = await _holder(context, params)
     expires = NEVER_US if params.expires_at is None else us_of(params.expires_at)
     if expires <= now:
         raise InvalidParams("expiresAt lies in the past; name a later instant")
@@ -64,7 +62,7 @@ async def create_api_key(context: Context, params: CreateKeyParams) -> IssuedKey
         expires_us=expires,
     )
     author = _author(context, params.reason)
-    made = await context.services.keys.issued.create_once(author, holder, terms, params.idempotency_key, *standing)
+    made = await context.services.keys.issued.create_once(author, holder, terms, params.idempotency_key, *required)
     return _issued(made, now) if isinstance(made, Issued) else IssuedKey(**members_of(made, now))
 
 
@@ -123,15 +121,12 @@ async def _holder(context: Context, params: CreateKeyParams) -> tuple[KeyHolder,
     caller = context.caller
     if params.organization_id is not None:
         named = _organization_of(context, params.organization_id, params.user_id, "users:write")
-        stored = await stored_organization(context, named)
-        if ENDING in stored.body:
-            raise NotFound("this organization is being deleted; change it to keep it")
+        stands = await standing(context.services.directory, named)
         is_own = named == caller.organization_id
         holder = (
             KeyHolder(None, named, tier=caller.tier, features=_features(caller)) if is_own else KeyHolder(None, named)
         )
-        # Else a key that is made while the organization goes would open one that later has its name.
-        return holder, [RequireVersion(tenant=TENANT, kind=ORGANIZATION, key=named, version=stored.version)]
+        return holder, [stands]
     user_id = user_of(context, params.user_id, "users:write")
     if user_id != caller.user_id:
         return KeyHolder(user_id), []

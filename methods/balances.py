@@ -4,7 +4,7 @@ from billing.accounts import credits_of, pool_of
 from methods.context import Context
 from methods.errors import Forbidden, InvalidParams
 from methods.method import Access, Example, Method, Params, Result, Tool
-from methods.money_shapes import UserId, iso_or_none, number, text, user_of
+from methods.money_shapes import UserId, iso_or_none, number, organization_alone, text, user_of
 from methods.organizations import organization_id_of
 from monetization.statements import Standing
 from storage.records.money import CREDIT, TOKEN
@@ -97,8 +97,8 @@ async def get_credit_balance(context: Context, params: BalanceParams) -> CreditB
     money, user_id = context.services.money, whose.get("user_id")
     now_us = money.clock_us()
     if user_id is None:
-        assert params.organization_id is not None, "a balance is a user's or a pool's"
-        owner, account = f"org:{params.organization_id}", pool_of(params.organization_id, CREDIT)
+        organization_id = whose["organization_id"]
+        owner, account = f"org:{organization_id}", pool_of(organization_id, CREDIT)
     else:
         owner, account = f"user:{user_id}", credits_of(user_id, CREDIT)
     month = await money.statements.month(owner, now_us)
@@ -115,7 +115,7 @@ async def get_credit_balance(context: Context, params: BalanceParams) -> CreditB
         available_exact=text(balance.available, CREDIT),
         held_exact=text(balance.held, CREDIT),
         credit_value_usd=text(context.services.quotes.rules.credit_value_nano, CREDIT),
-        tier=context.caller.tier if user_id is not None and user_id == context.caller.user_id else None,
+        tier=context.caller.tier if _is_callers(context, whose) else None,
         monthly_tokens_used=month.tokens,
         monthly_requests_used=month.requests,
         percent_used=_percent(found),
@@ -126,13 +126,22 @@ async def get_credit_balance(context: Context, params: BalanceParams) -> CreditB
 async def _found(context: Context, params: BalanceParams, asset: str) -> tuple[dict[str, str], Standing]:
     """Whose balance, and the balance. Raises: Forbidden, InvalidParams."""
     statements = context.services.money.statements
-    if params.organization_id is None:
+    named = params.organization_id or organization_alone(context, params.user_id)
+    if named is None:
         user_id = user_of(context, params.user_id)
         return {"user_id": user_id}, await statements.standing(user_id, asset)
     if params.user_id is not None:
         raise InvalidParams("give userId or organizationId, not both")
-    organization_id = organization_id_of(context, params.organization_id, "users:read")
+    organization_id = organization_id_of(context, named, "users:read")
     return {"organization_id": organization_id}, await statements.pool(organization_id, asset)
+
+
+def _is_callers(context: Context, whose: dict[str, str]) -> bool:
+    """Whether a balance is what the caller's own calls draw on first, so that their tier is told with it."""
+    caller = context.caller
+    return whose == (
+        {"organization_id": caller.organization_id} if caller.is_organizations else {"user_id": caller.user_id}
+    )
 
 
 def _percent(found: Standing) -> str:

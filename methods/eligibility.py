@@ -13,12 +13,13 @@ from billing.accounts import credits_of, pool_of
 from methods.context import Context
 from methods.errors import Forbidden
 from methods.method import Access, Example, Method, Params, Result, Tool
-from methods.money_shapes import UserId, iso_or_none, number, text, user_of
+from methods.money_shapes import UserId, iso_or_none, number, organization_alone, text, user_of
 from methods.tiers import TierResult, shown_tier
 from monetization.callers import Caller
 from monetization.charging.policies import Charge
 from monetization.eligibility import Preview
 from monetization.errors import PaymentRequired, QuotaExceeded
+from monetization.statements import Bought
 from monetization.terms import Most, Terms
 from storage.records.ledger import AccountKey, Balance
 from storage.records.money import TOKEN, USD
@@ -74,7 +75,8 @@ class Features(Result):
 class StatusResult(Result):
     """Who the user is to us."""
 
-    user_id: str
+    user_id: str | None = None
+    """Absent for a key of an organization alone: then all is the organization's."""
     user_type: UserType
     has_subscription: bool
     has_purchases: bool
@@ -126,8 +128,9 @@ async def check_request_eligibility(context: Context, params: EligibilityParams)
 async def get_user_status(context: Context, params: WhoParams) -> StatusResult:
     """What kind of user this is, what they have bought, and what that brings them."""
     caller = await caller_of(context, params.user_id)
-    assert caller.user_id is not None, "user_of refuses who is nobody"
-    _, bought = await context.services.money.statements.purchases(caller.user_id, None, limit=1, cursor=None)
+    bought: list[Bought] = []
+    if caller.user_id is not None:  # a pool is filled by transfers: nobody buys for it
+        _, bought = await context.services.money.statements.purchases(caller.user_id, None, limit=1, cursor=None)
     spent = sum(one.lot.paid_nano for one in bought if one.lot.paid_currency == USD)
     tier = context.services.tiers().of(caller.tier)
     return StatusResult(
@@ -162,6 +165,8 @@ async def get_current_tier(context: Context, params: WhoParams) -> CurrentTierRe
 
 async def caller_of(context: Context, named: str | None) -> Caller:
     """The caller, or for an admin the user that is named. Raises: Forbidden, InvalidParams."""
+    if organization_alone(context, named) is not None:
+        return context.caller
     user = user_of(context, named)
     return context.caller if user == context.caller.user_id else await context.services.eligibility.caller(user)
 
@@ -179,10 +184,13 @@ async def balance_of(
     `seen`: balances that were read a moment ago.
     """
     named = asset or (charge.asset if charge is not None else None) or TOKEN
-    if caller.user_id is None:
-        return named, None
     pool = caller.pool
-    account = credits_of(caller.user_id, named) if pool is None else pool_of(pool.organization_id, named)
+    if pool is not None:
+        account = pool_of(pool.organization_id, named)
+    elif caller.user_id is not None:
+        account = credits_of(caller.user_id, named)
+    else:
+        return named, None
     balance = seen.get(account) or await context.services.eligibility.counters.balance(account)
     return named, balance.available
 

@@ -9,9 +9,10 @@ from pydantic import BeforeValidator, Field
 
 from methods.admin_users import Figure, Whom
 from methods.context import Context
+from methods.eligibility import caller_of
 from methods.errors import Forbidden, InvalidParams
 from methods.method import Access, Example, Method, Params, Result
-from methods.money_shapes import Reason, UserId, actor_of, user_of
+from methods.money_shapes import Reason, UserId, actor_of
 from monetization.directory import Act, Document, putting
 from monetization.periods import Period
 from monetization.quotas import Quota
@@ -136,11 +137,9 @@ async def delete_entitlement(context: Context, params: DeleteParams) -> DeletedR
 
 async def list_entitlements(context: Context, params: ListParams) -> ListResult:
     """The limits that were set for a user, with what is used of each."""
-    user = user_of(context, params.user_id)
-    caller = context.caller
-    known = caller if user == caller.user_id else await context.services.eligibility.caller(user)
+    known = await caller_of(context, params.user_id)
     standings = await context.services.quotas.of_user(known)
-    own = (f"user:{user}", f"org:{known.organization_id}")
+    own = (f"user:{known.user_id}", f"org:{known.organization_id}")
     rows = [
         _row(found.quota).model_copy(update={"current_usage": found.used})
         for found in standings

@@ -8,7 +8,7 @@ from typing import Literal
 from methods.context import Context
 from methods.errors import Forbidden, InvalidParams
 from methods.method import Access, Example, Method, Params, Result, Tool
-from methods.money_shapes import Asset, Cursor, Limit, UserId, iso_or_none, number, text, user_of
+from methods.money_shapes import Asset, Cursor, Limit, UserId, iso_or_none, number, organization_alone, text, user_of
 from methods.paging import Offset, Paging, page_at, paging_of
 from methods.usage_shapes import RowFigures, cost_text, figures_of
 from monetization.periods import iso
@@ -152,8 +152,11 @@ class TransactionsResult(Result):
 
 async def get_usage_history(context: Context, params: PageParams) -> UsageHistoryResult:
     """The user's calls with what they used and cost."""
-    user_id = user_of(context, params.user_id)
-    page = await context.services.money.statements.usage(user_id, limit=params.limit, cursor=params.cursor)
+    statements, alone = context.services.money.statements, organization_alone(context, params.user_id)
+    if alone is not None:
+        page = await statements.usage_alone(alone, limit=params.limit, cursor=params.cursor)
+    else:
+        page = await statements.usage(user_of(context, params.user_id), limit=params.limit, cursor=params.cursor)
     return UsageHistoryResult(history=[_usage(row) for row in page.rows], next_cursor=page.next_cursor)
 
 

@@ -14,8 +14,7 @@ from methods.method import Access, Example, Method, Params, Result
 from methods.money_shapes import Limit, Reason, UserId, actor_of, user_of
 from methods.organizations import OrganizationId, organization_id_of, stored_organization
 from monetization.directory import Act, Document, putting
-from monetization.funding import TENANT
-from monetization.organizations import CAPS, ENDING, MEMBER, ORGANIZATION, Membership, key_of, membership_of, owner_of
+from monetization.organizations import CAPS, MEMBER, Membership, key_of, membership_of, owner_of, standing
 from monetization.roles import OrganizationRole
 from storage.errors import InvalidCursor, NotFound, VersionChanged
 from storage.records.commands import RequireVersion
@@ -105,9 +104,7 @@ class RemovedResult(Result):
 async def add_member(context: Context, params: AddParams) -> MemberResult:
     """Add a member to an organization, or invite one where an admin of the organization itself asks."""
     organization_id = organization_id_of(context, params.organization_id, "users:write")
-    organization = await stored_organization(context, organization_id)
-    if ENDING in organization.body:
-        raise NotFound("this organization is being deleted; create it again, or change it to keep it")
+    stands = await standing(context.services.directory, organization_id)
     profile = await context.services.directory.fresh(f"user:{params.user_id}")
     is_operator = context.caller.may("users:write")
     if len(profile.all(MEMBER)) >= MEMBERSHIPS_MAX and not is_operator:
@@ -121,8 +118,6 @@ async def add_member(context: Context, params: AddParams) -> MemberResult:
         params.caps or {},
         has_joined=is_operator or params.user_id == context.caller.user_id,
     )
-    # Else whoever is added while the organization goes would be a member of one that later has its name.
-    stands = RequireVersion(tenant=TENANT, kind=ORGANIZATION, key=organization_id, version=organization.version)
     await _write(context, "addMember", made, params.reason, stands, expect=0)
     return _shown(made)
 

@@ -164,7 +164,7 @@ class Method:
         try:
             return self.params_type.model_validate(given)
         except ValidationError as wrong:
-            raise _invalid(wrong) from None
+            raise _invalid(wrong, given) from None
 
     def shown(self, answer: Any, receipt: Receipt | None) -> Answer:
         """The answer with the closed tab's figures, where the method shows them."""
@@ -183,17 +183,28 @@ class Method:
         return dict(zip(names, params, strict=False))
 
 
-def _invalid(wrong: ValidationError) -> InvalidParams:
+def _invalid(wrong: ValidationError, given: object) -> InvalidParams:
     if wrong.error_count() > _PROBLEMS_MAX:
         return InvalidParams(f"the parameters have {wrong.error_count()} problems; rpc.discover describes them")
     problems = [
-        {"path": _path(error["loc"]), "problem": error["msg"]}
+        {"path": _path(error["loc"], given, is_missing=error["type"] == "missing"), "problem": error["msg"]}
         for error in wrong.errors(include_url=False, include_input=False, include_context=False)[:20]
     ]
     detail = "; ".join(f"{problem['path']}: {problem['problem']}" for problem in problems[:5])
     return InvalidParams(detail, data={"errors": problems})
 
 
-def _path(location: tuple[int | str, ...]) -> str:
-    """Where in the parameters; names that the caller made up are repeated in bounds."""
-    return ".".join(str(step)[:_NAME_CHARS_MAX] for step in location) or "params"
+def _path(location: tuple[int | str, ...], given: object, *, is_missing: bool) -> str:
+    """Where in the parameters; names that the caller made up are repeated in bounds.
+
+    The validator also names which of several forms it tried; whoever sent the parameters knows only of what they sent.
+    """
+    steps: list[int | str] = []
+    for at, step in enumerate(location):
+        members = dict(enumerate(given)) if isinstance(given, list) else given
+        if isinstance(members, dict) and step in members:
+            given = members[step]
+        elif not (is_missing and at == len(location) - 1):
+            continue
+        steps.append(step)
+    return ".".join(str(step)[:_NAME_CHARS_MAX] for step in steps) or "params"

@@ -39,11 +39,26 @@ def user_of(context: Context, named: str | None, scope: Scope = "users:read") ->
     own = context.caller.user_id
     if named is None or named == own:
         if own is None:
-            raise InvalidParams("name the user as userId; this credential belongs to none")
+            raise nobody(context)
         return own
     if not context.caller.may(scope):
         raise beyond(scope, "another user", "leave userId out")
     return named
+
+
+def nobody(context: Context) -> InvalidParams:
+    """The refusal of a call about the caller's own user where there is none."""
+    if context.caller.is_organizations:
+        return InvalidParams(
+            f"this is about a user, and the key belongs to the organization {context.caller.organization_id!r} alone; "
+            "send the credential of a user"
+        )
+    return InvalidParams("name the user as userId; this credential belongs to none")
+
+
+def organization_alone(context: Context, user_id: str | None) -> str | None:
+    """The organization that a call is about because its own key calls and names nobody. None: it is about a user."""
+    return context.caller.organization_id if context.caller.is_organizations and user_id is None else None
 
 
 def beyond(scope: Scope, whom: str, instead: str) -> Forbidden:

@@ -19,7 +19,16 @@ from monetization.directory import Act, Document, putting
 from monetization.funding import TENANT
 from monetization.keys.records import API_KEY, API_KEY_OF
 from monetization.keys.records import owner_of as owner_of_key
-from monetization.organizations import ENDING, MEMBER, ORGANIZATION, Organization, key_of, organization_of, owner_of
+from monetization.organizations import (
+    ENDING,
+    MEMBER,
+    ORGANIZATION,
+    Organization,
+    key_of,
+    organization_of,
+    owner_of,
+    stored,
+)
 from monetization.roles import OrganizationRole, Scope
 from storage.errors import InvalidCursor, NotFound, VersionChanged
 from storage.records.commands import RequireEmpty, RequireVersion
@@ -117,11 +126,7 @@ def organization_id_of(context: Context, named: str | None, scope: Scope) -> str
 
 async def stored_organization(context: Context, organization_id: str) -> Document:
     """The organization as it is now. Raises: NotFound."""
-    profile = await context.services.directory.fresh(owner_of(organization_id))
-    found = profile.one(ORGANIZATION, organization_id)
-    if found is None:
-        raise NotFound("there is no such organization; listOrganizations names those that there are")
-    return found
+    return await stored(context.services.directory, organization_id)
 
 
 async def create_organization(context: Context, params: CreateParams) -> OrganizationResult:

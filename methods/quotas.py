@@ -7,7 +7,7 @@ from pydantic import BeforeValidator, Field, StrictInt, model_validator
 from methods.context import Context
 from methods.errors import Forbidden, InvalidParams
 from methods.method import Access, Example, Method, NoParams, Params, Result, Tool
-from methods.money_shapes import Key, UserId, beyond, user_of
+from methods.money_shapes import Key, UserId, beyond, organization_alone, user_of
 from monetization.errors import QuotaExceeded
 from monetization.funding import BOOKED
 from monetization.periods import Period, iso
@@ -133,11 +133,12 @@ class StandingsResult(Result):
 async def check_quota_status(context: Context, params: NoParams) -> QuotaStatusResult:
     """Where the caller's monthly tokens stand."""
     del params
-    user = user_of(context, None)
+    alone = organization_alone(context, None)
+    owner = f"user:{user_of(context, None)}" if alone is None else f"org:{alone}"
     desk = context.services.quotas
-    own = month_of_tokens(await desk.of_user(context.caller, desk.store.remembered), user)
+    own = month_of_tokens(await desk.of_user(context.caller, desk.store.remembered), owner)
     if own is None:
-        return QuotaStatusResult(quota_used=await desk.month_of(user))
+        return QuotaStatusResult(quota_used=await desk.month_of(owner))
     return QuotaStatusResult(
         quota_remaining=own.left,
         quota_limit=own.limit,
@@ -196,6 +197,9 @@ async def _found(
         if not caller.may(scope) and not (is_inside and caller.may("organization:read") and scope == "users:read"):
             raise beyond(scope, "an organization", "leave organizationId out")
         return ("organization", organization), await desk.of_organization(organization, counters)
+    alone = organization_alone(context, params.user_id)
+    if alone is not None:
+        return ("organization", alone), await desk.of_user(caller, counters)
     user = user_of(context, params.user_id, scope)
     known = caller if user == caller.user_id else await context.services.eligibility.caller(user)
     return ("user", user), await desk.of_user(known, counters)

@@ -243,7 +243,7 @@ async def _quota(context: Context, whose: Whose, days: tuple[UsageSum, ...], now
         return None
     caller, services = context.caller, context.services
     known = caller if whose.user_id == caller.user_id else await services.eligibility.caller(whose.user_id)
-    own = month_of_tokens(await services.quotas.of_user(known), whose.user_id)
+    own = month_of_tokens(await services.quotas.of_user(known), f"user:{whose.user_id}")
     if own is None or own.resets_us is None:
         return None
     resets_us = own.resets_us

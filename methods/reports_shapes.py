@@ -10,7 +10,7 @@ from pydantic import Field
 from methods.context import Context
 from methods.errors import InvalidParams
 from methods.method import Params, Result
-from methods.money_shapes import Name, UserId, beyond, number, text, us_of, user_of
+from methods.money_shapes import Name, UserId, beyond, number, organization_alone, text, us_of, user_of
 from methods.organizations import OrganizationId
 from monetization.periods import iso
 from monetization.reports.asking import Whose
@@ -150,6 +150,9 @@ def whose_of(context: Context, params: WhoseParams) -> Whose:
     Raises: Forbidden for that of others, there or not; InvalidParams where nobody is named or known.
     """
     caller, organization = context.caller, params.organization_id
+    alone = organization_alone(context, params.user_id)
+    if organization is None and alone is not None:
+        return Whose(organization_id=alone, is_alone=True)
     if organization is None:
         return Whose(user_of(context, params.user_id))
     if caller.may("users:read"):

@@ -250,7 +250,7 @@ async def _quota(context: Context, whose: Whose) -> tuple[int | None, int | None
         return None, None
     caller, services = context.caller, context.services
     known = caller if whose.user_id == caller.user_id else await services.eligibility.caller(whose.user_id)
-    own = month_of_tokens(await services.quotas.of_user(known), whose.user_id)
+    own = month_of_tokens(await services.quotas.of_user(known), f"user:{whose.user_id}")
     if own is not None:
         return own.used, own.limit
     month = await services.money.statements.month(f"user:{whose.user_id}", services.reports.clock_us())

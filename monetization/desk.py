@@ -273,7 +273,7 @@ class Desk:
             if lot.source_ref == source_ref and lot.category == "paid":
                 return lot
         raise NotFound(
-            f"this user has no purchase {source_ref[:100]!r}; getPurchaseHistory shows their ids",
+            f"this user has no purchase {source_ref[:100]!r} of {account.asset}; getPurchaseHistory shows their ids and assets",
             data={"id": source_ref[:100]},
         )
 

@@ -5,8 +5,11 @@ from dataclasses import field
 from typing import Any, Final, Literal
 
 from monetization.callers import Budget, Pays, Pool
-from monetization.directory import Document, Profile
+from monetization.directory import Directory, Document, Profile
+from monetization.funding import TENANT
 from monetization.roles import IN_ORGANIZATION, SPENDERS, OrganizationRole
+from storage.errors import NotFound
+from storage.records.commands import RequireVersion
 from storage.records.fact import fact
 
 # Any: a body is JSON that `members` has written.
@@ -103,3 +106,22 @@ def pool_of(membership: Membership, organization: Organization) -> Pool | None:
     windows = ((CAPS[name], limit) for name, limit in membership.caps.items())
     caps = tuple(Budget(resource, limit, period) for (resource, period), limit in windows)
     return Pool(organization.id, organization.pays, caps)
+
+
+async def stored(directory: Directory, organization_id: str) -> Document:
+    """The organization as it is now. Raises: NotFound, StorageUnavailable."""
+    found = (await directory.fresh(owner_of(organization_id))).one(ORGANIZATION, organization_id)
+    if found is None:
+        raise NotFound("there is no such organization; listOrganizations names those that there are")
+    return found
+
+
+async def standing(directory: Directory, organization_id: str) -> RequireVersion:
+    """What must still be so when something is made for an organization; else it would open one that later has its name.
+
+    Raises: NotFound, also while it is being deleted; StorageUnavailable.
+    """
+    found = await stored(directory, organization_id)
+    if ENDING in found.body:
+        raise NotFound("this organization is being deleted; change it to keep it")
+    return RequireVersion(tenant=TENANT, kind=ORGANIZATION, key=organization_id, version=found.version)

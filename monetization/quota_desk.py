@@ -89,10 +89,13 @@ class QuotaDesk:
         found = quotas_of(profile, None if subscription is None else subscription.period_start_us)
         return await self._standings([(quota.claim(0, now_us), quota, "organization") for quota in found], counters)
 
-    async def month_of(self, user_id: str) -> int:
-        """The tokens that a user's calls counted this month, limited or not; from memory. Raises: StorageUnavailable."""
+    async def month_of(self, owner: str) -> int:
+        """The tokens that calls of `user:ID` or `org:ID` counted this month, limited or not; from memory.
+
+        Raises: StorageUnavailable.
+        """
         start_us = start_of("monthly", self.clock_us())
-        key = WindowKey(TENANT, f"user:{user_id}", TOKENS, "monthly", start_us)
+        key = WindowKey(TENANT, owner, TOKENS, "monthly", start_us)
         return (await self.store.remembered.window(key)).used
 
     async def count(
@@ -160,7 +163,7 @@ def _in_force(caller: Caller, tier: Tier, now_us: int) -> list[tuple[Claim, Quot
     found: list[tuple[Claim, Quota, Origin]] = []
     policy = "byok" if caller.kind == "byok" else tier.policy
     nothing = Charge(policy, tokens=0, cost_nano=0, fee_nano=0, asset=None, amount=0, fee_amount=0)
-    known = caller.user_id is not None
+    known = caller.user_id is not None or caller.is_organizations
     for claim in next(sources(caller, tier, nothing, now_us=now_us)).claims if known else ():
         subject, resource, limit = claim.window.subject, claim.window.resource, claim.limit
         if limit is None or not subject.startswith(("user:", "org:", "member:")) or claim.window in said:
@@ -173,13 +176,13 @@ def _in_force(caller: Caller, tier: Tier, now_us: int) -> list[tuple[Claim, Quot
     ]
 
 
-def month_of_tokens(found: Iterable[Standing], user_id: str) -> Standing | None:
-    """The month's tokens that a user's calls draw on: the own ones, or of members the pool's and what they may draw of it.
+def month_of_tokens(found: Iterable[Standing], owner: str) -> Standing | None:
+    """The month's tokens that an owner's calls draw on: the own ones, or of members the pool's and what they may draw of it.
 
     The tightest of them; None where nothing limits them.
     """
     months = (one for one in found if (one.quota.resource, one.quota.period) == (TOKENS, "monthly"))
-    drawn = (one for one in months if one.origin in ("tier", "member") or one.quota.subject == f"user:{user_id}")
+    drawn = (one for one in months if one.origin in ("tier", "member") or one.quota.subject == owner)
     return min(drawn, key=lambda one: one.left, default=None)
 
 

@@ -164,6 +164,12 @@ class Statements:
         """The user's calls, newest first. Raises: InvalidCursor."""
         return await self.store.usage(self.tenant, user_id, limit=limit, cursor=cursor)
 
+    async def usage_alone(self, organization_id: str, *, limit: int, cursor: str | None) -> Page[UsageRow]:
+        """The calls of an organization's own keys, behind which there is no user, newest first. Raises: InvalidCursor."""
+        return await self.store.usage(
+            self.tenant, None, organization_id=organization_id, where={"user_id": None}, limit=limit, cursor=cursor
+        )
+
     async def audit(self, subject: str | None, *, limit: int, cursor: str | None) -> Page[KeptRow]:
         """Administrative acts, the newest first; those that concern one owner, or all. Raises: InvalidCursor."""
         return await self.store.kept_page(self.tenant, AUDIT, key=subject, limit=limit, cursor=cursor)

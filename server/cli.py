@@ -196,7 +196,7 @@ def keys(
     demo: Demo = False,
     state: State = None,
     user: Annotated[str | None, typer.Option(help="create: for whom it acts. list: only this user's.")] = None,
-    organization: Annotated[str | None, typer.Option(help="create: the user's organization.")] = None,
+    organization: Annotated[str | None, typer.Option(help="create, list: the user's; without --user: its own.")] = None,
     tier: Annotated[str | None, typer.Option(help="create: the tier until a subscription is stored.")] = None,
     name: Annotated[str, typer.Option(help="create: what it is for.")] = "",
     scope: Annotated[list[str] | None, typer.Option(help="create: a scope; may be repeated. Left out: all.")] = None,
@@ -211,15 +211,15 @@ def keys(
 
     if action in ("rotate", "revoke") and key_id is None:
         raise Refused(f"keys {action}: name the key's id; tollgate keys list shows it")
-    if action == "create" and user is None:
-        raise Refused("keys create: give --user, for whom the key acts")
+    if action == "create" and user is None and organization is None:
+        raise Refused("keys create: give --user, for whom the key acts, or --organization alone, whose pool pays")
     settings = _either(config, state, demo=demo)
     match action:
         case "create":
-            order = cli_keys.Order(user or "", organization, tier, name, scope, model or (), rpm, expires)
+            order = cli_keys.Order(user, organization, tier, name, scope, model or (), rpm, expires)
             lines = cli_keys.created(settings, order)
         case "list":
-            lines = cli_keys.listed(settings, user)
+            lines = cli_keys.listed(settings, user, organization)
         case "rotate":
             lines = cli_keys.rotated(settings, key_id or "", overlap)
         case "revoke":

@@ -13,9 +13,12 @@ from typing import TYPE_CHECKING, TypeVar
 from billing.accounts import TENANT
 from methods.context import Keys
 from monetization.directory import Directory, document_of
+from monetization.keys.desk import Issued
 from monetization.keys.records import API_KEY, KeyHolder, KeyRecord, KeyTerms, record_of
+from monetization.organizations import standing
 from monetization.periods import iso
 from monetization.price_setting import Author
+from monetization.roles import TELLING
 from server.cli_money import ACTOR, BooksRefused, instant
 from server.from_settings import tiers_of
 from server.key_parts import key_parts
@@ -34,8 +37,9 @@ Found = TypeVar("Found")
 class Order:
     """A key as it was typed."""
 
-    user: str
+    user: str | None
     organization: str | None = None
+    """The user's; without a user: whose own key it is."""
     tier: str | None = None
     name: str = ""
     scopes: Sequence[str] | None = None
@@ -66,14 +70,22 @@ def created(settings: "Settings", order: Order) -> list[str]:
     holder, terms = order.holder(), order.terms()
     if order.tier is not None and tiers_of(settings).key_of(order.tier) is None:
         raise BooksRefused(f"--tier {order.tier}: there is no such tier; tollgate doctor names those that there are")
-    issued = _write(settings, lambda keys: keys.issued.create(Author(ACTOR), holder, terms))
-    return [issued.key, f"key {issued.record.id} of {order.user}; it is not shown again"]
+    if holder.user_id is None and TELLING in (terms.scopes or ()):
+        raise BooksRefused(f"--scope {TELLING}: a key with it is a user's; give --user")
+
+    async def create(keys: Keys, directory: Directory) -> Issued:
+        alone = holder.organization_id if holder.user_id is None else None
+        stands = [] if alone is None else [await standing(directory, alone)]
+        return await keys.issued.create(Author(ACTOR), holder, terms, *stands)
+
+    issued = _write(settings, create)
+    return [issued.key, f"key {issued.record.id} of {_whose(issued.record)}; it is not shown again"]
 
 
 def rotated(settings: "Settings", key_id: str, overlap_seconds: int) -> list[str]:
     """Give a key another secret and show it, this once. Raises: BooksRefused."""
 
-    async def rotate(keys: Keys) -> str:
+    async def rotate(keys: Keys, _: Directory) -> str:
         record = await keys.issued.get(key_id)
         return (await keys.issued.rotate(Author(ACTOR), record, overlap_us=overlap_seconds * 1_000_000)).key
 
@@ -83,7 +95,7 @@ def rotated(settings: "Settings", key_id: str, overlap_seconds: int) -> list[str
 def revoked(settings: "Settings", key_id: str, reason: str) -> list[str]:
     """End a key. Raises: BooksRefused."""
 
-    async def revoke(keys: Keys) -> KeyRecord:
+    async def revoke(keys: Keys, _: Directory) -> KeyRecord:
         return await keys.issued.revoke(Author(ACTOR, reason), await keys.issued.get(key_id))
 
     record = _write(settings, revoke)
@@ -93,13 +105,13 @@ def revoked(settings: "Settings", key_id: str, reason: str) -> list[str]:
 def resealed(settings: "Settings") -> list[str]:
     """Seal every kept provider key under the newest encryption key. Raises: BooksRefused."""
     broken: list[str] = []
-    done = _write(settings, lambda keys: keys.kept.reseal(), broken.append)
+    done = _write(settings, lambda keys, _: keys.kept.reseal(), broken.append)
     lost = f"; {len(broken)} cannot be opened with the configured keys and stay as they are" if broken else ""
     return [f"{done} kept provider keys were sealed anew{lost}; older encryption keys may go once this says 0"]
 
 
-def listed(settings: "Settings", user: str | None) -> list[str]:
-    """Every key, or those of one user, also while a server runs. Raises: BooksRefused."""
+def listed(settings: "Settings", user: str | None, organization: str | None = None) -> list[str]:
+    """Every key, those of one user or those of an organization alone, also while a server runs. Raises: BooksRefused."""
 
     async def look() -> list[KeyRecord]:
         found: list[KeyRecord] = []
@@ -117,8 +129,14 @@ def listed(settings: "Settings", user: str | None) -> list[str]:
     except (StoreRefused, Fault) as refused:
         raise BooksRefused(str(refused)) from None
     now = _now_us()
-    shown = [record for record in records if user in (None, record.holder.user_id)]
-    return [_columns("key", "status", "user", "created", "expires", "name"), *(_line(record, now) for record in shown)]
+    if user is not None:
+        records = [record for record in records if record.holder.user_id == user]
+    elif organization is not None:
+        records = [record for record in records if record.holder.owner == f"org:{organization}"]
+    return [
+        _columns("key", "status", "user", "created", "expires", "name"),
+        *(_line(record, now) for record in records),
+    ]
 
 
 def _whose(record: KeyRecord) -> str:
@@ -143,7 +161,9 @@ def _columns(key: str, status: str, user: str, made: str, expires: str, name: st
 
 
 def _write(
-    settings: "Settings", act: Callable[[Keys], Awaitable[Found]], on_broken: Callable[[str], None] = lambda _: None
+    settings: "Settings",
+    act: Callable[[Keys, Directory], Awaitable[Found]],
+    on_broken: Callable[[str], None] = lambda _: None,
 ) -> Found:
     async def acted() -> Found:
         async with open_store(_url(settings), clock_us=_now_us) as store:
@@ -158,7 +178,7 @@ def _write(
                 random_bytes=os.urandom,
                 on_broken=on_broken,
             )
-            return await act(parts.used)
+            return await act(parts.used, directory)
 
     try:
         return asyncio.run(acted())

@@ -24,10 +24,16 @@ class Whose:
 
     user_id: str | None = None
     organization_id: str | None = None
+    is_alone: bool = False
+    """True: of the organization's, what its own keys used and no user."""
 
     def scope(self, where: Mapping[Dim, str | None] | None = None) -> UsageScope:
         """As the store is asked."""
-        return UsageScope(TENANT, self.user_id, self.organization_id, where or {})
+        return UsageScope(TENANT, self.user_id, self.organization_id, self.where(where))
+
+    def where(self, where: Mapping[Dim, str | None] | None = None) -> Mapping[Dim, str | None]:
+        """What rows must be like beside their owner."""
+        return {**(where or {}), "user_id": None} if self.is_alone else where or {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +107,7 @@ class Reports:
             TENANT,
             whose.user_id,
             organization_id=whose.organization_id,
-            where=where or {},
+            where=whose.where(where),
             limit=limit,
             cursor=cursor,
             since_us=span.since_us,

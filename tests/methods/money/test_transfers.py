@@ -4,7 +4,6 @@ import json
 
 import pytest
 
-from billing.errors import InvalidAmount
 from methods.errors import Forbidden, InvalidParams
 from monetization.errors import PaymentRequired
 from storage.errors import IdempotencyConflict
@@ -61,7 +60,8 @@ async def test_more_than_is_there_cannot_be_moved(product: Product) -> None:
 async def test_a_move_to_oneself_is_refused(product: Product) -> None:
     await fund(product)
     refused = await product.refused_admin("transferBalance", {**INTO_THE_POOL, "to": {"userId": "u1"}})
-    assert isinstance(refused, InvalidAmount)
+    assert isinstance(refused, InvalidParams)
+    assert "name two owners" in str(refused)
 
 
 @pytest.mark.parametrize(

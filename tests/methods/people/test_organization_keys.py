@@ -148,7 +148,7 @@ async def test_a_key_may_look_and_call_and_change_itself_and_nothing_of_the_orga
         ("addMember", {**HERE, "userId": "x"}, Forbidden),
         ("updateOrganization", {**HERE, "name": "Mine"}, Forbidden),
         ("joinOrganization", HERE, Forbidden),
-        ("getTokenBalance", {}, InvalidParams),
+        ("getTransactions", {}, InvalidParams),
         ("getTokenBalance", {"userId": "ada"}, Forbidden),
         ("getTokenBalance", {"organizationId": "other"}, Forbidden),
         ("storeUserKey", {"provider": "simulator", "apiKey": "a-provider-key-0123456789"}, InvalidParams),

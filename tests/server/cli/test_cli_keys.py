@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 
 from monetization.callers import Secret
-from monetization.directory import Directory
+from monetization.directory import Act, Directory, putting
 from monetization.keys.minting import PREFIX
 from monetization.keys.provider_keys import ProviderKeys
 from monetization.keys.sealing import Seal
+from monetization.organizations import ORGANIZATION, Organization
 from monetization.price_setting import Author
 from server.cli import keys
 from server.config_errors import OperatorError
@@ -52,10 +53,32 @@ def test_a_key_is_made_shown_once_listed_rotated_and_ended(tmp_path: Path, capsy
         assert secret.partition(f"{key_id}_")[2].encode() not in kept
 
 
+def test_a_key_can_be_an_organizations_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    async def founded() -> None:
+        async with open_store(f"sqlite:///{tmp_path / 'demo.db'}", clock_us=now_us) as store:
+            directory = await Directory.opened(store, clock_us=now_us, monotonic=time.monotonic)
+            made = Organization("acme", "Acme")
+            act = Act("boss", "createOrganization", "org:acme", "", {})
+            await directory.put(act, [putting(ORGANIZATION, "acme", "org:acme", made.members(), expect=0)])
+
+    demo: dict[str, Any] = {"demo": True, "state": tmp_path}
+    asyncio.run(founded())
+    key, told = said(capsys, "create", organization="acme", **demo)
+    key_id = key.removeprefix(PREFIX).partition("_")[0]
+    said(capsys, "create", user="u1", organization="acme", **demo)
+    assert told == f"key {key_id} of org:acme; it is not shown again"
+    assert [line.split()[:3] for line in said(capsys, "list", organization="acme", **demo)[1:]] == [
+        [key_id, "active", "org:acme"]
+    ]
+    assert said(capsys, "revoke", key_id, **demo) == [f"key {key_id} of org:acme is revoked"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "options", "names"),
     [
         (["create"], {}, "--user"),
+        (["create"], {"organization": "nowhere"}, "no such organization"),
+        (["create"], {"organization": "acme", "scope": ["events:write"]}, "give --user"),
         (["create"], {"user": "u", "tier": "gold"}, "--tier"),
         (["create"], {"user": "u", "expires": "soon"}, "--expires"),
         (["create"], {"user": "u", "expires": "2001-01-01"}, "--expires"),
