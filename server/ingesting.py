@@ -8,6 +8,7 @@ from monetization.ingestion.booking import Booking
 from monetization.ingestion.intake import Intake
 from monetization.ingestion.payers import Payers
 from monetization.ingestion.rating import Rating, UnitPrice
+from monetization.ingestion.ways import Ways
 from monetization.people import People
 from monetization.registers import Registers
 from monetization.tiers_in_force import TiersInForce
@@ -36,7 +37,7 @@ def intake_of(
     return Intake(
         rating=_rating(settings, registers, rules),
         payers=payers,
-        booking=Booking(store, said.dedupe_days * _DAY_US, settings.charging.overdraft_tokens),
+        booking=Booking(store, said.dedupe_days * _DAY_US, Ways(settings.charging.overdraft_tokens)),
         directory=directory,
         tiers=tiers,
         clock_us=clock_us,

@@ -37,6 +37,8 @@ class _TooLarge(_Ambiguous):
 
 _EXACT: Final = frozenset({str, int, bool, type(None)})
 """Types of values that are read as they were written and hold nothing."""
+_FLAT: Final = _EXACT | {float}
+"""Types of values that hold nothing."""
 _ROUNDED_FROM: Final = float(2**63)
 """A float of this size may have been written as an integer beyond 64 bits."""
 _BLANKS: Final = b" \t\r\n"
@@ -186,9 +188,13 @@ def _is_deeper(tree: object, depth_max: int) -> bool:
         below: list[object] = []
         for value in level:
             if type(value) is dict:
-                below.extend(inner for inner in value.values() if type(inner) in (dict, list))
+                inside: Iterable[object] = value.values()
             elif type(value) is list:
-                below.extend(inner for inner in value if type(inner) in (dict, list))
+                inside = value
+            else:
+                continue
+            if not _FLAT.issuperset(map(type, inside)):
+                below.extend(inner for inner in inside if type(inner) in (dict, list))
         if not below:
             return False
         level = below

@@ -6,7 +6,7 @@ put on the first: counted past its quota, taken as far as it has something, and 
 
 import hashlib
 from collections.abc import Awaitable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from billing.accounts import TENANT
@@ -120,12 +120,12 @@ class Booking:
     ledger: Ledger
     dedupe_us: int
     """How long an identity is kept."""
-    overdraft_tokens: int = 0
-    """As for calls."""
+    ways: Ways = field(default_factory=Ways)
+    """How callers may pay."""
 
     async def book(self, orders: Sequence[Order], now_us: int) -> list[Outcome]:
         """Charge all orders; those of one round share their commits. Raises: StorageUnavailable, when some may be booked."""
-        ways = Ways(self.overdraft_tokens)
+        ways = self.ways
         attempts = [
             _Attempt(order, ways.of(order.event, order.caller, order.tier, order.rated.charge)) for order in orders
         ]
@@ -145,7 +145,7 @@ class Booking:
 
     async def is_said_before(self, order: Order, now_us: int) -> bool:
         """Whether the other event that has this one's idempotency key says the same. Raises: StorageUnavailable."""
-        first = Ways(self.overdraft_tokens).of(order.event, order.caller, order.tier, order.rated.charge)[0]
+        first = self.ways.of(order.event, order.caller, order.tier, order.rated.charge)[0]
         _, body = self._keys(order, first.account, now_us)
         return isinstance(await self.ledger.submit(body), Done)
 

@@ -23,7 +23,7 @@ from monetization.ingestion.rating import Rating
 from monetization.ingestion.rejecting import Rejected, Unrated
 from monetization.tiers import Tiers
 from storage.errors import VersionChanged
-from storage.records.commands import Done, Outcome, Refusal
+from storage.records.commands import Done, Refusal
 
 RETRY_SECONDS: Final = 1
 AT_ONCE: Final = 250
@@ -104,12 +104,12 @@ class Intake:
     async def _take(self, elements: Sequence[object], door: str) -> list[Verdict]:
         now_us = self.clock_us()
         batch = Batch(elements, Window(now_us, self.future_us, self.late_us))
-        payers = await self._payers(batch.events.values())
+        payers, tiers = await self._payers(batch.events.values()), self.tiers()
         orders: dict[int, Order] = {}
         unrated: dict[int, Unrated] = {}
         for place, event in batch.events.items():
             try:
-                orders[place] = self._order(event, payers, door, now_us)
+                orders[place] = self._order(event, payers, tiers, door, now_us)
             except Unrated as why:
                 unrated[place] = why
             except Rejected as wrong:
@@ -123,30 +123,37 @@ class Intake:
     async def _payers(self, events: Iterable[Event]) -> Mapping[Who, Caller | None]:
         """Everybody who is named, each looked for once; those who are new together, because each is some readings."""
         named = {(event.user_id, event.organization_id) for event in events}
-        new = [who for who in named if not self.payers.has_met(who[0])]
-        found = dict(zip(new, await asyncio.gather(*[self.payers.of(*who) for who in new]), strict=True))
-        return {who: found[who] if who in found else await self.payers.of(*who) for who in named}
+        found = {who: self.payers.at_once(*who) for who in named}
+        unknown = [who for who, caller in found.items() if caller is None]
+        new = [who for who in unknown if not self.payers.has_met(who[0])]
+        found.update(zip(new, await asyncio.gather(*[self.payers.of(*who) for who in new]), strict=True))
+        for who in unknown:
+            if found[who] is None and self.payers.has_met(who[0]):
+                found[who] = await self.payers.of(*who)
+        return found
 
-    def _order(self, event: Event, payers: Mapping[Who, Caller | None], door: str, now_us: int) -> Order:
+    def _order(self, event: Event, payers: Mapping[Who, Caller | None], tiers: Tiers, door: str, now_us: int) -> Order:
         """Who pays what. Raises: Unrated, Rejected."""
         caller = payers[event.user_id, event.organization_id]
         if caller is None:
             raise _NOBODY
-        tier = self.tiers().of(caller.tier)
+        tier = tiers.of(caller.tier)
         return Order(event, caller, tier, self.rating.rate(event, tier.policy, now_us), door)
 
     async def _book(self, orders: Mapping[int, Order], now_us: int) -> dict[int, Verdict]:
         outcomes = await self.booking.book(tuple(orders.values()), now_us)
-        return {
-            place: await self._verdict(order, outcome, now_us)
-            for (place, order), outcome in zip(orders.items(), outcomes, strict=True)
-        }
+        verdicts: dict[int, Verdict] = {}
+        for (place, order), outcome in zip(orders.items(), outcomes, strict=True):
+            if isinstance(outcome, Refusal) and outcome.data.get("scope") == KEY:
+                verdicts[place] = await self._keys_verdict(order, now_us)
+            else:
+                verdicts[place] = verdict_of(order.event, outcome)
+        return verdicts
 
-    async def _verdict(self, order: Order, outcome: Outcome, now_us: int) -> Verdict:
-        if isinstance(outcome, Refusal) and outcome.data.get("scope") == KEY:
-            is_same = await self.booking.is_said_before(order, now_us)
-            return Verdict("duplicate", order.event.id) if is_same else rejected(order.event.id, KEY_CONFLICT)
-        return verdict_of(order.event, outcome)
+    async def _keys_verdict(self, order: Order, now_us: int) -> Verdict:
+        """On an event whose idempotency key another one has taken."""
+        is_same = await self.booking.is_said_before(order, now_us)
+        return Verdict("duplicate", order.event.id) if is_same else rejected(order.event.id, KEY_CONFLICT)
 
     async def _keep(
         self, events: Mapping[int, Event], unrated: Mapping[int, Unrated], now_us: int
@@ -169,7 +176,7 @@ class Intake:
         try:
             event = letter.event()
             payers = await self._payers([event])
-            order = self._order(event, payers, "replay", now_us)
+            order = self._order(event, payers, self.tiers(), "replay", now_us)
         except Rejected as why:
             return rejected(_said_id(letter), why, letter.id)
         act = act_on("replayDeadLetter", actor, reason, letter)

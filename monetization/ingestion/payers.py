@@ -1,5 +1,6 @@
 """Whom an event's user is to us: who pays, by which tier, and whether anything is known of the user at all. Reads only."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal, Protocol
@@ -14,6 +15,8 @@ from storage.records.money import CREDIT, TOKEN, USD
 UnknownUsers = Literal["dead_letter", "accept"]
 USERS_MAX: Final = 20_000
 """Users kept in memory; of more, the oldest go."""
+MEETING_MAX: Final = 16
+"""Users who are looked for at the same time: the first batches name hundreds, and other questions want the database too."""
 
 
 class Shelf(Protocol):
@@ -39,6 +42,7 @@ class Payers:
     default_tier: Callable[[], str]
     unknown_users: UnknownUsers
     _said: dict[tuple[str, str | None], Caller] = field(default_factory=dict)
+    _gate: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MEETING_MAX))
     _met: set[str] = field(default_factory=set)
     """Users of whom something is known; nobody is forgotten by the books."""
 
@@ -58,6 +62,11 @@ class Payers:
             self._said[who] = said
         return await self.people.complete(said)
 
+    def at_once(self, user_id: str, organization_id: str | None) -> Caller | None:
+        """The same where nothing has to be read for it. None: `of` must."""
+        said = self._said.get((user_id, organization_id)) if user_id in self._met else None
+        return None if said is None else self.people.completed(said)
+
     def forget(self) -> None:
         """Look at everybody anew from now on: what tier names mean has changed."""
         self._said.clear()
@@ -69,6 +78,10 @@ class Payers:
 
     async def _meet(self, user_id: str) -> bool:
         """Whether the user has a document (a subscription, a membership, limits, a key), was counted, or was given something."""
+        async with self._gate:
+            return user_id in self._met or await self._is_known(user_id)
+
+    async def _is_known(self, user_id: str) -> bool:
         profile = await self.directory.of(f"user:{user_id}")
         is_known = self.unknown_users == "accept" or bool(profile.documents)
         is_known = is_known or bool(await self.shelf.windows(TENANT, f"user:{user_id}"))

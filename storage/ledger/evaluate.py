@@ -43,12 +43,19 @@ def evaluate(commands: Sequence[Told], state: State, now_us: int) -> list[object
     For an Each a tuple of these.
     """
     state.begin(now_us)
-    return [
-        tuple([_apply_one(state, single) for single in command.commands])
-        if isinstance(command, Each)
-        else _apply_one(state, command)
-        for command in commands
-    ]
+    return [apply(state, command) for command in commands]
+
+
+def apply(state: State, command: Told) -> object:
+    """Apply what one waiter told within a batch that has begun. The outcome is as `evaluate` says."""
+    if isinstance(command, Each):
+        return tuple([_apply_one(state, single) for single in command.commands])
+    return _apply_one(state, command)
+
+
+def count_of(command: Told) -> int:
+    """How many waited-for outcomes it has."""
+    return len(command.commands) if isinstance(command, Each) else 1
 
 
 def singles(commands: Iterable[Told]) -> Iterator[c.Command]:

@@ -7,7 +7,7 @@ from storage.ledger import windows
 from storage.ledger.answers import OUT_OF_RANGE, SUSPENDED, UNPRICED, done, insufficient, views
 from storage.ledger.late import settle_late
 from storage.ledger.lots import expire_lots
-from storage.ledger.rows import NEW, Account, ChargeRow, ChargeUse, Hold, HoldWindow, Resolution
+from storage.ledger.rows import NEW, Account, ChargeRow, ChargeUse, Hold, HoldWindow, Resolution, Window
 from storage.ledger.state import State
 from storage.ledger.taking import take, write_off
 from storage.records import commands as c
@@ -26,14 +26,15 @@ def hold(state: State, command: c.Hold) -> c.Outcome:
     if account.state != "open":
         return SUSPENDED
     expire_lots(state, account)
-    refusal = _refuse_hold(state, account, command)
+    counted = windows.named(state, command.claims)
+    refusal = _refuse_hold(state, account, command, counted)
     if refusal is not None and _expire_due(state, account):
-        refusal = _refuse_hold(state, account, command)
-    return refusal or _place(state, account, command)
+        refusal = _refuse_hold(state, account, command, counted)
+    return refusal or _place(state, account, command, counted)
 
 
-def _refuse_hold(state: State, account: Account, command: c.Hold) -> c.Refusal | None:
-    refusal = windows.refuse_claims(state, account, command.claims) if command.claims else None
+def _refuse_hold(state: State, account: Account, command: c.Hold, counted: Sequence[Window]) -> c.Refusal | None:
+    refusal = windows.refuse_claims(state, account, command.claims, counted) if counted else None
     if refusal is not None:
         return refusal
     overdraft = account.overdraft if command.overdraft is None else command.overdraft
@@ -49,7 +50,7 @@ def _refuse_hold(state: State, account: Account, command: c.Hold) -> c.Refusal |
     return OUT_OF_RANGE if account.held + command.amount > AMOUNT_MAX else None
 
 
-def _place(state: State, account: Account, command: c.Hold) -> c.Done:
+def _place(state: State, account: Account, command: c.Hold, counted: Sequence[Window]) -> c.Done:
     now = state.now_us
     state.touch_account(account)
     revenue = state.system(account, REVENUE_USAGE)
@@ -65,8 +66,8 @@ def _place(state: State, account: Account, command: c.Hold) -> c.Done:
     state.changes.holds_new.append(opened)
     if not command.claims:
         return done(account, hold_id, command.amount, expires_us=expires_us)
-    windows.claim_all(state, opened, command.claims)
-    touched = views(part.window for part in opened.windows)
+    windows.claim_all(state, opened, command.claims, counted)
+    touched = views(counted)
     return done(account, hold_id, command.amount, expires_us=expires_us, windows=touched)
 
 
@@ -297,18 +298,19 @@ def charge(state: State, command: c.Charge) -> c.Outcome:
     is_refusable = command.on_short == "refuse"
     if is_refusable and account.state != "open":
         return SUSPENDED
-    refusal = windows.refuse_claims(state, account, command.claims)
+    counted = windows.named(state, command.claims)
+    refusal = windows.refuse_claims(state, account, command.claims, counted)
     if refusal is not None and (is_refusable or refusal.reason != "quota_exceeded"):
         return refusal
     expire_lots(state, account)
     if account.free < command.amount:
         _expire_due(state, account)
-    if is_refusable and account.free < command.amount:
-        return insufficient(account, command.amount)
-    return _charge(state, account, command)
+        if is_refusable and account.free < command.amount:
+            return insufficient(account, command.amount)
+    return _charge(state, account, command, counted)
 
 
-def _charge(state: State, account: Account, command: c.Charge) -> c.Done:
+def _charge(state: State, account: Account, command: c.Charge, counted: Sequence[Window]) -> c.Done:
     charged = min(command.amount, max(0, account.free))
     state.touch_account(account)
     revenue = state.system(account, REVENUE_USAGE)
@@ -320,9 +322,10 @@ def _charge(state: State, account: Account, command: c.Charge) -> c.Done:
         take(state, account, transfer_id, charged, state.now_us)
     if command.amount > charged:
         write_off(state, account, revenue, command.amount - charged, transfer_id or None, command.ref)
-    touched = windows.use_all(state, transfer_id or state.reserve_id(), command.claims) if command.claims else ()
+    if counted:
+        windows.use_all(state, transfer_id or state.reserve_id(), command.claims, counted)
     keep_beside(state, account.key.tenant, command, paid=charged)
-    told = () if command.is_brief else views(touched)
+    told = () if command.is_brief else views(counted)
     return done(account, transfer_id, charged, written_off=command.amount - charged, windows=told)
 
 

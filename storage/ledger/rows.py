@@ -197,7 +197,7 @@ class Hold:
 class Window:
     """A quota window's counters, and what is looked for in them."""
 
-    __slots__ = ("alarm", "bound", "carried", "held", "id", "key", "marks", "status", "told", "used")
+    __slots__ = ("alarm", "bound", "carried", "held", "id", "is_aimed", "key", "marks", "status", "told", "used")
 
     def __init__(
         self,
@@ -221,11 +221,14 @@ class Window:
         self.told = told
         """The highest threshold that was told of."""
         self.carried = carried
+        self.is_aimed = True
+        """Whether more than its counters may differ from what is stored."""
         self.status = CLEAN
         self.aim()
 
     def aim(self) -> None:
-        """Find the use from which on the next threshold is reached."""
+        """Find the use from which on the next threshold is reached; what is looked for has changed."""
+        self.is_aimed = True
         mark = next((mark for mark in self.marks if mark > self.told), None)
         self.alarm = NEVER_US if mark is None or self.bound is None else self.reach(mark)
 

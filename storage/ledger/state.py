@@ -99,8 +99,8 @@ class State:
         self.resolutions: dict[int, Resolution | None] = {}
         self.entries: dict[EntryKey, DirectoryEntry] = {}
         """The directory entries that this batch may write over."""
-        self.parts: dict[WindowKey, HoldWindow] = {}
-        """What the direct charges of this batch have counted in a window, together: one row for all of them."""
+        self.parts: dict[int, HoldWindow] = {}
+        """What the direct charges of this batch have counted in a window, by its id, together: one row for all of them."""
         self.passing: list[IdempotencyKey] = []
         """Keys of this batch that hardly anybody repeats soon: memory is not kept full of them."""
         self.next_account_id = 1
@@ -131,6 +131,8 @@ class State:
         ):  # fmt: skip
             for row in rows:
                 row.status = CLEAN
+        for window in (*changes.windows_new, *changes.windows):
+            window.is_aimed = False
         self.closed_lots.clear()
         self.charges.clear()
         self.resolutions.clear()

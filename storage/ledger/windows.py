@@ -11,16 +11,21 @@ from storage.records.ledger import WindowView
 from storage.records.money import AMOUNT_MAX, is_amount
 
 
-def refuse_claims(state: State, account: Account, claims: Sequence[Claim]) -> Refusal | None:
-    """Why these claims cannot stand, or None. Changes nothing."""
-    if len(claims) > 1 and len({claim.window for claim in claims}) < len(claims):
+def named(state: State, claims: Sequence[Claim]) -> list[Window]:
+    """The claims' windows, in their order."""
+    known = state.windows.get
+    return [known(claim.window) or state.window(claim.window) for claim in claims]
+
+
+def refuse_claims(state: State, account: Account, claims: Sequence[Claim], windows: Sequence[Window]) -> Refusal | None:
+    """Why these claims cannot stand, or None. Changes nothing. `windows`: theirs."""
+    if len(claims) > 1 and len(set(map(id, windows))) < len(claims):
         return Refusal("invalid", {"detail": "two claims name the same window"})
     tenant = account.key.tenant
-    for claim in claims:
-        key = claim.window
-        if key.tenant != tenant:
+    for claim, window in zip(claims, windows, strict=True):
+        if window.key.tenant != tenant:
             return Refusal("invalid", {"detail": "a window of another tenant"})
-        refusal = refuse(state, claim, state.windows.get(key) or state.window(key))
+        refusal = refuse(state, claim, window)
         if refusal is not None:
             return refusal
     return None
@@ -29,7 +34,7 @@ def refuse_claims(state: State, account: Account, claims: Sequence[Claim]) -> Re
 def refuse(state: State, claim: Claim, window: Window) -> Refusal | None:
     """Why one claim cannot stand in its window, or None."""
     after = window.used + window.held + claim.amount
-    if not is_amount(claim.amount) or after > AMOUNT_MAX:
+    if claim.amount < 0 or after > AMOUNT_MAX:
         return OUT_OF_RANGE
     if claim.is_hard and claim.limit is not None and after > claim.limit:
         carried = _carried(state, claim, window) or 0
@@ -53,47 +58,44 @@ def left_over(before: Window | WindowView, most: int) -> int:
     return min(most, max(0, before.bound + (before.carried or 0) - before.used - before.held))
 
 
-def _entered(state: State, claim: Claim) -> Window:
-    """The claim's window, about to change, that looks for what the claim names."""
-    window = state.windows.get(claim.window) or state.window(claim.window)
+def _enter(state: State, claim: Claim, window: Window) -> None:
+    """Before a change of the claim's window, which looks for what the claim names."""
     carried = window.carried if claim.carry is None else _carried(state, claim, window)
     state.touch_window(window)
     is_told = claim.thresholds or claim.carry is not None
     if is_told and (carried != window.carried or claim.limit != window.bound or claim.thresholds != window.marks):
         window.carried, window.bound, window.marks = carried, claim.limit, claim.thresholds
         window.aim()
-    return window
 
 
-def claim_all(state: State, hold: Hold, claims: Sequence[Claim]) -> None:
-    """Hold the claims for a new hold."""
-    for claim in claims:
-        window = _entered(state, claim)
+def claim_all(state: State, hold: Hold, claims: Sequence[Claim], windows: Sequence[Window]) -> None:
+    """Hold the claims, in their windows, for a new hold."""
+    for claim, window in zip(claims, windows, strict=True):
+        _enter(state, claim, window)
         window.held += claim.amount
         if window.used >= window.alarm:
             tell(state, window)
         hold.windows.append(_part(state, hold.id, window, claim.amount))
 
 
-def use_all(state: State, transfer_id: int, claims: Sequence[Claim]) -> list[Window]:
-    """Count the claims of a direct charge as used: in the part of the batch's first charge that counted in the window."""
-    found: list[Window] = []
-    for claim in claims:
-        window, amount = _entered(state, claim), claim.amount
+def use_all(state: State, transfer_id: int, claims: Sequence[Claim], windows: Sequence[Window]) -> None:
+    """Count the claims of a direct charge as used in their windows: in the part of the batch's first charge in the window."""
+    parts = state.parts
+    for claim, window in zip(claims, windows, strict=True):
+        amount = claim.amount
+        _enter(state, claim, window)
         window.used += amount
         if window.used >= window.alarm:
             tell(state, window)
-        part = state.parts.get(claim.window)
+        part = parts.get(window.id)
         if part is None:
             part = _part(state, transfer_id, window, 0)
             part.settled = 0
-            state.put(state.parts, claim.window, part)
+            state.put(parts, window.id, part)
         else:
             state.touch_hold_window(part)
         part.amount += amount
         part.settled = part.amount
-        found.append(window)
-    return found
 
 
 def _part(state: State, transfer_id: int, window: Window, amount: int) -> HoldWindow:

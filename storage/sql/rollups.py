@@ -10,7 +10,7 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from operator import itemgetter, neg
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, TypeVar
 
 from storage.records.reports import FAILED
 from storage.sql.usage_rows import BUCKETS, COLUMNS
@@ -70,6 +70,7 @@ EVERY_DAY: Final = 2**62
 """The mark where every day is summed up at once. See `storage.sql.weighing`."""
 _SERIES_BITS: Final = 40
 
+Key = TypeVar("Key")
 _Many: TypeAlias = defaultdict[tuple[int, int], list[Slot]]
 """What is added to each series, by start and series."""
 
@@ -128,20 +129,20 @@ def sums(
 
     True: the row goes away again. `mark`: behind it days are not summed up yet.
     """
-    tenants: _Many = defaultdict(list)
-    users: _Many = defaultdict(list)
-    days: _Many = defaultdict(list)
+    of_rows: defaultdict[tuple[int, Ids], list[Slot]] = defaultdict(list)
     for columns, is_gone in rows:
-        tenant, user, who = ids[dimensions_of(columns)]
         occurred_us, measures = _measures(columns)
-        if is_gone:
-            measures = tuple(map(neg, measures))
-        hour_us = occurred_us - occurred_us % HOUR_US
+        of_rows[occurred_us - occurred_us % HOUR_US, ids[dimensions_of(columns)]].append(
+            tuple(map(neg, measures)) if is_gone else measures
+        )
+    tenants: _Many = defaultdict(list)
+    days: _Many = defaultdict(list)
+    found: list[Slot] = []
+    for (hour_us, (tenant, user, who)), measures in _added(of_rows).items():
         tenants[hour_us, tenant].append(measures)
-        users[hour_us, user].append(measures)
+        found.append((user, HOUR, hour_us, *measures))
         days[hour_us - hour_us % DAY_US, who].append(measures)
     hours, of_days = _added(tenants), _added(days)
-    found = [(series, HOUR, hour_us, *measures) for (hour_us, series), measures in _added(users).items()]
     found += [(series, HOUR, hour_us, *measures) for (hour_us, series), measures in hours.items()]
     found += [(series, DAY, day_us, *measures) for (day_us, series), measures in of_days.items()]
     late = {key: measures for key, measures in hours.items() if mark_of(*key) <= mark}
@@ -176,7 +177,7 @@ def _longer(finer: Mapping[tuple[int, int], Slot], length_us: int) -> dict[tuple
     return _added(found)
 
 
-def _added(many: _Many) -> dict[tuple[int, int], Slot]:
+def _added(many: Mapping[Key, Sequence[Slot]]) -> dict[Key, Slot]:
     return {
         key: tuple(map(sum, zip(*found, strict=True))) if len(found) > 1 else found[0] for key, found in many.items()
     }

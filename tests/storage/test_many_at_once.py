@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,8 +13,10 @@ from storage.ledger.evaluate import Each, Group, evaluate
 from storage.ledger.state import State
 from storage.records.commands import Charge, Claim, Configure, Done, Idempotency, RefundCharge, Refusal
 from storage.sql.each import EACH_MAX, each
+from storage.sql.sqlite.store import open_sqlite
 from storage.sql.waiting import fitting
 from storage.store import Store
+from tests.storage.conftest import Clock
 from tests.storage.ledger_cases import ADA, BOB, MONTH, done, grant
 
 # Any: outcomes are of every kind.
@@ -72,6 +75,26 @@ async def test_what_was_told_in_one_piece_is_a_replay_in_the_next_and_alone(stor
     assert alone.is_replay
     assert (await store.balance(ADA)).posted == 1_000 - count
     assert (await store.window(MONTH)).used == count
+
+
+async def test_many_batches_share_a_commit_and_a_mistake_in_one_harms_only_itself(clock: Clock, tmp_path: Path) -> None:
+    commits: list[int] = []
+    async with (
+        asyncio.timeout(20),
+        open_sqlite(str(tmp_path / "l.db"), clock_us=clock, committed=commits.append) as store,
+    ):
+        await done(store, grant(ADA, 10_000))
+        wrong: Any = "no amount"
+        told = [[charge(1_000 * sender + number) for number in range(100)] for sender in range(6)]
+        told[5][99] = charge(9_999, wrong)
+        started = len(commits)
+        await asyncio.gather(*[store.submit_each(some) for some in told[:5]])
+        assert len(commits) - started <= 2, "a commit for each batch would be five"
+        outcomes = [one for some in await asyncio.gather(*[store.submit_each(some) for some in told]) for one in some]
+        assert [isinstance(one, Done) for one in outcomes] == [True] * 599 + [False]
+        assert sum(isinstance(one, Done) and not one.is_replay for one in outcomes) == 99
+        assert (await store.balance(ADA)).posted == 10_000 - 599
+        assert [check for check in await store.verify() if not check.is_ok] == []
 
 
 async def test_two_who_tell_the_same_at_once_are_charged_once(store: Store) -> None:

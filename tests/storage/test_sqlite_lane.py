@@ -1,19 +1,25 @@
 """When the lane commits: at once for one caller, seldom for a loop that has much to do, never put off for long."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 
-from storage.sql.sqlite.lane import ROUNDS_MAX, Lane
+from storage.sql.sqlite.lane import COMMANDS_MAX, ROUNDS_MAX, SHARED, Lane
 
 
 class Tape:
     """A transaction that remembers its batches."""
 
-    def __init__(self) -> None:
+    def __init__(self, pauses: int = 0, wrong: object = None) -> None:
         self.batches: list[list[object]] = []
+        self.pauses = pauses
+        self.wrong = wrong
 
-    def prepare(self, commands: Sequence[object]) -> Sequence[object]:
+    def prepare(self, commands: Sequence[object]) -> Generator[None, None, Sequence[object]]:
         self.batches.append(list(commands))
+        for _ in range(self.pauses):
+            yield
+        if self.wrong in commands:
+            raise ValueError(self.wrong)
         return list(commands)
 
     def commit(self) -> None:
@@ -80,4 +86,48 @@ async def test_a_loop_that_never_pauses_does_not_put_a_commit_off_for_ever() -> 
     assert tape.batches
     assert len(tape.batches[0]) <= 2 * (ROUNDS_MAX + 2)
     await asyncio.gather(*waiting)
+    await lane.close()
+
+
+async def test_a_transaction_that_pauses_lets_others_run_and_keeps_those_who_come_meanwhile_for_the_next() -> None:
+    tape = Tape(pauses=3)
+    lane = Lane(tape, asyncio.get_running_loop())
+
+    first = lane.submit("first")
+    for _ in range(3):
+        await asyncio.sleep(0)
+    second = lane.submit("second")
+
+    assert not first.done(), "rounds of the loop passed within one transaction"
+    assert await first == "first"
+    assert await second == "second"
+    assert tape.batches == [["first"], ["second"]]
+    await lane.close()
+
+
+async def test_pieces_of_many_weigh_less_than_as_many_single_commands() -> None:
+    tape = Tape()
+    lane = Lane(tape, asyncio.get_running_loop())
+
+    fitting = COMMANDS_MAX // -(-100 // SHARED)
+    pieces = [lane.submit(("piece", number), 100) for number in range(2 * fitting)]
+    singles = [lane.submit(number) for number in range(COMMANDS_MAX)]
+    await asyncio.gather(*pieces, *singles)
+
+    assert len(tape.batches[0]) == fitting
+    assert fitting * 100 > 4 * COMMANDS_MAX
+    await lane.close()
+
+
+async def test_a_mistake_behind_a_pause_is_found_alone_and_its_neighbours_are_applied() -> None:
+    tape = Tape(pauses=2, wrong="wrong")
+    lane = Lane(tape, asyncio.get_running_loop())
+
+    waiting = [lane.submit(word) for word in ("one", "wrong", "two")]
+    answers = await asyncio.gather(*waiting, return_exceptions=True)
+
+    assert answers[0] == "one"
+    assert isinstance(answers[1], ValueError)
+    assert answers[2] == "two"
+    assert tape.batches == [["one", "wrong", "two"], ["one"], ["wrong"], ["two"]]
     await lane.close()

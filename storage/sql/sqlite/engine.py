@@ -5,11 +5,12 @@ process writes the file, one batch at a time. After a failed commit everything i
 """
 
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from itertools import islice
+from typing import Final
 
 from storage.ledger.chain import GENESIS
-from storage.ledger.evaluate import Told, evaluate
+from storage.ledger.evaluate import Told, apply, count_of
 from storage.ledger.needs import missing
 from storage.ledger.state import Changes, State
 from storage.sql.sqlite.directory import last_seq
@@ -22,6 +23,8 @@ ROWS_MAX = 20_000
 """Accounts, holds and windows kept in memory between batches."""
 KEYS_MAX = 20_000
 """Idempotency keys and lots' business keys kept in memory, each."""
+STRETCH: Final = 128
+"""Commands that are evaluated at a stretch; a batch of more of them is also stored with pauses."""
 
 
 class Engine:
@@ -46,14 +49,29 @@ class Engine:
         self._last_hash = self._next_hash = GENESIS
         self._continue()
 
-    def prepare(self, commands: Sequence[Told]) -> list[object]:
-        """Apply all commands in a transaction that stays open. Raises: sqlite3.Error, with everything undone."""
+    def prepare(self, commands: Sequence[Told]) -> Generator[None, None, list[object]]:
+        """Apply all commands in a transaction that stays open. It pauses in a long batch, so that others are served meanwhile.
+
+        Nothing of it shows before `keep`: only the lane uses this connection. Raises: sqlite3.Error, with everything undone.
+        """
         connection, state = self._connection, self._state
         try:
             connection.execute("BEGIN IMMEDIATE")
             self._loader.load(missing(commands, state))
-            outcomes = evaluate(commands, state, self._clock_us())
-            self._next_hash = store(connection, state, self._last_hash, self._usage)
+            state.begin(self._clock_us())
+            outcomes, stretch, is_long = [], 0, False
+            for command in commands:
+                if stretch >= STRETCH:
+                    stretch, is_long = 0, True
+                    yield
+                outcomes.append(apply(state, command))
+                stretch += count_of(command)
+            storing = store(connection, state, self._last_hash, self._usage)
+            for self._next_hash in storing:
+                if is_long:
+                    yield
+        except GeneratorExit:  # the loop has ended, and with it the process: nobody commits this
+            raise
         except BaseException:
             self.undo()
             raise

@@ -9,7 +9,7 @@ import asyncio
 import sqlite3
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from queue import SimpleQueue
 from typing import Any, Protocol
 
@@ -19,7 +19,9 @@ from storage.sql.waiting import Committed, fitting, resolve, unavailable, unhear
 # Any: the lane carries commands and outcomes of every kind and looks into none.
 
 COMMANDS_MAX = 128
-"""Commands in one commit: what bounds the time that the loop spends on statements at a stretch."""
+"""Weight of one commit: what bounds how long whoever comes behind it waits."""
+SHARED = 8
+"""So many commands of one who tells of many weigh as one: they change the same rows, and the transaction pauses among them."""
 ROUNDS_MAX = 16
 """Rounds of the loop that a commit is put off at most while each brings more commands to share it."""
 
@@ -30,8 +32,8 @@ Waiting = tuple[Any, "asyncio.Future[Any]", int]
 class Transaction(Protocol):
     """One batch at a time: prepared, then committed and kept, or undone."""
 
-    def prepare(self, commands: Sequence[Any]) -> Sequence[object]:
-        """Apply the commands in an open transaction: one outcome for each. Raises: with everything undone."""
+    def prepare(self, commands: Sequence[Any]) -> Generator[None, None, Sequence[object]]:
+        """Apply the commands in an open transaction: one outcome for each. It may pause. Raises: with everything undone."""
         ...
 
     def commit(self) -> None:
@@ -79,7 +81,7 @@ class Lane:
         if not self._is_open:
             raise StoreClosed("this process is leaving; repeat the call")
         future = self._loop.create_future()
-        self._waiting.append((command, future, weight))
+        self._waiting.append((command, future, weight if weight == 1 else -(-weight // SHARED)))
         if not self._is_busy:
             self._is_busy = True
             self._idle.clear()
@@ -113,17 +115,30 @@ class Lane:
             self._alone = max(0, self._alone - 1)
             batch = [self._waiting.popleft() for _ in range(size)]
             self._began = self._loop.time()
-            try:
-                outcomes = self._transaction.prepare([command for command, _, _ in batch])
-            except (sqlite3.OperationalError, MemoryError) as failed:
-                _tell(batch, [unavailable(failed)] * size)
-            except Exception as broken:  # noqa: BLE001  # one command's mistake must neither end the lane nor harm its neighbours
-                self._separate(batch, broken)
-            else:
-                self._to_commit.put((batch, outcomes))
+            if self._advance(batch, self._transaction.prepare([command for command, _, _ in batch])):
                 return
         self._is_busy = False
         self._idle.set()
+
+    def _advance(self, batch: list[Waiting], work: Generator[None, None, Sequence[object]]) -> bool:
+        """Work until the next pause, or hand the batch on to be committed. False: it failed, and its waiters have heard."""
+        try:
+            next(work)
+        except StopIteration as ended:
+            self._to_commit.put((batch, ended.value))
+        except (sqlite3.OperationalError, MemoryError) as failed:
+            _tell(batch, [unavailable(failed)] * len(batch))
+            return False
+        except Exception as broken:  # noqa: BLE001  # one command's mistake must neither end the lane nor harm its neighbours
+            self._separate(batch, broken)
+            return False
+        else:
+            self._loop.call_soon(self._go_on, batch, work)
+        return True
+
+    def _go_on(self, batch: list[Waiting], work: Generator[None, None, Sequence[object]]) -> None:
+        if not self._advance(batch, work):
+            self._begin()
 
     def _separate(self, batch: list[Waiting], broken: Exception) -> None:
         if len(batch) == 1:

@@ -1,6 +1,7 @@
 """Stores what a batch changed: inserts in bulk, one UPDATE per touched row. The transaction is its caller's."""
 
 import sqlite3
+from collections.abc import Iterator
 
 from storage.ledger.chain import link
 from storage.ledger.state import Changes, State
@@ -27,6 +28,8 @@ _LOT_SET = "UPDATE lot SET remaining=?, recognised_nano=?, refunded_nano=?, brea
 _LOT_USE = _insert("lot_use", rows.LOT_USE)
 _WINDOW = _insert("quota_window", rows.WINDOW)
 _WINDOW_SET = "UPDATE quota_window SET used=?, held=?, bound=?, marks=?, told=?, carried=? WHERE id=?"
+_WINDOW_COUNT = "UPDATE quota_window SET used=?, held=? WHERE id=?"
+"""Of a window in which the same is looked for as before."""
 _PART = _insert("hold_window", rows.HOLD_WINDOW)
 _PART_SET = "UPDATE hold_window SET amount=?, checkpoint=?, settled=? WHERE transfer_id=? AND window_id=?"
 _DEBT = "INSERT OR REPLACE INTO debt (transfer_id, account_id, amount) VALUES (?, ?, ?)"
@@ -45,8 +48,8 @@ _ANSWERS_GONE = (
 _BATCH = _insert("batch", "id, prev_hash, hash, n, committed_us")
 
 
-def store(connection: sqlite3.Connection, state: State, last_hash: str, usage: UsageWriter) -> str:
-    """Store the state's changes; returns the chain's new last hash. Raises: sqlite3.Error, half written: roll back."""
+def store(connection: sqlite3.Connection, state: State, last_hash: str, usage: UsageWriter) -> Iterator[str]:
+    """Store the state's changes in steps, each of which gives the chain's new last hash. Raises: sqlite3.Error: roll back."""
     changes = state.changes
     many = connection.executemany
     if changes.accounts_new:
@@ -59,16 +62,19 @@ def store(connection: sqlite3.Connection, state: State, last_hash: str, usage: U
     if changes.transfers:
         many(_TRANSFER, changes.transfers)
         last_hash = _chain(connection, state, last_hash)
+    yield last_hash
     _store_lots(connection, changes)
     _store_windows(connection, changes)
     _store_holds(connection, changes)
+    yield last_hash
     if changes.usage:
         usage.write([to_columns(row) for row in rows.usage_to_store(changes)], changes.usage_replaced)
     for forget in changes.forgotten:
         if forget.weigh_before_us:
             usage.weigh(forget.weigh_before_us)
+    yield last_hash
     _store_beside(connection, changes, state.now_us)
-    return last_hash
+    yield last_hash
 
 
 def _chain(connection: sqlite3.Connection, state: State, last_hash: str) -> str:
@@ -105,7 +111,8 @@ def _store_windows(connection: sqlite3.Connection, changes: Changes) -> None:
     if changes.windows_new:
         many(_WINDOW, [rows.window_columns(row) for row in changes.windows_new])
     if changes.windows:
-        many(_WINDOW_SET, [(*rows.window_set(row), row.id) for row in changes.windows])
+        many(_WINDOW_COUNT, [(row.used, row.held, row.id) for row in changes.windows if not row.is_aimed])
+        many(_WINDOW_SET, [(*rows.window_set(row), row.id) for row in changes.windows if row.is_aimed])
     if changes.hold_windows_new:
         many(_PART, [rows.part_columns(row) for row in changes.hold_windows_new])
     if changes.hold_windows:

@@ -1,10 +1,15 @@
 """Batches whose events share commits: what befalls one in the middle befalls no other."""
 
 import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any  # an element of a batch is any JSON
 
 from billing.accounts import credits_of
-from storage.records.commands import Done, RefundCharge
+from monetization.ingestion.payers import MEETING_MAX
+from storage.records.commands import Done, Grant, RefundCharge
+from storage.records.ledger import AccountKey, LotView, WindowView
+from storage.store import Store
 from tests.monetization.ingestion.test_books import GRANTED, NOW_US, World, body, postgres, some, statuses, world
 
 __all__ = ["postgres"]  # a fixture
@@ -91,3 +96,38 @@ async def test_a_batch_of_late_events_counts_in_the_months_in_which_they_happene
         assert sorted(tokens.values()) == [500, 500]
         assert max(tokens) <= NOW_US
         assert await is_sound(made)
+
+
+class Counting:
+    """A shelf that knows how many look into it at the same time, and for whom they look."""
+
+    def __init__(self, shelf: Store) -> None:
+        self._shelf = shelf
+        self.looking = self.most = 0
+        self.looked_for: list[str] = []
+
+    async def windows(self, tenant: str, subject: str) -> Sequence[WindowView]:
+        self.looked_for.append(subject)
+        self.looking += 1
+        self.most = max(self.most, self.looking)
+        await asyncio.sleep(0)
+        found = await self._shelf.windows(tenant, subject)
+        self.looking -= 1
+        return found
+
+    async def lots(self, key: AccountKey, *, with_empty: bool = False) -> Sequence[LotView]:
+        return await self._shelf.lots(key, with_empty=with_empty)
+
+
+async def test_batches_that_name_hundreds_of_users_for_the_first_time_look_for_few_at_once() -> None:
+    async with world("sqlite://") as made:
+        shelf, known = Counting(made.store), [f"u{number}" for number in range(3 * MEETING_MAX)]
+        for user in known:
+            account = credits_of(user, "CREDIT")
+            grant = Grant(account=account, amount=1, reason="promotion", source="t", source_ref=user)
+            assert isinstance(await made.store.submit(grant), Done)
+        payers = replace(made.intake.payers, shelf=shelf, _met=set())
+        found = await asyncio.gather(*[payers.of(user, None) for user in (*known, *known, "stranger")])
+        assert [caller is not None for caller in found] == [True] * 2 * len(known) + [False]
+        assert shelf.most <= MEETING_MAX
+        assert sorted(shelf.looked_for) == sorted(f"user:{user}" for user in (*known, "stranger")), "each was met once"

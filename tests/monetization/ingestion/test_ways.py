@@ -10,7 +10,7 @@ from monetization.callers import Budget, Caller, Pool
 from monetization.charging.policies import DEFAULT, Charge, charge_for
 from monetization.funding import sources
 from monetization.ingestion.events import Event
-from monetization.ingestion.ways import Ways, told
+from monetization.ingestion.ways import KEPT_MAX, Ways, told
 from monetization.tiers import Policy, Tier
 from storage.records.usage import Usage
 
@@ -40,6 +40,10 @@ CALLERS: Final = [
 ]
 
 
+WAYS: Final = Ways(17)
+"""Remembers from one example to the next, as a server does from one batch to the next."""
+
+
 def charge_of(policy: Policy, tokens: int) -> Charge:
     return charge_for(policy, DEFAULT, Usage(input=tokens, output=2), tokens * 31)
 
@@ -55,9 +59,19 @@ def charge_of(policy: Policy, tokens: int) -> Charge:
     )
 )  # fmt: skip
 def test_each_event_pays_in_the_ways_that_it_would_have_alone(told_of: list[tuple[Any, ...]]) -> None:
-    ways = Ways(17)
     for number, (caller, tier, tokens, month_us, later_us) in enumerate(told_of):
         charge = charge_of(tier.policy, tokens)
         event = Event(f"e{number}", "api", "TOKEN_USAGE", caller.user_id, month_us + later_us)
-        found = [told(way, tier, charge) for way in ways.of(event, caller, tier, charge)]
+        found = [told(way, tier, charge) for way in WAYS.of(event, caller, tier, charge)]
         assert found == list(sources(caller, tier, charge, now_us=event.occurred_us, overdraft_tokens=17))
+
+
+def test_the_ways_of_many_callers_are_remembered_only_up_to_a_bound_and_stay_right() -> None:
+    ways, tier = Ways(), TIERS[4]
+    for number in range(KEPT_MAX + 50):
+        caller = Caller("subscription", f"u{number % (KEPT_MAX + 25)}")  # a new one each time, at addresses used before
+        charge = charge_of(tier.policy, number)
+        event = Event(f"e{number}", "api", "TOKEN_USAGE", caller.user_id or "", MONTHS[0])
+        (way,) = ways.of(event, caller, tier, charge)
+        assert [told(way, tier, charge)] == list(sources(caller, tier, charge, now_us=MONTHS[0]))
+    assert len(ways) == KEPT_MAX
