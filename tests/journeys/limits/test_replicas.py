@@ -47,8 +47,12 @@ async def test_two_servers_admit_together_exactly_what_one_would(
 ) -> None:
     valkey_server.flush()
     servers = [start(tier={**WIDE, "rpm": 20}, redis_url=valkey_server.url) for _ in range(2)]
-    clients = [Client(server, wide, token(server, "ada", "tester")) for server in servers]
-    codes = await asyncio.gather(*(code_of(clients[n % 2]) for n in range(60)))
+    for user in ("ada", "bob", "cid"):
+        clients = [Client(server, wide, token(server, user, "tester")) for server in servers]
+        before = [await skipped(server, wide) for server in servers]
+        codes = await asyncio.gather(*(code_of(clients[n % 2]) for n in range(60)))
+        if before == [await skipped(server, wide) for server in servers]:
+            break  # a store that a busy machine lets answer after a second admits: nothing was shown
     assert sorted(codes) == [-32002] * 40 + [0] * 20
     status = await clients[0].result("getRateLimitStatus")
     assert (status["requests"]["current"], status["requests"]["remaining"]) == (20, 0)

