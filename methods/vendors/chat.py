@@ -108,7 +108,9 @@ def most_of(services: Services, params: VendorParams) -> Most:
     dialect = dialect_of(params.dialect, params.version)
     request = _request_of(params, dialect)
     route = route_of(services, params, request.model)
-    draft = replace(request, model=route.equals[0].model, max_tokens=request.max_tokens or MAX_TOKENS_DEFAULT)
+    draft, model = request, route.equals[0].model
+    if request.model != model or not request.max_tokens:
+        draft = replace(request, model=model, max_tokens=request.max_tokens or MAX_TOKENS_DEFAULT)
     images, detailed = images_in(draft), images_detailed_in(draft)
     unread = _unread(draft)
     tokens_input = tokens_input_max(draft, images=images) + text_tokens_max(unread)
