@@ -358,8 +358,7 @@ def regular_work(
     return [
         *(looks if signals.enabled else ()),
         Job("expire holds and lots", SWEEP_SECONDS, store.sweep),
-        # At once, because until days are summed up later every commit sums them up.
-        Job("prune old rows", PRUNE_SECONDS, partial(_prune, store, days=usage_days), is_first_at_once=True),
+        Job("prune old rows", PRUNE_SECONDS, partial(_prune, store, days=usage_days)),
         Job("read prices and burn tables", POLL_SECONDS, registers.poll),
         Job("read tiers", POLL_SECONDS, in_force.poll),
         Job("read the business", READ_SECONDS, gauges.read, is_first_at_once=True),
