@@ -50,39 +50,53 @@ def verdict_of(event: Event, outcome: Outcome) -> Verdict:
 
 
 class Batch:
-    """The elements of one batch, by their places."""
+    """The first elements, by their places: up to one that says something else under an id or a key that is in here already.
+
+    That one, and what follows it, belongs into a batch of its own, so that it meets what became of the other.
+    """
 
     def __init__(self, elements: Sequence[object], window: Window) -> None:
         self.events: dict[int, Event] = {}
         """The first of each identity."""
         self.verdicts: dict[int, Verdict] = {}
-        self._twins: dict[int, tuple[int, bool]] = {}
-        """Place of a repetition → place of the first, and whether they say the same."""
-        self._count = len(elements)
+        self.count = len(elements)
+        """How many elements are in here."""
+        self._twins: dict[int, int] = {}
+        """Place of an exact repetition → place of the first."""
         first: dict[tuple[str, str], int] = {}
+        keys: set[str | None] = set()
         for place, element in enumerate(elements):
             try:
                 event = event_of(element, window)
             except Rejected as wrong:
                 self.verdicts[place] = rejected(_id_in(element), wrong)
                 continue
-            before = first.setdefault((event.source, event.id), place)
-            if before == place:
-                self.events[place] = event
+            key = event.idempotency_key
+            before = first.get((event.source, event.id))
+            if before is not None and _are_alike(self.events[before], event):
+                self._twins[place] = before
+            elif before is not None or (key is not None and key in keys):
+                self.count = place
+                break
             else:
-                self._twins[place] = (before, digest_of(self.events[before]) == digest_of(event))
+                first[event.source, event.id] = place
+                keys.add(key)
+                self.events[place] = event
 
     def all(self) -> list[Verdict]:
         """Every verdict, in the order of the elements. What was said twice counts once, so the second is a duplicate."""
-        for place, (before, is_same) in self._twins.items():
+        for place, before in self._twins.items():
             verdict = self.verdicts[before]
-            if not is_same:
-                self.verdicts[place] = rejected(verdict.event_id, CONFLICT)
-            elif verdict.status == "rejected" and verdict.dead_letter_id is None:
+            if verdict.status == "rejected" and verdict.dead_letter_id is None:
                 self.verdicts[place] = verdict
             else:
                 self.verdicts[place] = Verdict("duplicate", verdict.event_id)
-        return [self.verdicts[place] for place in range(self._count)]
+        return [self.verdicts[place] for place in range(self.count)]
+
+
+def _are_alike(one: Event, other: Event) -> bool:
+    """Whether two events of one identity say the same, under the same idempotency key."""
+    return one.idempotency_key == other.idempotency_key and digest_of(one) == digest_of(other)
 
 
 def _id_in(element: object) -> str | None:

@@ -97,13 +97,14 @@ class Intake:
     async def _take_all(self, elements: Sequence[object], door: str) -> list[Verdict]:
         """Some at a time, so that calls are served between them; what is said twice in two parts the ledger finds."""
         verdicts: list[Verdict] = []
-        for start in range(0, len(elements), AT_ONCE):
-            verdicts += await self._take(elements[start : start + AT_ONCE], door)
+        while len(verdicts) < len(elements):
+            now_us = self.clock_us()
+            window = Window(now_us, self.future_us, self.late_us)
+            batch = Batch(elements[len(verdicts) : len(verdicts) + AT_ONCE], window)
+            verdicts += await self._take(batch, door, now_us)
         return verdicts
 
-    async def _take(self, elements: Sequence[object], door: str) -> list[Verdict]:
-        now_us = self.clock_us()
-        batch = Batch(elements, Window(now_us, self.future_us, self.late_us))
+    async def _take(self, batch: Batch, door: str, now_us: int) -> list[Verdict]:
         payers, tiers = await self._payers(batch.events.values()), self.tiers()
         orders: dict[int, Order] = {}
         unrated: dict[int, Unrated] = {}

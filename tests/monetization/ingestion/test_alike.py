@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import fields, replace
 from typing import Any  # an element of a batch is any JSON
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from billing.accounts import credits_of
@@ -77,6 +77,21 @@ async def alike(batched_url: str, single_url: str, elements: list[object]) -> No
         assert (await state_of(batched))["broken"] == []
 
 
+def said(
+    number: int, more: dict[str, Any] | None = None, model: str = "m", user: str = "credits", tokens: int = 1
+) -> object:
+    return element(number, user, model, 0, tokens, more or {})
+
+
+KEYED = {"idempotency_key": "k"}
+
+
+@example(
+    [said(0), said(0, KEYED), said(1, KEYED)]
+)  # a repetition brings a key, under which another one then says the same
+@example([said(0, KEYED), said(1, KEYED), said(1)])  # one that was a duplicate for its key comes again without it
+@example([said(1, model="late"), said(1)])  # one that cannot be rated is there first
+@example([said(2, KEYED, user="quota", tokens=5 * 10**8), said(1, KEYED)])  # the first one needs its second way to pay
 @settings(max_examples=10, deadline=None)
 @given(ELEMENTS)
 def test_a_batch_comes_to_what_its_events_come_to_one_by_one(elements: list[object]) -> None:
