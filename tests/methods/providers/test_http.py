@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections.abc import Coroutine
 from typing import Any
 
 import aiohttp
@@ -250,22 +251,23 @@ def test_even_a_dialect_that_quotes_nothing_cannot_move_the_address(path: str, m
         provider._url(path)
 
 
+async def seconds_to_close(fake: FakeProvider, call: Coroutine[Any, Any, object]) -> float:
+    """How long the upstream stays open after the call that has reached it is cancelled."""
+    fake.arrived.clear()
+    task = asyncio.create_task(call)
+    async with asyncio.timeout(30):
+        await fake.arrived.wait()
+        began = asyncio.get_running_loop().time()
+        task.cancel()
+        await fake.seen[-1].closed.wait()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    return fake.seen[-1].closed_at - began
+
+
 async def test_cancelling_a_whole_call_closes_the_upstream_within_100_ms(fake: FakeProvider, make: Make) -> None:
     fake.script = Script(never_answers=True)
-
-    async def cancelling() -> float:
-        fake.arrived.clear()
-        task = asyncio.create_task(make().complete(ask_for()))
-        async with asyncio.timeout(30):
-            await fake.arrived.wait()
-            began = asyncio.get_running_loop().time()
-            task.cancel()
-            await fake.seen[-1].closed.wait()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-        return fake.seen[-1].closed_at - began
-
-    await within(0.1, cancelling)
+    await within(0.1, lambda: seconds_to_close(fake, make().complete(ask_for())))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -287,20 +289,7 @@ async def test_leaving_a_stream_closes_the_upstream_within_100_ms(fake: FakeProv
 async def test_cancelling_a_reader_closes_the_upstream_within_100_ms(fake: FakeProvider, make: Make) -> None:
     fake.script = Script(hangs_after=2)
     provider = make()
-
-    async def cancelling() -> float:
-        fake.arrived.clear()
-        task = asyncio.create_task(events_of(provider))
-        async with asyncio.timeout(30):
-            await fake.arrived.wait()
-            began = asyncio.get_running_loop().time()
-            task.cancel()
-            await fake.seen[-1].closed.wait()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-        return fake.seen[-1].closed_at - began
-
-    await within(0.1, cancelling)
+    await within(0.1, lambda: seconds_to_close(fake, events_of(provider)))
 
 
 async def test_many_aborted_streams_leave_no_socket_and_no_task(
