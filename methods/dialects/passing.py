@@ -1,6 +1,7 @@
 """A vendor's stream on its way through to a client of the same vendor: whole events, as they were. What they mean is not read.
 
-An error inside the stream is held back, because the client hears of it as a fault of ours, free of keys and addresses.
+An error inside the stream is held back, because the client hears of it as a fault of ours, free of keys and addresses. What the
+vendor says after it is held back, too: an SDK would take the end of the stream for the end of a whole answer.
 """
 
 from collections.abc import Callable
@@ -18,7 +19,7 @@ Change = Callable[[bytes], bytes]
 class EventPasser:
     """Implements `methods.dialects.base.Passer`. `change` looks at events that hold one of the `marks`; all others pass."""
 
-    __slots__ = ("_change", "_ending", "_has_ended", "_is_error", "_marks", "_reader")
+    __slots__ = ("_change", "_ending", "_has_ended", "_has_failed", "_is_error", "_marks", "_reader")
 
     def __init__(
         self,
@@ -35,12 +36,13 @@ class EventPasser:
         self._is_error = is_error
         self._ending = ending
         self._has_ended = not ending
+        self._has_failed = False
 
     def feed(self, data: bytes) -> bytes:
         """What the client may have now. Raises: ValueError for an event that is too large."""
         reader = self._reader
         is_whole = reader.is_between and data.endswith(_BLANK) and data.startswith((b"data: ", b"event: "))
-        if is_whole and not any(mark in data for mark in self._marks):
+        if is_whole and not self._has_failed and not any(mark in data for mark in self._marks):
             self._has_ended = self._has_ended or self._ending in data
             return data
         return b"".join([self._framed(name, payload) for name, payload in reader.feed(data)])
@@ -51,7 +53,8 @@ class EventPasser:
 
     def _framed(self, name: bytes | None, payload: bytes) -> bytes:
         if (_ERROR in payload or name == b"error") and self._is_error(name, payload):
-            self._has_ended = True
+            self._has_ended = self._has_failed = True
+        if self._has_failed:
             return b""
         if self._change is not None:
             payload = self._change(payload)
