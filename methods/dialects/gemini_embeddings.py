@@ -5,7 +5,7 @@ from typing import Final, Literal
 from methods.dialects.base import Untranslatable
 from methods.dialects.canonical import Json, JsonObject
 from methods.dialects.canonical_once import EmbedReply, EmbedRequest
-from methods.dialects.gemini_names import DIALECT, members_of, path_of, resource_of
+from methods.dialects.gemini_names import DIALECT, items_of, members_of, path_of, resource_of
 from methods.dialects.gemini_usage import parse_usage
 from methods.dialects.shared import count_at, list_at, name_at, object_at, text_at
 from methods.dialects.vectors import parse_vector, to_numbers
@@ -106,7 +106,7 @@ class GeminiEmbeddings:
         found: list[str] = []
         for field, item in pairs:
             content = item.get("content")
-            parts = content.get("parts") if isinstance(content, dict) else None
+            parts = items_of(content.get("parts")) if isinstance(content, dict) else None
             for number, part in enumerate(parts if isinstance(parts, list) else []):
                 if isinstance(part, dict) and ("text" not in part or not _BESIDE.issuperset(part)):
                     found.append(f"{field}content.parts[{number}]")
@@ -142,7 +142,7 @@ def _size_of(value: Json, field: str) -> int | None:
 
 def _text_of(value: Json, field: str) -> str:
     """The text of a content: of several parts, all of it; a part that is no text has none."""
-    parts = list_at(object_at(value, field).get("parts"), f"{field}.parts")
+    parts = list_at(items_of(object_at(value, field).get("parts")), f"{field}.parts")
     texts: list[str] = []
     for place, part in enumerate(parts):
         text = object_at(part, f"{field}.parts[{place}]").get("text")

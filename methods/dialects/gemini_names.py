@@ -29,6 +29,11 @@ def members_of(value: JsonObject) -> JsonObject:
     return value
 
 
+def items_of(value: Json) -> Json:
+    """The items of a list: one object alone stands for a list of it, as the vendor's own samples write turns and parts."""
+    return [value] if isinstance(value, dict) else value
+
+
 def _refuse_twice(value: JsonObject) -> None:
     """Raise Untranslatable for the first member whose name another one has, too. Plain names are looked at first."""
     found: dict[str, str] = {}

@@ -7,7 +7,7 @@ from typing import Final
 import orjson
 
 from methods.dialects.canonical import ChatRequest, Json, JsonObject
-from methods.dialects.gemini_names import members_of, resource_of
+from methods.dialects.gemini_names import items_of, members_of, resource_of
 from methods.dialects.gemini_request import PRICED_EXTRA
 from methods.dialects.passing import EventPasser
 from methods.dialects.shared import asks_nothing
@@ -35,7 +35,7 @@ def unpriced(body: JsonObject) -> list[str]:
         for name in sorted(PRICED_EXTRA & given.keys())
         if not asks_nothing(given[name]) and given[name] not in _USUAL.get(name, ())
     ]
-    tools = given.get("tools")
+    tools = items_of(given.get("tools"))
     for place, tool in enumerate(tools if isinstance(tools, list) else ()):
         if isinstance(tool, dict):
             members = members_of(tool)
@@ -46,7 +46,7 @@ def unpriced(body: JsonObject) -> list[str]:
         found += [f"generationConfig.{name}" for name in (*_SPOKEN, *_ROUTED) if not asks_nothing(said.get(name))]
         if said.get("responseModalities") not in (None, [], ["TEXT"], ["text"]):
             found.append("generationConfig.responseModalities")
-    turns = given.get("contents")
+    turns = items_of(given.get("contents"))
     for place, turn in enumerate(turns if isinstance(turns, list) else ()):
         found += _unforeseen(turn, f"contents[{place}]")
     return [*found, *_unforeseen(given.get("systemInstruction"), "systemInstruction")]
@@ -54,7 +54,7 @@ def unpriced(body: JsonObject) -> list[str]:
 
 def _unforeseen(holder: Json, field: str) -> Iterator[str]:
     """Parts whose tokens depend on something that is not in the request, or that are priced apart: files, audio, video, PDF."""
-    parts = members_of(holder).get("parts") if isinstance(holder, dict) else None
+    parts = items_of(members_of(holder).get("parts")) if isinstance(holder, dict) else None
     for number, part in enumerate(parts if isinstance(parts, list) else ()):
         members, here = members_of(part) if isinstance(part, dict) else {}, f"{field}.parts[{number}]"
         for name in ("inlineData", "fileData"):

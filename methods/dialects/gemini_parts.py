@@ -15,7 +15,7 @@ from typing import Final
 from methods.dialects.arguments import from_arguments, from_model_arguments, object_of, to_arguments
 from methods.dialects.base import Untranslatable
 from methods.dialects.canonical import Image, Json, JsonObject, Message, Part, Reasoning, Text, ToolCall, ToolResult
-from methods.dialects.gemini_names import members_of
+from methods.dialects.gemini_names import items_of, members_of
 from methods.dialects.shared import list_at, name_at, object_at, text_at
 
 MADE_ID: Final = "gemini_call_"
@@ -132,7 +132,7 @@ def _parse_answer(part: JsonObject, field: str, ids: CallIds) -> Part:
             is_error = True
         case members if members:
             content.append(Text(to_arguments(members)))
-    for place, item in enumerate(list_at(answer.get("parts") or [], f"{field}.functionResponse.parts")):
+    for place, item in enumerate(list_at(items_of(answer.get("parts")) or [], f"{field}.functionResponse.parts")):
         inner = parse_part(item, f"{field}.functionResponse.parts[{place}]", ids)
         if isinstance(inner, Image):
             content.append(inner)
@@ -155,7 +155,7 @@ _PARSERS: Final[Mapping[str, Callable[[JsonObject, str, CallIds], Part | None]]]
 def parse_message(value: Json, field: str, ids: CallIds) -> Message:
     """One turn. Raises: Untranslatable."""
     member = members_of(object_at(value, field))
-    given = list_at(member.get("parts"), f"{field}.parts")
+    given = list_at(items_of(member.get("parts")), f"{field}.parts")
     parsed = [parse_part(item, f"{field}.parts[{place}]", ids) for place, item in enumerate(given)]
     parts = tuple(part for part in parsed if part is not None)
     extra = _others(member, "role", "parts")
@@ -299,7 +299,7 @@ def _is_sayable(item: Json) -> bool:
     if not any(kind in part for kind in _KINDS):
         return False
     answer = part.get("functionResponse")
-    inner = members_of(answer).get("parts") if isinstance(answer, dict) else None
+    inner = items_of(members_of(answer).get("parts")) if isinstance(answer, dict) else None
     if isinstance(inner, list) and not all(_is_sayable(nested) for nested in inner):
         return False
     return parse_part(part, "parts", CallIds()) is not None

@@ -9,7 +9,7 @@ from typing import Final
 from methods.dialects.base import Untranslatable
 from methods.dialects.canonical import ChatRequest, Json, JsonObject, Text, Tool, ToolChoice
 from methods.dialects.gemini_config import Thinking, parse_config, render_config, untranslatable_config
-from methods.dialects.gemini_names import DIALECT, members_of, to_json_schema
+from methods.dialects.gemini_names import DIALECT, items_of, members_of, to_json_schema
 from methods.dialects.gemini_parts import CallIds, parse_message, parse_part, render_messages, untranslatable_parts
 from methods.dialects.shared import asks_nothing, list_at, name_at, object_at, text_at
 
@@ -42,7 +42,7 @@ def parse_request(body: JsonObject, *, model: str | None = None, is_stream: bool
     ids = CallIds()
     messages = tuple(
         parse_message(item, f"contents[{place}]", ids)
-        for place, item in enumerate(list_at(given.get("contents"), "contents"))
+        for place, item in enumerate(list_at(items_of(given.get("contents")), "contents"))
     )
     if not messages:
         raise Untranslatable("contents", "must hold at least one turn")
@@ -80,8 +80,8 @@ def _parse_system(value: Json, extra: dict[str, Json]) -> tuple[Text, ...]:
 
 def _system_texts(value: Json) -> tuple[Text, ...]:
     texts: list[Text] = []
-    parts = list_at(members_of(object_at(value, "systemInstruction")).get("parts"), "systemInstruction.parts")
-    for place, item in enumerate(parts):
+    parts = items_of(members_of(object_at(value, "systemInstruction")).get("parts"))
+    for place, item in enumerate(list_at(parts, "systemInstruction.parts")):
         part = parse_part(item, f"systemInstruction.parts[{place}]", CallIds())
         if not isinstance(part, Text):
             raise Untranslatable(f"systemInstruction.parts[{place}]", "must be text")
@@ -91,11 +91,11 @@ def _system_texts(value: Json) -> tuple[Text, ...]:
 
 def _parse_tools(value: Json) -> tuple[Tool, ...]:
     tools: list[Tool] = []
-    for place, item in enumerate([] if value is None else list_at(value, "tools")):
+    for place, item in enumerate([] if value is None else list_at(items_of(value), "tools")):
         field = f"tools[{place}]"
         for name, member in members_of(object_at(item, field)).items():
             if name == "functionDeclarations":
-                declared = list_at(member, f"{field}.{name}")
+                declared = list_at(items_of(member), f"{field}.{name}")
                 tools += [
                     _parse_function(object_at(function, f"{field}.{name}[{number}]"), f"{field}.{name}[{number}]")
                     for number, function in enumerate(declared)
@@ -147,7 +147,8 @@ def _choice_of(value: JsonObject) -> ToolChoice | None:
             calling.get("allowedFunctionNames") or [], "toolConfig.functionCallingConfig.allowedFunctionNames"
         )
     ]
-    match calling.get("mode"):
+    mode = calling.get("mode")
+    match mode.upper() if isinstance(mode, str) else mode:  # the vendor takes any case, and its samples are in lower
         case None | "MODE_UNSPECIFIED":
             return None
         case "AUTO" | "VALIDATED":

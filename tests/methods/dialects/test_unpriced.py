@@ -203,3 +203,22 @@ def test_a_text_of_geminis_embeddings_that_is_also_an_image_is_refused() -> None
     once: AnyOnce = once_of("gemini", "embed")
     body: dict[str, Any] = {"requests": [{"content": {"parts": [{"text": "Hi", **SOUND}]}}]}
     assert once.unpriced(body) == ["requests[0].content.parts[0]"]
+
+
+@pytest.mark.parametrize(
+    ("members", "field"),
+    [
+        ({"contents": {"parts": SOUND}}, "contents[0].parts[0].inlineData"),
+        ({"contents": [{"parts": SOUND}]}, "contents[0].parts[0].inlineData"),
+        (
+            parts({"functionResponse": {"name": "f", "response": {}, "parts": SOUND}}),
+            "contents[0].parts[0].functionResponse.parts[0].inlineData",
+        ),
+        (parts(TEXT, systemInstruction={"parts": SOUND}), "systemInstruction.parts[0].inlineData"),
+        (parts(TEXT, tools={"googleSearch": {}}), "tools[0].googleSearch"),
+    ],
+)
+def test_gemini_takes_one_item_without_a_list_and_so_it_is_looked_at_too(members: dict[str, Any], field: str) -> None:
+    assert Gemini().unpriced(members) == [field]
+    spoken: dict[str, Any] = {"content": {"parts": SOUND}}
+    assert once_of("gemini", "embed").unpriced({"requests": [spoken]}) == ["requests[0].content.parts[0]"]

@@ -220,6 +220,22 @@ def test_every_member_lands_in_its_canonical_place() -> None:
     assert Gemini().path(request) == "/v1/models/gemini-3-pro:streamGenerateContent?alt=sse"
 
 
+def test_one_turn_part_or_tool_needs_no_list_and_a_mode_may_be_in_lower_case() -> None:
+    short: dict[str, Any] = {
+        "system_instruction": {"parts": {"text": "Be brief."}},
+        "tools": {"function_declarations": {"name": "look"}},
+        "tool_config": {"function_calling_config": {"mode": "any"}},
+        "contents": {"role": "user", "parts": {"text": "Look"}},
+    }
+    request = Gemini().parse_request(short, model="m")
+    assert request.messages == (Message("user", (Text("Look"),)),)
+    assert (request.system, request.tool_choice) == ((Text("Be brief."),), ToolChoice("required"))
+    assert [tool.name for tool in request.tools] == ["look"]
+    assert untranslatable_fields(request) == []
+    bounded = {**short, "generationConfig": {"maxOutputTokens": 9}}
+    assert Gemini().amended(bounded, Gemini().parse_request(bounded, model="m")) is bounded
+
+
 def test_what_no_other_vendor_can_be_told_is_named() -> None:
     assert [untranslatable_fields(Gemini().parse_request(body, model="m")) for body in GOLDEN] == [
         [],
