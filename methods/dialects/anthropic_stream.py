@@ -137,14 +137,15 @@ class AnthropicEventParser:
     def _count(self, usage: Json, events: list[StreamEvent], *, is_last: bool = False) -> None:
         """Counters are cumulative and overwrite what came before; null keeps it (the vendor's streaming page).
 
-        What the beginning says of the output is no count of it, so that an end that says nothing leaves it untold.
+        What the beginning says of the output is no count of it, so that an end that says nothing leaves it untold. A beginning
+        that counts no input counts nothing: servers that speak this vendor's language open with zeros and count at the end.
         """
         if not isinstance(usage, dict):
             return
         self._counters.update({name: value for name, value in usage.items() if value is not None})
         self._has_output = self._has_output or (is_last and tokens_of(usage, "output_tokens") is not None)
         seen = parse_usage(self._counters)
-        if seen is not None:
+        if seen is not None and (self._has_output or seen.tokens_input):
             events.append(UsageSeen(seen, untold(self._counters) if self._has_output else "output"))
 
     def _finish(self, delta: Json, events: list[StreamEvent]) -> None:

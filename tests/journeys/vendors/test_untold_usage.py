@@ -76,3 +76,16 @@ async def test_input_that_the_vendor_left_out_is_counted_here(shop: Shop, vendor
     [row] = usage_rows(shop.server, answer.headers["x-request-id"])
     assert (row["is_estimated"], row["tokens_output"]) == (1, TOKENS_OUT)
     assert row["tokens_input"] >= 1
+
+
+async def test_a_beginning_of_zeros_counts_nothing_where_the_end_never_comes(shop: Shop, vendor: FakeProvider) -> None:
+    """As servers open that speak Anthropic's language and count at the end: a prompt is not free because a stream broke off."""
+    _, bearer = await shop.user()
+    whole = b"".join(wire_of("anthropic", "fake").events)
+    begun = whole[: whole.index(b"event: message_delta")]
+    for usage in (b'{"input_tokens":0,"output_tokens":0}', b'{"output_tokens":1}'):
+        vendor.script = Script(body=begun.replace(b'{"input_tokens":%d,"output_tokens":1}' % TOKENS_IN, usage))
+        answer = await shop.ask("/v1/messages", {**ANTHROPIC, "stream": True}, bearer=bearer)
+        [row] = usage_rows(shop.server, answer.headers["x-request-id"])
+        assert (row["outcome"], row["is_estimated"], row["tokens_output"]) == ("partial", 1, LIKELY)
+        assert row["tokens_input"] >= 1
