@@ -101,7 +101,7 @@ def _parse_encoding(value: Json) -> Encoding:
 def _parse_input(value: Json) -> tuple[str | tuple[int, ...], ...]:
     if isinstance(value, str):
         return (_text(value, "input"),)
-    items = list_at(value, "input (a text, tokens, or an array of either)")
+    items = list_at(value, "input", "a text, tokens, or an array of either")
     if not items:
         raise Untranslatable("input", "must hold at least one text")
     if all(isinstance(item, int) for item in items):
@@ -121,7 +121,7 @@ def _text(text: str, field: str) -> str:
 
 
 def _tokens(value: Json, field: str) -> tuple[int, ...]:
-    tokens = list_at(value, f"{field} (a text or tokens)")
+    tokens = list_at(value, field, "a text or tokens")
     if not tokens:
         raise Untranslatable(field, "must not be empty")
     return tuple([count_at(token, field) for token in tokens])

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from methods.dialects.canonical import ChatRequest, Json
-from methods.dialects.openai_messages import DIALECT, UNTRANSLATABLE_MESSAGE_EXTRA
+from methods.dialects.openai_messages import DIALECT, untranslatable_members
 from methods.dialects.shared import asks_nothing
 
 HARMLESS_EXTRA: Final = frozenset(
@@ -103,6 +103,4 @@ def untranslatable_fields(request: ChatRequest) -> list[str]:
         and not (name == "response_format" and request.response_format)
     ]
     fields += [f"tools[{place}]" for place, tool in enumerate(request.tools) if "type" in tool.extra]
-    for place, message in enumerate(request.messages):
-        fields += [f"messages[{place}].{name}" for name in message.extra if name in UNTRANSLATABLE_MESSAGE_EXTRA]
-    return fields
+    return [*fields, *untranslatable_members(request.system, request.messages)]

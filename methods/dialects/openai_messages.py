@@ -15,8 +15,7 @@ from methods.dialects.shared import from_data_url, list_at, name_at, object_at, 
 DIALECT: Final = "openai"
 VERBATIM_MEMBERS: Final = ("content", "tool_calls")
 """Members of a message whose presence in its `extra` means that its parts do not say everything."""
-UNTRANSLATABLE_MESSAGE_EXTRA: Final = frozenset({*VERBATIM_MEMBERS, "audio", "function_call"})
-"""Members of a message's `extra` that another vendor must not simply leave out."""
+_UNTRANSLATABLE_EXTRA: Final = frozenset({*VERBATIM_MEMBERS, "audio", "function_call"})
 
 _SYSTEM_ROLES: Final = ("system", "developer")
 _READ: Final = frozenset({"role", "content", "tool_calls", "tool_call_id", "reasoning_content", "refusal"})
@@ -57,6 +56,9 @@ def _parse_turn(member: JsonObject, role: str, field: str) -> Message:
             return Message("user", _user_parts(member, extra, field), extra)
         case "system" | "developer":
             return Message("user", _user_parts(member, extra, field), {**extra, "role": role})
+        case "function":  # the result of a call by the vendor's older words, which no other vendor has
+            parts = () if member.get("content") is None else _user_parts(member, extra, field)
+            return Message("user", parts, {**extra, "role": role})
         case "assistant":
             return Message("assistant", _assistant_parts(member, extra, field), extra)
         case "tool":
@@ -67,6 +69,15 @@ def _parse_turn(member: JsonObject, role: str, field: str) -> Message:
             return Message("tool", (ToolResult(call_id, content, name=name if isinstance(name, str) else None),), extra)
         case _:
             raise Untranslatable(f"{field}.role", "must be system, developer, user, assistant or tool")
+
+
+def untranslatable_members(system: Sequence[Text], messages: Sequence[Message]) -> Iterable[str]:
+    """The members of messages of this dialect that another vendor must not simply leave out, each by its path for the client."""
+    first = len(_openings(system, is_own=True))
+    for place, message in enumerate(messages, first):
+        if message.extra.get("role") == "function":
+            yield f"messages[{place}].role"
+        yield from (f"messages[{place}].{name}" for name in message.extra if name in _UNTRANSLATABLE_EXTRA)
 
 
 def _user_parts(member: JsonObject, extra: dict[str, Json], field: str) -> tuple[Part, ...]:
@@ -133,7 +144,7 @@ def _content_items(content: Json, field: str) -> Iterable[tuple[JsonObject, str]
         return [({"type": "text", "text": content}, field)]
     return [
         (object_at(item, f"{field}[{place}]"), f"{field}[{place}]")
-        for place, item in enumerate(list_at(content, f"{field} (text or an array of parts)"))
+        for place, item in enumerate(list_at(content, field, "text or an array of parts"))
     ]
 
 
@@ -191,14 +202,8 @@ def render_messages(
 
 
 def _render_system(system: Sequence[Text], *, is_own: bool) -> list[Json]:
-    """One message for all texts, but for those that began a message of their own in this dialect."""
-    groups: list[list[Text]] = []
-    for text in system:
-        if not groups or (is_own and "role" in text.extra):
-            groups.append([])
-        groups[-1].append(text)
     rendered: list[Json] = []
-    for group in groups:
+    for group in _openings(system, is_own=is_own):
         opening = group[0].extra if is_own else {}
         message: JsonObject = {"role": opening.get("role", "system")}
         message["content"] = _render_content(group, is_own=is_own, hidden=("role", "name"))
@@ -206,6 +211,16 @@ def _render_system(system: Sequence[Text], *, is_own: bool) -> list[Json]:
             message["name"] = opening["name"]
         rendered.append(message)
     return rendered
+
+
+def _openings(system: Sequence[Text], *, is_own: bool) -> list[list[Text]]:
+    """One message for all texts, but for those that began a message of their own in this dialect."""
+    groups: list[list[Text]] = []
+    for text in system:
+        if not groups or (is_own and "role" in text.extra):
+            groups.append([])
+        groups[-1].append(text)
+    return groups
 
 
 def _render_user(parts: Sequence[Part], extra: Mapping[str, Json], *, is_own: bool) -> Json:

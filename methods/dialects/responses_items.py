@@ -47,7 +47,7 @@ def parse_input(value: Json) -> tuple[tuple[Text, ...], tuple[Message, ...]]:
         return (), (Message("user", (Text(value),), {"is_input": True}),)
     system: list[Text] = []
     groups: list[tuple[int, Role, str, list[Json], list[Part]]] = []
-    for place, item in enumerate(list_at(value, "input (text or an array of items)")):
+    for place, item in enumerate(list_at(value, "input", "text or an array of items")):
         field = f"input[{place}]"
         member = object_at(item, field)
         kind = _kind_of(member, field)
@@ -152,7 +152,7 @@ def _content_parts(content: Json, field: str) -> list[Part]:
     if isinstance(content, str):
         return [Text(content)]
     parts: list[Part] = []
-    for place, value in enumerate(list_at(content, f"{field} (text or an array of parts)")):
+    for place, value in enumerate(list_at(content, field, "text or an array of parts")):
         part = _parse_part(object_at(value, f"{field}[{place}]"), f"{field}[{place}]")
         if part is not None:
             parts.append(part)

@@ -32,11 +32,11 @@ def object_at(value: Json, field: str) -> JsonObject:
     raise Untranslatable(field, "must be an object")
 
 
-def list_at(value: Json, field: str) -> list[Json]:
-    """A member of a request that must be an array. Raises: Untranslatable."""
+def list_at(value: Json, field: str, wanted: str = "an array") -> list[Json]:
+    """A member of a request that must be an array. `wanted`: what else was looked for before. Raises: Untranslatable."""
     if isinstance(value, list):
         return value
-    raise Untranslatable(field, "must be an array")
+    raise Untranslatable(field, f"must be {wanted}")
 
 
 def text_at(value: Json, field: str) -> str:

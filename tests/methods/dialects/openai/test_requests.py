@@ -103,6 +103,7 @@ def test_system_messages_lead_and_later_ones_keep_their_place() -> None:
         ({"messages": ["Hi"]}, "messages[0]"),
         ({"messages": [{"content": "Hi"}]}, "messages[0].role"),
         ({"messages": [{"role": "robot", "content": "Hi"}]}, "messages[0].role"),
+        ({"messages": [{"role": "user", "content": None}]}, "messages[0].content"),
         ({"messages": [{"role": "user", "content": [{"type": "text"}]}]}, "messages[0].content[0].text"),
         ({"messages": [{"role": "user", "content": [{"text": "Hi"}]}]}, "messages[0].content[0].type"),
         ({"messages": [{"role": "tool", "content": "x"}]}, "messages[0].tool_call_id"),
@@ -142,7 +143,7 @@ def test_system_messages_lead_and_later_ones_keep_their_place() -> None:
 def test_a_malformed_request_is_refused_by_the_name_of_its_field(members: Any, field: str) -> None:
     with pytest.raises(Untranslatable) as refused:
         OpenAI().parse_request({"model": "m", "messages": HELLO, **members})
-    assert refused.value.field.split(" ")[0] == field
+    assert refused.value.field == field
 
 
 def test_the_bound_on_tokens_goes_up_under_the_name_that_the_vendor_knows() -> None:
@@ -236,6 +237,12 @@ def test_what_other_vendors_cannot_be_told_is_named() -> None:
         "settings": ["logprobs", "top_logprobs", "frequency_penalty"],
         "sound and files stay as they are": ["modalities", "audio", "messages[0].content", "messages[1].audio"],
         "custom tools stay as they are": ["tool_choice", "tools[0]", "messages[1].tool_calls"],
+        "functions by their older words": [
+            "functions",
+            "function_call",
+            "messages[2].function_call",
+            "messages[3].role",
+        ],
     }
     odd = OpenAI().parse_request({"model": "m", "messages": HELLO, "top_a": 1, "logprobs": False, "store": True})
     assert untranslatable_fields(odd) == ["top_a"]

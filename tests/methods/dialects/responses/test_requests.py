@@ -263,7 +263,7 @@ def test_members_that_are_priced_are_known_members() -> None:
 @pytest.mark.parametrize(
     ("members", "field"),
     [
-        ({"input": None}, "input (text or an array of items)"),
+        ({"input": None}, "input"),
         ({"input": []}, "input"),
         ({"input": [{"role": "robot", "content": "Hi"}]}, "input[0].role"),
         ({"input": [{"content": "Hi"}]}, "input[0].type"),
