@@ -186,13 +186,14 @@ async def get_recommendations(context: Context, params: WhoseParams) -> Recommen
     kinds = await services.reports.parts(whose, named("current_month", now_us), ("caller_kind",))
     so_far = together([part for part in kinds if _counts(part, tier)])
     month = _ahead(so_far, await _days(context, whose, tier, now_us), now_us)
-    parts = await services.reports.parts(whose, last_days(_LOOK_BACK_DAYS, now_us), ("provider", "model"))
+    parts = await services.reports.parts(whose, last_days(_LOOK_BACK_DAYS, now_us), ("provider", "model", "kind"))
     done = [(target, part) for part in parts if (target := _target(context, part)) is not None and part.cost_nano]
+    told = [one for one in done if one[1].key[2] == "TOKEN_USAGE"]  # what makes images is no text model's work
     best = cheapest_tier(
         services.tiers().by_key.values(), month, services.quotes.rules, [target for target, _ in done], tier.features
     )
     works = sorted(
-        (_work(context, tier, target, part, now_us) for target, part in done), key=lambda work: -work.saving_nano
+        (_work(context, tier, target, part, now_us) for target, part in told), key=lambda work: -work.saving_nano
     )
     return RecommendationsResult(
         current_tier=tier.key,
@@ -305,7 +306,7 @@ def _ahead(so_far: UsageSum, days: tuple[UsageSum, ...], now_us: int) -> Month:
 
 def _target(context: Context, part: UsageSum) -> Target | None:
     """What served; None where that provider or a model's name is not known any more."""
-    provider, model = part.key
+    provider, model = part.key[:2]
     known = context.services.router.providers.get(provider or "")
     return None if known is None or provider is None or model is None else Target(provider, model, known.kind)
 

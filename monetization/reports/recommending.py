@@ -95,23 +95,32 @@ def cheaper(
     fallbacks: Sequence[Target],
     price_of: Callable[[Target], Price],
 ) -> Work:
-    """What the candidates would have cost for the same tokens, where that is less."""  # fmt: skip
+    """What the candidates would have cost for the same tokens, where that is less.
+
+    Only what answers as the used one does is a candidate: no chat model embeds, and no embedding model chats.
+    """
+    own = _price(target, price_of)
+    answers = own is None or own.is_output_priced
     others = []
     for candidate in candidates:
-        cost = None if candidate == target else _cost(candidate, done, price_of)
+        price = None if candidate == target else _price(candidate, price_of)
+        cost = None if price is None or price.is_output_priced != answers else _cost(price, done)
         if cost is not None and cost < done.cost_nano:
             others.append(Other(candidate, cost, candidate in fallbacks))
     others.sort(key=lambda other: (not other.is_fallback, other.cost_nano, other.target.model))
     return Work(target, done.requests, done.usage.tokens_total, done.cost_nano, tuple(others[:OTHERS_MAX]))
 
 
-def _cost(target: Target, done: UsageSum, price_of: Callable[[Target], Price]) -> int | None:
-    """What the tokens of many requests cost with a model, in nano dollars; long ones by their average length."""
+def _price(target: Target, price_of: Callable[[Target], Price]) -> Price | None:
     try:
-        price = price_of(target)
+        return price_of(target)
     except PriceUnknown:
         return None
-    if not price.is_output_priced or not done.requests:
+
+
+def _cost(price: Price, done: UsageSum) -> int | None:
+    """What the tokens of many requests cost at a price, in nano dollars; long ones by their average length."""
+    if not done.requests:
         return None
     rates = price.rates_for(done.usage.tokens_input // done.requests)
     return done.requests * price.request_nano + (rates.weigh(done.usage) + MILLION // 2) // MILLION

@@ -5,7 +5,7 @@ from typing import Any  # what a row is made of
 
 from storage.records.usage import Usage
 from tests.methods.money.conftest import Start
-from tests.methods.money.test_reports import CHARGING, events, row, seeded
+from tests.methods.money.test_reports import ASK, CHARGING, events, row, seeded
 
 
 async def test_s3_14_and_s3_15_stats_and_series_tell_of_each_resource_type(tmp_path: Path, start: Start) -> None:
@@ -43,3 +43,18 @@ async def test_s0_12_a_row_has_the_request_and_its_whole_cost(tmp_path: Path, st
         assert (priced["cost"], priced["platformFee"], priced["totalCost"]) == (5e-06, 1e-06, 6e-06)
         assert priced["requestId"] == priced["eventId"]
         assert not {"cost", "platformFee", "totalCost"} & unpriced.keys()
+
+
+async def test_no_text_model_is_recommended_for_what_is_no_text(tmp_path: Path, start: Start) -> None:
+    """Images by the piece use no tokens, so any text model would do them for nothing."""
+    drawn: dict[str, Any] = {"kind": "IMAGE_GENERATION", "unit": "image", "quantity_nano": 10**9, "usage": Usage()}
+    painted: dict[str, Any] = {"kind": "IMAGE_GENERATION", "usage": Usage(input=10, image_output=1_000)}
+    await seeded(tmp_path, [row(cost=80_000_000, **drawn), row(cost=40_000_000, **painted)])
+    async with start(**CHARGING) as product:
+        token = product.token("ann", "allowance")
+        found = await product.call(token, "getRecommendations")
+        assert (found["models"], found["potentialSaving"]) == ([], 0.0)
+        assert found["currentSpend"] == 0.12
+        await product.call(token, "executeAIRequest", ASK)
+        (model,) = (await product.call(token, "getRecommendations"))["models"]
+        assert (model["requests"], model["alternatives"][0]["model"]) == (1, "other"), "of that model, the text alone"
