@@ -83,6 +83,19 @@ async def test_what_is_found_is_told_once_with_one_event_whoever_looks(tmp_path:
         assert {told.type for told in await Notices(store).of(OPERATOR)} == {"error_rate", "provider_failure"}
 
 
+async def test_calls_on_own_provider_keys_raise_no_alarm_and_hide_none(tmp_path: Path) -> None:
+    """Whoever asks with a key that holds no longer would wake the operator, or, with one that does, drown a real failure."""
+    own: dict[str, Any] = {"caller_kind": "byok", "cost": None, "occurred_us": now_us()}
+    await seeded(tmp_path, [row(outcome="failed", tokens=0, **own) for _ in range(30)])
+    async with open_store(f"sqlite:///{tmp_path / 'money.db'}", clock_us=now_us) as store:
+        assert await look_out(store).look() == 0
+    failed = [row(outcome="failed", tokens=0, cost=0, occurred_us=now_us()) for _ in range(20)]
+    await seeded(tmp_path, [*failed, *[row(**own) for _ in range(300)]])
+    async with open_store(f"sqlite:///{tmp_path / 'money.db'}", clock_us=now_us) as store:
+        assert await look_out(store).look() == 2
+        assert {told.data["requests"] for told in await Notices(store).of(OPERATOR)} == {20}
+
+
 async def test_whose_account_paid_is_told_of_it_and_not_the_member_whom_the_pool_pays(tmp_path: Path) -> None:
     """The member's own account is empty, and has been since a week before: that is no news, and no reason to buy."""
     week_ago = now_us() - 7 * 86_400_000_000
