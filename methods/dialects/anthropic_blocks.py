@@ -212,8 +212,10 @@ def _render_result(result: ToolResult, field: str, *, is_own: bool) -> JsonObjec
     block: JsonObject = {"type": "tool_result", "tool_use_id": result.tool_call_id}
     if is_own and result.content:
         block["content"] = render_content(result.content, field)
-    elif result.content:
-        block["content"] = [render_block(part, f"{field}.content", role="user") for part in result.content]
+    else:  # many tools have nothing to say, and the vendor refuses a text that is empty
+        said = [part for part in result.content if isinstance(part, Image) or part.text]
+        if said:
+            block["content"] = [render_block(part, f"{field}.content", role="user") for part in said]
     if result.is_error:
         block["is_error"] = True
     return block

@@ -26,7 +26,9 @@ from methods.dialects.shared import (
     number_at,
     object_at,
     optional_at,
+    says_something,
     text_at,
+    turns_of,
 )
 
 ApiVersion: TypeAlias = Literal["2023-06-01", "2026-10-21"]
@@ -250,8 +252,9 @@ def render_request(
             max_tokens_default=max_tokens_default,
         )
     )
-    body["messages"] = render_messages(request.messages, is_own=is_own)
-    if request.system:
+    turns = render_messages(request.messages, is_own=is_own)
+    body["messages"] = turns if is_own else turns_of(turns)
+    if says_something(request.system) or (is_own and request.system):
         body["system"] = _render_system(request.system, extra, is_own=is_own)
     body.update(_render_sampling(request, version=version, is_own=is_own))
     if request.stop:

@@ -23,7 +23,8 @@ def from_arguments(text: str, field: str) -> JsonObject:
     """The object that a text of arguments stands for; no text stands for no arguments. Raises: Untranslatable."""
     value = object_of(text or "{}")
     if value is None:
-        raise Untranslatable(field, f"must be the JSON text of an object, nested at most {_DEPTH_MAX} deep")
+        why = f"the arguments of a call must be the JSON text of an object, nested at most {_DEPTH_MAX} deep"
+        raise Untranslatable(field, why)
     return value
 
 

@@ -11,7 +11,7 @@ from methods.dialects.canonical import ChatRequest, Json, JsonObject, Text, Tool
 from methods.dialects.gemini_config import Thinking, parse_config, render_config, untranslatable_config
 from methods.dialects.gemini_names import DIALECT, items_of, members_of, to_json_schema
 from methods.dialects.gemini_parts import CallIds, parse_message, parse_part, render_messages, untranslatable_parts
-from methods.dialects.shared import asks_nothing, list_at, name_at, object_at, text_at
+from methods.dialects.shared import asks_nothing, list_at, name_at, object_at, says_something, text_at, turns_of
 
 HARMLESS_EXTRA: Final = frozenset(
     {
@@ -193,8 +193,9 @@ def render_request(request: ChatRequest, *, thinking: Thinking) -> JsonObject:
     is_own = request.dialect == DIALECT
     extra = dict(request.extra) if is_own else {}
     kept = extra.pop("generationConfig", None)
-    body: JsonObject = {"contents": render_messages(request.messages, is_own=is_own)}
-    if request.system:
+    turns = render_messages(request.messages, is_own=is_own)
+    body: JsonObject = {"contents": turns if is_own else turns_of(turns)}
+    if says_something(request.system) or (is_own and request.system):
         verbatim = extra.pop("systemInstruction", None)
         is_same = verbatim is not None and _system_texts(verbatim) == request.system
         body["systemInstruction"] = verbatim if is_same else _render_system(request.system, is_own=is_own)

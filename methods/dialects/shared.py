@@ -1,14 +1,14 @@
 """What more than one dialect needs: members of foreign JSON, data URLs, waiting times, bounded words. No vendor's names."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from email.utils import parsedate_to_datetime
 from typing import Final, TypeVar
 
 import orjson
 
 from methods.dialects.base import Untranslatable
-from methods.dialects.canonical import Json, JsonObject
+from methods.dialects.canonical import Json, JsonObject, Text
 from storage.records.usage import Side
 
 _Value = TypeVar("_Value")
@@ -175,6 +175,18 @@ def retry_after_seconds(headers: Mapping[str, str]) -> float | None:
         return max(0.0, (until - parsedate_to_datetime(lowered["date"])).total_seconds())
     except (KeyError, ValueError, TypeError):
         return None
+
+
+def says_something(system: Sequence[Text]) -> bool:
+    """Whether any of these texts holds a word: many clients send instructions that are empty, and vendors refuse such texts."""
+    return any(text.text for text in system)
+
+
+def turns_of(rendered: list[Json]) -> list[Json]:
+    """The turns of a conversation from elsewhere, at least one. Raises: Untranslatable."""
+    if rendered:
+        return rendered
+    raise Untranslatable("messages", "this vendor wants a turn that says something; instructions alone are not enough")
 
 
 def effort_of(budget_tokens: int) -> str:

@@ -49,6 +49,9 @@ TOOLS: dict[str, Any] = {
         ("gemini", "anthropic", SHOWN, "contents[1].parts"),
         ("responses", "gemini", {"input": [{"role": "user", "content": "Hi"}, RESPONSES_CALL]}, "input"),
         ("openai", "gemini", {"messages": [*HI["openai"]["messages"], OPENAI_CALL]}, "messages"),
+        ("openai", "anthropic", {"messages": [{"role": "system", "content": "Be brief"}]}, "messages"),
+        ("openai", "gemini", {"messages": [{"role": "user", "content": ""}]}, "messages"),
+        ("responses", "anthropic", {"input": [{"role": "developer", "content": "Be brief"}]}, "input"),
     ],
 )
 def test_the_refused_member_has_the_name_that_the_client_gave_it(
@@ -59,3 +62,20 @@ def test_the_refused_member_has_the_name_that_the_client_gave_it(
     with pytest.raises(Untranslatable) as refusal:
         crossed((), request, lambda: dialect.render_request(request))
     assert refusal.value.field == field
+
+
+@pytest.mark.parametrize("vendor", ["anthropic", "gemini"])
+def test_instructions_and_results_that_are_empty_are_left_out_as_the_vendors_refuse_empty_texts(vendor: str) -> None:
+    call = {"id": "c", "function": {"name": "f", "arguments": "{}"}}
+    turns = [{"role": "assistant", "tool_calls": [call]}, {"role": "tool", "tool_call_id": "c", "content": ""}]
+    messages: Any = [{"role": "system", "content": ""}, *HI["openai"]["messages"], *turns]
+    rendered: Any = dialect_of(vendor).render_request(
+        dialect_of("openai").parse_request({"messages": messages}, model="m")
+    )
+    if vendor == "anthropic":
+        assert "system" not in rendered
+        assert rendered["messages"][-1]["content"] == [{"type": "tool_result", "tool_use_id": "c"}]
+    else:
+        assert "systemInstruction" not in rendered
+        answer = {"id": "c", "name": "f", "response": {"output": ""}}
+        assert rendered["contents"][-1]["parts"] == [{"functionResponse": answer}]
