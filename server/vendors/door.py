@@ -61,7 +61,7 @@ class VendorDoor:
         """Serve one exchange."""
         request_id = self._means.request_id(scope)
         headers = headers_of(scope["headers"])
-        surface, path = surface_of(scope["path"], headers, scope.get("query_string", b""))
+        surface, path = surface_of(scope["method"], scope["path"], headers, scope.get("query_string", b""))
         exchange = _Exchange(surface, request_id, headers, Sender(send, offered(scope)), receive)
         try:
             endpoint, slots = _endpoint(surface, scope["method"], path)

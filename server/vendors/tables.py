@@ -55,12 +55,14 @@ ANTHROPIC: Final = Surface(
     error_event=b"event: error\n",
 )
 _VERSION: Final = r"/(?P<version>v1|v1beta|v1alpha)"
+_CUSTOM: Final = r":(?:[a-z]+[A-Z][A-Za-z]*|predict)$"
+"""What Google writes behind a model that something is done with. A model's own name may hold colons, too: `llama3:8b`."""
 GEMINI: Final = Surface(
     name="gemini",
     endpoints=(
         Endpoint(
             "POST",
-            _at(_VERSION + r"/models/(?P<model>[^:]+):generateContent"),
+            _at(_VERSION + r"/models/(?P<model>.+):generateContent"),
             CHAT,
             "gemini",
             "/v1/models/{model}:generateContent",
@@ -68,7 +70,7 @@ GEMINI: Final = Surface(
         ),
         Endpoint(
             "POST",
-            _at(_VERSION + r"/models/(?P<model>[^:]+):streamGenerateContent"),
+            _at(_VERSION + r"/models/(?P<model>.+):streamGenerateContent"),
             CHAT,
             "gemini",
             "/v1/models/{model}:streamGenerateContent",
@@ -76,7 +78,7 @@ GEMINI: Final = Surface(
         ),
         Endpoint(
             "POST",
-            _at(_VERSION + r"/models/(?P<model>[^:]+):countTokens"),
+            _at(_VERSION + r"/models/(?P<model>.+):countTokens"),
             COUNT,
             "gemini",
             "/v1/models/{model}:countTokens",
@@ -84,7 +86,7 @@ GEMINI: Final = Surface(
         ),
         Endpoint(
             "POST",
-            _at(_VERSION + r"/models/(?P<model>[^:]+):batchEmbedContents"),
+            _at(_VERSION + r"/models/(?P<model>.+):batchEmbedContents"),
             EMBED,
             "gemini",
             "/v1/models/{model}:batchEmbedContents",
@@ -92,7 +94,7 @@ GEMINI: Final = Surface(
         ),
         Endpoint(
             "POST",
-            _at(_VERSION + r"/models/(?P<model>[^:]+):embedContent"),
+            _at(_VERSION + r"/models/(?P<model>.+):embedContent"),
             EMBED,
             "gemini",
             "/v1/models/{model}:embedContent",
@@ -101,7 +103,7 @@ GEMINI: Final = Surface(
         ),
         Endpoint(
             "GET",
-            _at(_VERSION + r"/models(?:/(?P<model>[^:]+))?"),
+            _at(_VERSION + rf"/models(?:/(?P<model>(?!.*{_CUSTOM}).+))?"),
             MODELS,
             "gemini",
             "/v1/models",
@@ -121,25 +123,25 @@ _ROOTS: Final[Mapping[SurfaceName, tuple[str, ...]]] = {
     "openai": (
         *("chat", "responses", "embeddings", "models", "completions", "images", "audio", "videos", "files", "uploads"),
         *("batches", "fine_tuning", "assistants", "threads", "vector_stores", "moderations", "realtime", "evals"),
-        *("conversations", "containers", "chatkit", "webhooks"),
+        *("conversations", "containers", "chatkit", "webhook", "skills", "agents", "environments", "vaults", "live"),
+        *("decisions", "organization", "projects", "safety", "content_provenance_checks"),
     ),
-    "anthropic": ("messages", "complete", "skills", "agents", "sessions", "environments", "vaults"),
+    "anthropic": (
+        *("messages", "complete", "sessions", "deployment", "dreams", "memory_stores", "organizations", "tunnels"),
+        "user_profiles",
+    ),
     "gemini": (
-        "interactions",
-        "cachedContents",
-        "tunedModels",
-        "operations",
-        "corpora",
-        "fileSearchStores",
-        "authTokens",
+        *("interactions", "cachedContents", "tunedModels", "operations", "corpora", "fileSearchStores"),
+        *("authTokens", "auth_tokens", "credentials", "triggers", "tuningJobs", "voices"),
     ),
 }
-"""What stands after `/v1/` on the vendors' own servers: served or not, the answer is in that vendor's words."""
+"""How it begins what stands after `/v1/` on the vendors' own servers: served or not, the answer is in that vendor's words.
+
+What several vendors have stands with OpenAI, whose SDK alone sends no header that tells it apart.
+"""
 PATHS: Final = (
-    *(f"{prefix}/{{rest:path}}" for prefix in PREFIXES),
-    *(f"/v1/{root}" for roots in _ROOTS.values() for root in roots),
-    *(f"/v1/{root}/{{rest:path}}" for roots in _ROOTS.values() for root in roots),
-    *(f"/{version}/{{rest:path}}" for version in ("v1beta", "v1alpha")),
+    *(f"{prefix}/{{rest:path}}" for prefix in (*PREFIXES, "/v1beta", "/v1alpha", "/upload")),
+    *(f"/v1/{root}{{rest:path}}" for roots in _ROOTS.values() for root in roots),
 )
 """What of the app's paths comes to these doors."""
 DIRECT: Final = tuple(
@@ -150,20 +152,21 @@ DIRECT: Final = tuple(
 """The busiest of them, by their exact path."""
 
 
-def surface_of(path: str, headers: Mapping[bytes, bytes], query: bytes) -> tuple[Surface, str]:
+def surface_of(verb: str, path: str, headers: Mapping[bytes, bytes], query: bytes) -> tuple[Surface, str]:
     """Whose door a path is, and the path behind the door's prefix.
 
-    Where vendors share a path (`/v1/models`, `/v1/files`) the headers that only one vendor's SDK sends tell them apart.
+    Where vendors share a path (`/v1/models`, `/v1/files`) the headers that only one vendor's SDK sends tell them apart, and the
+    key in the query, which only Google takes. What is posted to a name with a colon is Google's, too.
     """
     for prefix, surface in PREFIXES.items():
         if path.startswith(f"{prefix}/"):
             return surface, path[len(prefix) :]
-    if path.startswith(("/v1beta/", "/v1alpha/")) or b":" in path.rpartition("/")[2].encode():
+    if path.startswith(("/v1beta/", "/v1alpha/", "/upload/")) or (verb == "POST" and ":" in path.rpartition("/")[2]):
         return GEMINI, path
-    root = path.removeprefix("/v1/").partition("/")[0]
-    if root in _ROOTS["anthropic"] or b"anthropic-version" in headers:
+    root = path.removeprefix("/v1/")
+    if root.startswith(_ROOTS["anthropic"]) or b"anthropic-version" in headers:
         return ANTHROPIC, path
-    is_google = b"x-goog-api-key" in headers or b"x-goog-api-client" in headers or query.startswith(b"key=")
-    if root in _ROOTS["gemini"] or is_google:
+    is_google = b"x-goog-api-key" in headers or b"x-goog-api-client" in headers or b"&key=" in b"&" + query
+    if root.startswith(_ROOTS["gemini"]) or is_google:
         return GEMINI, path
     return OPENAI, path

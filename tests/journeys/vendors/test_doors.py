@@ -110,6 +110,7 @@ async def test_the_shared_list_of_models_has_the_askers_shape(shop: Shop) -> Non
     more = (await shop.ask(f"/anthropic/v1/models?after_id={theirs['last_id']}", bearer=bearer)).json
     assert {model["id"] for model in more["data"]}.isdisjoint({model["id"] for model in theirs["data"]})
     google = (await shop.ask("/v1/models?pageSize=2", x_goog_api_key=bearer)).json
+    assert (await shop.ask(f"/v1/models?pageSize=2&key={bearer}")).json == google
     assert [model["name"] for model in google["models"]] == [f"models/{model['id']}" for model in theirs["data"]]
     one = (await shop.ask("/v1/models/fake", bearer=bearer)).json
     assert one["id"] == "fake"
@@ -210,8 +211,27 @@ async def test_what_is_not_served_is_said_in_the_vendors_own_words(shop: Shop) -
     assert (google.status, google.json["error"]["status"]) == (404, "NOT_FOUND")
     verb = await shop.ask("/v1/chat/completions", bearer=bearer)
     assert (verb.status, verb.headers["allow"]) == (405, "POST")
-    shared = await shop.ask("/v1/files", bearer=bearer, anthropic_version="2023-06-01")
-    assert shared.json["type"] == "error"
+    for path in ("/v1/files", "/v1/skills", "/v1/memory_stores/m1"):
+        shared = await shop.ask(path, bearer=bearer, anthropic_version="2023-06-01")
+        assert (shared.status, shared.json["type"]) == (404, "error"), path
+    for path in ("/upload/v1beta/files", "/v1/models/google/fake:predict", "/v1beta/models/fake:generateAnswer"):
+        google = await shop.ask(path, {}, bearer=bearer)
+        assert (google.status, google.json["error"]["details"][0]["reason"]) == (404, "NOT_SERVED"), path
+    skills = await shop.ask("/v1/skills", bearer=bearer)
+    assert (skills.status, skills.json["error"]["code"]) == (404, "not_served")
+
+
+async def test_a_models_name_may_hold_colons_on_every_door(shop: Shop) -> None:
+    _, bearer = await shop.user()
+    for path in ("/v1/models/ft:fake:acme::1", "/openai/v1/models/ft:fake:acme::1"):
+        listed = await shop.ask(path, bearer=bearer)
+        assert (listed.status, listed.json["error"]["code"]) == (404, "unknown_model"), listed.body
+    theirs = await shop.ask("/v1/models/llama3:8b", bearer=bearer, anthropic_version="2023-06-01")
+    assert "llama3:8b" in theirs.json["error"]["message"]
+    for verb in ("generateContent", "streamGenerateContent?alt=sse", "countTokens"):
+        google = await shop.ask(f"/v1beta/models/llama3:8b:{verb}", GEMINI, bearer=bearer)
+        assert google.json["error"]["details"][0]["reason"] == "UNKNOWN_MODEL"
+        assert "'llama3:8b'" in google.json["error"]["message"]
 
 
 async def test_a_body_that_is_none_is_refused_in_the_vendors_shape(shop: Shop, vendor: FakeProvider) -> None:
