@@ -10,6 +10,7 @@ from methods.method import Access, Method
 from methods.openrpc import References, faults_of, schemas_of
 from server.errors import STATUSES
 from server.rest.answers import rest_status_of
+from server.rest.requests import IDEMPOTENCY_KEY
 from server.rest.route import BODIED, Family, Route
 from server.rest.shapes import JsonObject
 from storage.errors import Fault
@@ -18,6 +19,8 @@ OPENAPI_VERSION: Final = "3.1.0"
 _PREFIX: Final = "#/components/schemas/"
 _ERRORS: Final[dict[Family, str]] = {"openmonetize": "Error", "credits": "GuideError"}
 _ALWAYS: Final = (400, 401, 403, 429, 500, 503)
+_OF_BODIES: Final = (408, 413, 415)
+_VISIBLE: Final = {"pattern": "^[!-~]+$"}
 _ABOUT: Final = """
     The REST facades: thin routes onto the JSON-RPC methods, which `/openrpc.json` describes. Names of members may be written in
     camelCase or snake_case, not both at once. `Idempotency-Key` and `idempotencyKey` are the same key.
@@ -28,7 +31,10 @@ _WORDS: Final = {
     402: "No money for it",
     403: "Not allowed, or not in the plan",
     404: "There is no such thing for this caller",
+    408: "The body took too long to arrive",
     409: "It conflicts with what is there",
+    413: "The body is too large",
+    415: "The body is no JSON, or is compressed",
     422: "The idempotency key was used with another request",
     429: "Too fast, or the quota is used up; `Retry-After` says when to come back",
     500: "Our mistake",
@@ -91,9 +97,9 @@ def _parameters(route: Route, members: JsonObject) -> list[JsonObject]:
         for slot in route.slots
     ]
     if route.verb in BODIED:
-        if "idempotencyKey" in known:
-            key = {"type": "string", "minLength": 1, "maxLength": 255}
-            shown.append({"name": "Idempotency-Key", "in": "header", "required": False, "schema": key})
+        if IDEMPOTENCY_KEY in known:
+            key = next(kind for kind in known[IDEMPOTENCY_KEY]["anyOf"] if kind.get("type") == "string")
+            shown.append({"name": "Idempotency-Key", "in": "header", "required": False, "schema": key | _VISIBLE})
         return shown
     return shown + [
         {"name": name, "in": "query", "required": param in required, "schema": known[param]}
@@ -132,7 +138,7 @@ def _responses(
         shown = route.shape.schema(result, lambda schema: _resolved(schema, schemas))
         good["content"] = {"application/json": {"schema": shown}}
     error = {"$ref": f"{_PREFIX}{_ERRORS[route.family]}"}
-    statuses = sorted({*_ALWAYS, *_statuses(faults_of(method))})
+    statuses = sorted({*_ALWAYS, *(_OF_BODIES if route.verb in BODIED else ()), *_statuses(faults_of(method))})
     bad = {
         str(status): {"description": _WORDS[status], "content": {"application/json": {"schema": error}}}
         for status in statuses

@@ -1,13 +1,16 @@
 """The OpenAPI document: valid by a validator of its own, whole, and true about every route."""
 
+from contextlib import nullcontext
+
 import pytest
 from openapi_spec_validator import validate
 
+from methods.errors import InvalidParams
 from server.config import Settings
 from server.describe import catalog_of, openapi_document
 from server.rest.matching import Matcher
 from server.rest.requests import params_from, segments_of, types_of
-from server.rest.route import Route
+from server.rest.route import BODIED, Route
 from server.rest.tables import ROUTES
 
 
@@ -22,8 +25,30 @@ def test_every_route_has_its_operation_with_an_error_for_every_refusal() -> None
         operation = document["paths"][route.path][route.verb.lower()]
         assert operation["x-method"] == route.method
         assert {str(route.status), "400", "401", "403", "429", "500", "503"} <= operation["responses"].keys()
+        of_bodies = {"408", "413", "415"} & operation["responses"].keys()
+        assert of_bodies == ({"408", "413", "415"} if route.verb in BODIED else set())
     names = [verb["operationId"] for verbs in document["paths"].values() for verb in verbs.values()]
     assert len(set(names)) == len(names)
+
+
+def test_a_key_of_the_longest_length_that_the_document_names_is_taken_and_no_longer_one() -> None:
+    document, catalog = openapi_document(Settings()), catalog_of(Settings())
+    checked = 0
+    for route in ROUTES:
+        operation, method = document["paths"][route.path][route.verb.lower()], catalog.find(route.method)
+        keys = [part["schema"]["maxLength"] for part in operation["parameters"] if part["in"] == "header"]
+        assert bool(keys) == (
+            route.verb in BODIED and "idempotencyKey" in method.params_type.model_json_schema()["properties"]
+        )
+        sample = {name: value for name, value in (route.sample.body or {}).items() if name != "idempotencyKey"}
+        for length, is_taken in [(most + more, not more) for most in keys for more in (0, 1)]:
+            said = params_from(
+                route, types_of(method), path=route.sample.path, body=sample, idempotency_key="k" * length
+            )
+            with nullcontext() if is_taken else pytest.raises(InvalidParams):
+                method.parse(said)
+            checked += 1
+    assert checked
 
 
 def test_the_same_settings_give_the_same_document() -> None:
