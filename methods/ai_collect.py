@@ -83,7 +83,7 @@ class Answer:
     def take_reply(self, reply: ChatReply) -> None:
         """Add a whole answer at once."""
         meter = self._meter
-        for index, part in enumerate(reply.parts):
+        for index, part in enumerate(reply.parts + reply.others):
             if type(part) is Text:
                 self._texts.append(part.text)
                 meter.bytes_delivered += bytes_of(part.text)

@@ -116,7 +116,7 @@ class Anthropic:
         """A new filter for one stream."""
         return anthropic_own.passer()
 
-    def event_parser(self) -> AnthropicEventParser:
+    def event_parser(self, answers: int = 1) -> AnthropicEventParser:  # noqa: ARG002  # this vendor gives one
         """A new reader for one stream."""
         return AnthropicEventParser()
 

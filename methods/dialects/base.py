@@ -116,8 +116,8 @@ class Dialect(Protocol):
         """A new filter for one stream."""
         ...
 
-    def event_parser(self) -> EventParser:
-        """A new reader for one stream."""
+    def event_parser(self, answers: int = 1) -> EventParser:
+        """A new reader for one stream, which holds so many answers beside one another. Of more than were asked for, the first."""
         ...
 
     def event_renderer(self, request: ChatRequest, *, created: int, reply_id: str) -> EventRenderer:

@@ -142,6 +142,8 @@ class ChatRequest:
     is_stream: bool = False
     wants_stream_usage: bool = True
     """What the client asked for; upstream usage is always asked for."""
+    answers: int = 1
+    """How many answers are asked for, each of up to `max_tokens`. Several are asked of a vendor of the same dialect only."""
     user: str | None = None
     """The vendor's end-user marker."""
     dialect: str | None = None
@@ -170,6 +172,8 @@ class ChatReply:
     """The answer to what was no chat: vectors, or a count. It then has no parts."""
     untold: Side | None = None
     """The side of the usage that the vendor left out: it is zero there, and unknown."""
+    others: tuple[Part, ...] = ()
+    """What the further answers of a vendor say that was asked for several. Only `raw` shows them."""
 
     @property
     def text(self) -> str:

@@ -9,7 +9,7 @@ from methods.dialects.canonical import ChatRequest
 
 _Rendered = TypeVar("_Rendered")
 _OWN: Final[Mapping[str, Mapping[str, str]]] = {
-    "openai": {"max_tokens": "max_completion_tokens"},
+    "openai": {"max_tokens": "max_completion_tokens", "answers": "n"},
     "responses": {"max_tokens": "max_output_tokens", "response_format": "text.format", "messages": "input"},
     "anthropic": {
         "stop": "stop_sequences",
@@ -18,6 +18,7 @@ _OWN: Final[Mapping[str, Mapping[str, str]]] = {
     },
     "gemini": {
         "max_tokens": "generationConfig.maxOutputTokens",
+        "answers": "generationConfig.candidateCount",
         "temperature": "generationConfig.temperature",
         "top_p": "generationConfig.topP",
         "top_k": "generationConfig.topK",

@@ -93,9 +93,9 @@ class Gemini:
         """A new filter for one stream."""
         return gemini_own.passer()
 
-    def event_parser(self) -> GeminiEventParser:
+    def event_parser(self, answers: int = 1) -> GeminiEventParser:
         """A new reader for one stream."""
-        return GeminiEventParser()
+        return GeminiEventParser(answers)
 
     def event_renderer(self, request: ChatRequest, *, created: int, reply_id: str) -> GeminiEventRenderer:  # noqa: ARG002  # of the dialects' contract
         """A new writer for one stream; this vendor's events carry no time."""

@@ -7,7 +7,17 @@ from typing import Final, Literal, TypeAlias, TypeVar
 from methods.dialects.base import Untranslatable
 from methods.dialects.canonical import ChatRequest, Json, JsonObject, ReasoningSettings, ResponseFormat
 from methods.dialects.gemini_names import members_of, to_json_schema
-from methods.dialects.shared import budget_of, count_at, effort_of, list_at, name_at, number_at, object_at, text_at
+from methods.dialects.shared import (
+    answers_at,
+    budget_of,
+    count_at,
+    effort_of,
+    list_at,
+    name_at,
+    number_at,
+    object_at,
+    text_at,
+)
 
 _Value = TypeVar("_Value")
 
@@ -34,6 +44,8 @@ _DEFAULTS: Final[Mapping[str, Json]] = {
     "responseLogprobs": False,
     "responseModalities": ["TEXT"],
 }
+_ANSWERS_MAX: Final = 8
+"""The vendor's own bound of `candidateCount` (API reference of `GenerationConfig`)."""
 _JSON: Final = "application/json"
 _EXACT_MAX: Final = 2.0**53
 _LEVELS: Final = {"max": "XHIGH", "none": "LOW"}
@@ -56,6 +68,7 @@ class Config:
     """What of a `generationConfig` has a place in the canonical form."""
 
     max_tokens: int | None = None
+    answers: int = 1
     temperature: float | None = None
     top_p: float | None = None
     top_k: int | None = None
@@ -70,13 +83,9 @@ def parse_config(value: Json, extra: dict[str, Json]) -> Config:
         return Config()
     given = members_of(object_at(value, "generationConfig"))
     kept: dict[str, Json] = {name: member for name, member in given.items() if name not in _READ and member is not None}
-    count = kept.get("candidateCount")
-    if count is not None and count_at(count, "generationConfig.candidateCount", least=1) != 1:
-        raise Untranslatable(
-            "generationConfig.candidateCount", "one call gives one answer; leave it out and call again"
-        )
     config = Config(
         max_tokens=_member(given, "maxOutputTokens", count_at),
+        answers=answers_at(kept.get("candidateCount"), "generationConfig.candidateCount", most=_ANSWERS_MAX),
         temperature=_member(given, "temperature", number_at),
         top_p=_member(given, "topP", number_at),
         top_k=_member(given, "topK", _whole_at),

@@ -110,7 +110,14 @@ def parse_reply(body: JsonObject) -> ChatReply:
         native_finish_reason=blocked if is_blocked else native,
         dialect=DIALECT,
         extra=extra,
+        others=_said_by(candidates[1:]) if isinstance(candidates, list) and len(candidates) > 1 else (),
     )
+
+
+def _said_by(candidates: list[Json]) -> tuple[Part, ...]:
+    """The parts of further answers. Raises: ValueError."""
+    contents = [candidate.get("content") for candidate in candidates if isinstance(candidate, dict)]
+    return tuple([part for content in contents for part in _parse_parts(content, {}, CallIds(""))])
 
 
 def _parse_parts(content: Json, extra: dict[str, Json], ids: CallIds) -> tuple[Part, ...]:

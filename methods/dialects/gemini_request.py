@@ -52,6 +52,7 @@ def parse_request(body: JsonObject, *, model: str | None = None, is_stream: bool
         messages=messages,
         system=_parse_system(given.get("systemInstruction"), extra),
         max_tokens=config.max_tokens,
+        answers=config.answers,
         temperature=config.temperature,
         top_p=config.top_p,
         top_k=config.top_k,

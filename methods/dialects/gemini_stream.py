@@ -27,15 +27,21 @@ from methods.dialects.gemini_errors import error_body, parse_stream_error
 from methods.dialects.gemini_parts import CallIds, parse_part, render_reply_part
 from methods.dialects.gemini_reply import block_reason_of, finish_reason_of, finish_word_of, word_of_finish
 from methods.dialects.gemini_usage import parse_usage, render_usage, untold
+from methods.dialects.several import Answers
 from methods.dialects.sse import EventReader
 from storage.records.usage import Usage
 
 
 class GeminiEventParser:
-    """Reads one stream. Texts that follow each other are one part, also across events; images have no canonical event."""
+    """Reads one stream. Texts that follow each other are one part, also across events; images have no canonical event.
+
+    Of several answers all parts are told, and an end once all that have begun have ended.
+    """
 
     __slots__ = (
+        "_answers",
         "_calls",
+        "_count",
         "_counters",
         "_has_failed",
         "_has_started",
@@ -46,7 +52,9 @@ class GeminiEventParser:
         "_reader",
     )
 
-    def __init__(self) -> None:
+    def __init__(self, answers: int = 1) -> None:
+        self._count = answers
+        self._answers = Answers(answers)
         self._reader = EventReader()
         self._ids = CallIds()
         self._calls = 0
@@ -84,13 +92,10 @@ class GeminiEventParser:
         if not self._has_started:
             self._start(chunk, events)
         candidates = chunk.get("candidates")
-        candidate = candidates[0] if isinstance(candidates, list) and candidates else None
-        word = None
-        if isinstance(candidate, dict):
-            content = candidate.get("content")
-            if isinstance(content, dict):
-                self._read_parts(content.get("parts"), events)
-            word = finish_word_of(candidate)
+        word: str | None = None
+        for place, candidate in enumerate(candidates[: self._count] if isinstance(candidates, list) else ()):
+            if isinstance(candidate, dict):
+                word = self._read_candidate(candidate, place, events) or word
         counters = chunk.get("usageMetadata")
         if counters is not None and counters != self._counters:
             self._counters = counters
@@ -100,6 +105,14 @@ class GeminiEventParser:
         blocked = None if word else block_reason_of(chunk)
         if word or blocked:
             self._finish(word, blocked, events)
+
+    def _read_candidate(self, candidate: JsonObject, place: int, events: list[StreamEvent]) -> str | None:
+        """What this event says of one answer; its finish word, if with it all answers have ended."""
+        content = candidate.get("content")
+        if isinstance(content, dict):
+            self._read_parts(content.get("parts"), events)
+        word = finish_word_of(candidate)
+        return word if self._answers.heard(candidate.get("index", place), is_end=word is not None) else None
 
     def _start(self, chunk: JsonObject, events: list[StreamEvent]) -> None:
         self._has_started = True

@@ -120,9 +120,9 @@ class OpenAI:
         """A new filter for one stream."""
         return openai_own.passer(request)
 
-    def event_parser(self) -> OpenAIEventParser:
+    def event_parser(self, answers: int = 1) -> OpenAIEventParser:
         """A new reader for one stream."""
-        return OpenAIEventParser()
+        return OpenAIEventParser(answers)
 
     def event_renderer(self, request: ChatRequest, *, created: int, reply_id: str) -> OpenAIEventRenderer:
         """A new writer for one stream. `created` is Unix seconds."""

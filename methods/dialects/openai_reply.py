@@ -56,7 +56,7 @@ def finish_reason_of(word: Json, *, calls_tools: bool, is_refused: bool) -> Fini
 
 
 def parse_reply(body: JsonObject) -> ChatReply:
-    """A complete reply; of several choices the first. Raises: ValueError when it is not one."""
+    """A complete reply: the first choice, and what the others say. Raises: ValueError when it is not one."""
     choices = body.get("choices")
     if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
         raise ValueError("the reply has no choices")
@@ -80,7 +80,14 @@ def parse_reply(body: JsonObject) -> ChatReply:
         native_finish_reason=_word(word),
         dialect=DIALECT,
         extra=_extra(body, choice, message),
+        others=() if len(choices) == 1 else _said_by(choices[1:]),
     )
+
+
+def _said_by(choices: list[Json]) -> tuple[Part, ...]:
+    """The parts of further choices. Raises: ValueError."""
+    messages = [choice.get("message") for choice in choices if isinstance(choice, dict)]
+    return tuple([part for message in messages if isinstance(message, dict) for part in _parse_parts(message, "call_")])
 
 
 def _word(value: Json) -> str | None:

@@ -23,6 +23,7 @@ from methods.dialects.openai_messages import (
     render_messages,
 )
 from methods.dialects.shared import (
+    answers_at,
     count_at,
     effort_of,
     flag_at,
@@ -35,6 +36,9 @@ from methods.dialects.shared import (
 )
 
 MaxTokensField: TypeAlias = Literal["max_completion_tokens", "max_tokens"]
+
+_ANSWERS_MAX: Final = 128
+"""The vendor's own bound of `n` (API reference of chat completions)."""
 
 _READ: Final = frozenset(
     {
@@ -64,12 +68,12 @@ def parse_request(body: JsonObject, *, model: str | None = None, is_stream: bool
         raise Untranslatable("messages", "must hold at least one message")
     extra: dict[str, Json] = {name: value for name, value in body.items() if name not in _READ and value is not None}
     streams = is_stream if is_stream is not None else bool(optional_at(body, "stream", flag_at))
-    _refuse_many_choices(extra)
     return ChatRequest(
         model=model or name_at(body.get("model"), "model"),
         messages=messages,
         system=system,
         max_tokens=_parse_max_tokens(body),
+        answers=answers_at(extra.get("n"), "n", most=_ANSWERS_MAX),
         temperature=optional_at(body, "temperature", number_at),
         top_p=optional_at(body, "top_p", number_at),
         top_k=optional_at(body, "top_k", count_at),
@@ -85,13 +89,6 @@ def parse_request(body: JsonObject, *, model: str | None = None, is_stream: bool
         dialect=DIALECT,
         extra=extra,
     )
-
-
-def _refuse_many_choices(extra: dict[str, Json]) -> None:
-    """One call holds money for one answer, so several choices are refused, never cut down to one."""
-    count = extra.get("n")
-    if count is not None and count_at(count, "n", least=1) != 1:
-        raise Untranslatable("n", "one call gives one choice; leave it out and call again for another")
 
 
 def _parse_max_tokens(body: JsonObject) -> int | None:

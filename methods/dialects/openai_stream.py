@@ -25,6 +25,7 @@ from methods.dialects.openai_errors import error_object, parse_stream_error, typ
 from methods.dialects.openai_messages import render_signature, signature_of
 from methods.dialects.openai_reply import FINISH_WORDS, finish_reason_of, parse_content
 from methods.dialects.openai_usage import parse_usage, render_usage, untold
+from methods.dialects.several import Answers
 from methods.dialects.shared import tokens_of
 from methods.dialects.sse import EventReader
 from storage.records.usage import Usage
@@ -34,10 +35,15 @@ _EXAMPLE_EVENTS: Final = 3
 
 
 class OpenAIEventParser:
-    """Reads one stream. Text and thinking are parts, numbered in the order in which they first appear."""
+    """Reads one stream. Text and thinking are parts, numbered in the order in which they first appear.
+
+    Of several answers all parts are told, and one end, once all that have begun have ended.
+    """
 
     __slots__ = (
+        "_answers",
         "_calls",
+        "_count",
         "_has_ended",
         "_has_failed",
         "_has_finished",
@@ -49,7 +55,9 @@ class OpenAIEventParser:
         "_text_index",
     )
 
-    def __init__(self) -> None:
+    def __init__(self, answers: int = 1) -> None:
+        self._count = answers
+        self._answers = Answers(answers)
         self._reader = EventReader()
         self._same = SameChunks()
         self._has_started = False
@@ -149,23 +157,26 @@ class OpenAIEventParser:
             self._has_started = True
             events.append(Started(_word(chunk.get("id")), _word(chunk.get("model"))))
         for choice in choices if isinstance(choices, list) else ():
-            if isinstance(choice, dict) and not choice.get("index"):
-                self._read_choice(choice, events)
+            if isinstance(choice, dict):
+                index = choice.get("index") or 0
+                if isinstance(index, int) and 0 <= index < self._count:
+                    self._read_choice(choice, index, events)
         if usage is not None:
             events.append(UsageSeen(usage, untold(chunk.get("usage"))))
 
-    def _read_choice(self, choice: JsonObject, events: list[StreamEvent]) -> None:
+    def _read_choice(self, choice: JsonObject, index: int, events: list[StreamEvent]) -> None:
         delta = choice.get("delta")
         if isinstance(delta, dict):
-            self._read_delta(delta, events)
+            self._read_delta(delta, index, events)
         word = choice.get("finish_reason")
-        if isinstance(word, str) and word and not self._has_finished:
+        has_ended = self._answers.heard(index, is_end=isinstance(word, str) and bool(word))
+        if isinstance(word, str) and has_ended and not self._has_finished:
             self._has_finished = True
             reason = finish_reason_of(word, calls_tools=bool(self._calls), is_refused=self._is_refused)
             stop = choice.get("stop_reason")  # vLLM: the stop text that matched
             events.append(Finished(reason, word, stop if isinstance(stop, str) and reason == "stop" else None))
 
-    def _read_delta(self, delta: JsonObject, events: list[StreamEvent]) -> None:
+    def _read_delta(self, delta: JsonObject, answer: int, events: list[StreamEvent]) -> None:
         thought = delta.get("reasoning_content") or delta.get("reasoning")
         if isinstance(thought, str) and thought:
             self._think(thought, events)
@@ -180,7 +191,7 @@ class OpenAIEventParser:
             self._say(refusal, events)
         calls = delta.get("tool_calls")
         if isinstance(calls, list):
-            events.extend([self._read_call(call) for call in calls if isinstance(call, dict)])
+            events.extend([self._read_call(call, answer) for call in calls if isinstance(call, dict)])
 
     def _say(self, text: str, events: list[StreamEvent]) -> None:
         if self._text_index is None:
@@ -192,10 +203,10 @@ class OpenAIEventParser:
             self._reasoning_index = 0 if self._text_index is None else self._text_index + 1
         events.append(ReasoningDelta(text, self._reasoning_index))
 
-    def _read_call(self, call: JsonObject) -> ToolCallDelta:
+    def _read_call(self, call: JsonObject, answer: int) -> ToolCallDelta:
         """A fragment of a tool call. Without an index (some compatible vendors) a new id is a new call."""
         call_id, given = _word(call.get("id")), tokens_of(call, "index")
-        key = f"#{given}" if given is not None else call_id
+        key = f"{answer}#{given}" if given is not None else call_id
         if key is not None and key in self._calls:
             index, is_new = self._calls.index(key), False
         else:

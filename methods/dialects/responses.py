@@ -91,7 +91,7 @@ class Responses:
         """A new filter for one stream: the usage is always in its end, and nothing of it is hidden."""
         return EventPasser(is_error=is_failure)
 
-    def event_parser(self) -> ResponsesEventParser:
+    def event_parser(self, answers: int = 1) -> ResponsesEventParser:  # noqa: ARG002  # this vendor gives one
         """A new reader for one stream."""
         return ResponsesEventParser()
 

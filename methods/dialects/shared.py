@@ -74,6 +74,15 @@ def count_at(value: Json, field: str, *, least: int = 0) -> int:
     raise Untranslatable(field, f"must be a whole number, at least {least}")
 
 
+def answers_at(value: Json, field: str, *, most: int) -> int:
+    """How many answers a member asks for, one where it is left out. Raises: Untranslatable."""
+    if value is None:
+        return 1
+    if count_at(value, field, least=1) > most:
+        raise Untranslatable(field, f"must be a whole number, at most {most}")
+    return count_at(value, field, least=1)
+
+
 def optional_at(members: JsonObject, name: str, read: Callable[[Json, str], _Value]) -> _Value | None:
     """A member that may be absent or null, read by one of the readers above. Raises: Untranslatable."""
     value = members.get(name)

@@ -6,6 +6,7 @@ Reasons, and what retrying, the breaker and falling back make of them, are liste
 from collections.abc import Mapping
 from typing import Final
 
+from methods.dialects.base import Untranslatable
 from methods.dialects.canonical import VendorError
 from methods.errors import InvalidParams, ProviderFailed, ProviderTimedOut, Unauthenticated, UnknownModel
 from methods.providers.cleaning import clean
@@ -115,6 +116,15 @@ def unsupported(provider: str, operation: str) -> InvalidParams:
         f"provider {provider!r} has no {what}; name a model of another provider",
         reason=UNSUPPORTED,
         data={"provider": provider, "operation": operation},
+    )
+
+
+def untranslatable(provider: str, why: Untranslatable) -> InvalidParams:
+    """The fault for what a provider cannot be told."""
+    return InvalidParams(
+        f"provider {provider!r} cannot be asked for {why.field}: {why.why}",
+        reason="untranslatable",
+        data={"provider": provider, "field": why.field},
     )
 
 

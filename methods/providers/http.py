@@ -125,7 +125,7 @@ class HttpProvider:
         try:
             path, sent = once.said(mine, ask.request.model)
         except Untranslatable as why:
-            raise self._untold(why) from None
+            raise faults.untranslatable(self.name, why) from None
         same = once.original if mine.name == once.dialect.name else None
         body = await self._fetch(ask, self._url(path), sent, self._headers(ask, same))
         found = self._reply(mine, body)
@@ -244,15 +244,8 @@ class HttpProvider:
                 body = self._amended(same, request)
                 path = same.dialect.path(request)
         except Untranslatable as why:
-            raise self._untold(why) from None
+            raise faults.untranslatable(self.name, why) from None
         return self._url(path), body, self._headers(ask, same)
-
-    def _untold(self, why: Untranslatable) -> Fault:
-        return InvalidParams(
-            f"provider {self.name!r} cannot be asked for {why.field}: {why.why}",
-            reason="untranslatable",
-            data={"provider": self.name, "field": why.field},
-        )
 
     def same(self, ask: Ask) -> Original | None:
         """What the client wrote, if this vendor understands it as it is."""

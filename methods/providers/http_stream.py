@@ -38,7 +38,7 @@ class HttpStream:
         self._provider = provider
         self._ask = ask
         dialect = provider.dialect_for(ask)
-        self._parser = dialect.event_parser()
+        self._parser = dialect.event_parser(ask.request.answers)
         self._passer = None if provider.same(ask) is None else dialect.passer(ask.request)
         self._response: aiohttp.ClientResponse | None = None
         self._first: _Batch | None = None

@@ -22,6 +22,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final, NoReturn
 
+from methods.dialects.base import Untranslatable
 from methods.dialects.canonical import (
     ChatReply,
     ChatRequest,
@@ -37,6 +38,7 @@ from methods.dialects.canonical import (
     UsageSeen,
     VendorError,
 )
+from methods.dialects.crossing import own_field
 from methods.providers import faults
 from methods.providers.base import Ask, Batches
 from methods.providers.simulator_once import once_answer
@@ -131,7 +133,11 @@ class Simulator:
             await batches.aclose()
 
     async def _begin(self, ask: Ask) -> Script:
-        script = script_of(ask.request)
+        request = ask.request
+        if request.answers > 1:
+            why = Untranslatable(own_field("answers", request), "the simulator gives one answer; leave it out")
+            raise faults.untranslatable(self.name, why)
+        script = script_of(request)
         if script.first_delay:
             await self._sleep(script.first_delay)
         if script.status != 200:  # noqa: PLR2004  # HTTP: fine

@@ -87,8 +87,9 @@ async def chat(context: Context, params: VendorParams) -> Mapping[str, object]:
     draft = most.plan
     assert isinstance(draft, Draft), "it is the plan that `most_of` made"
     request = draft.request
-    if request.max_tokens != most.tokens_output:  # the tier has lowered a default
-        request = replace(request, max_tokens=most.tokens_output)
+    length = most.tokens_output // request.answers
+    if request.max_tokens != length:  # the tier has lowered a default
+        request = replace(request, max_tokens=_length(length, request))
     meter.feature, meter.metadata = params.feature_id, dict(params.metadata)
     ask = Ask(request, call.request_id, context.caller.own_key, call.traceparent, original=draft.original)
     answer = Answer(meter)
@@ -122,7 +123,7 @@ def most_of(services: Services, params: VendorParams) -> Most:
         targets=route.targets,
         route=route,
         tokens_input=tokens_input + detailed * image_tokens_beyond(route.targets),
-        tokens_output=draft.max_tokens or 0,
+        tokens_output=(draft.max_tokens or 0) * draft.answers,
         tokens_input_likely=request_tokens_rough(tokens_input, tools=len(draft.tools), images=images),
         has_media=images > 0,
         images=detailed,
@@ -130,6 +131,14 @@ def most_of(services: Services, params: VendorParams) -> Most:
         is_output_asked=request.max_tokens is not None,
         plan=Draft(draft, Original(dialect, params.body, text, params.headers)),
     )
+
+
+def _length(length: int, request: ChatRequest) -> int:
+    """The bound of each of several answers, within what the tier allows all of them. Raises: InvalidParams."""
+    if not length:
+        why = f"asks for {request.answers} answers, more than the tokens that your plan allows them; ask for fewer"
+        raise refusal_of(Untranslatable(own_field("answers", request), why))
+    return length
 
 
 def refusal_of(why: Untranslatable) -> InvalidParams:

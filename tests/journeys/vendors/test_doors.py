@@ -273,7 +273,6 @@ async def test_what_has_no_price_is_refused_by_name(shop: Shop, vendor: FakeProv
     cases: list[tuple[str, Any, str]] = [
         ("openai", {**OPENAI, "web_search_options": {}}, "web_search_options"),
         ("openai", {**OPENAI, "messages": [file]}, "messages[0].content[0]"),
-        ("openai", {**OPENAI, "n": 2}, "n"),
         ("anthropic", {**ANTHROPIC, "tools": [{"type": "web_search_20250305", "name": "web_search"}]}, "tools[0]"),
         (
             "anthropic",

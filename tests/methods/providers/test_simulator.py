@@ -54,6 +54,14 @@ async def test_the_same_prompt_gets_the_same_words_and_another_one_others() -> N
     assert (first.usage.input, first.usage.output) == (1, len(first.text.split()))
 
 
+async def test_several_answers_are_refused_and_never_cut_down_to_one() -> None:
+    ask = asking(answers=2, dialect="openai")
+    for asked in (Simulator(sleep=Clock().sleep).complete, streamed):
+        with pytest.raises(Fault) as refused:
+            await asked(ask)
+        assert (refused.value.reason, refused.value.data["field"]) == ("untranslatable", "n")
+
+
 @pytest.mark.parametrize("bound", [1, 5, 23])
 async def test_max_tokens_bounds_the_answer(bound: int) -> None:
     for model in ("simulator", "simulator-long", "simulator-reasoning"):

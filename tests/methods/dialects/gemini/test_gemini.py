@@ -251,7 +251,7 @@ def test_what_no_other_vendor_can_be_told_is_named() -> None:
         ({"contents": [{"role": "robot", "parts": []}]}, "contents[0].role"),
         ({"contents": [{"parts": [{"text": 1}]}]}, "contents[0].parts[0].text"),
         ({"generationConfig": {"maxOutputTokens": "x"}}, "generationConfig.maxOutputTokens"),
-        ({"generation_config": {"candidate_count": 2}}, "generationConfig.candidateCount"),
+        ({"generation_config": {"candidate_count": 9}}, "generationConfig.candidateCount"),
         ({"tools": [{"functionDeclarations": [{}]}]}, "tools[0].functionDeclarations[0].name"),
         ({"toolConfig": {"functionCallingConfig": {"mode": "X"}}}, "toolConfig.functionCallingConfig.mode"),
     ],

@@ -128,7 +128,7 @@ def test_system_messages_lead_and_later_ones_keep_their_place() -> None:
         ({"temperature": "hot"}, "temperature"),
         ({"stop": [1]}, "stop[0]"),
         ({"stop": {}}, "stop"),
-        ({"n": 2}, "n"),
+        ({"n": 129}, "n"),
         ({"stream": "yes"}, "stream"),
         ({"stream_options": []}, "stream_options"),
         ({"tools": [{"type": "function"}]}, "tools[0].function"),
