@@ -9,7 +9,7 @@ from methods.dialects.anthropic_request import PRICED_EXTRA
 from methods.dialects.canonical import ChatRequest, Json, JsonObject
 from methods.dialects.mixed import replaced, without_unsigned_thinking
 from methods.dialects.passing import EventPasser
-from methods.dialects.shared import asks_nothing
+from methods.dialects.shared import asks_nothing, in_other_letters
 
 _USUAL: Final[dict[str, tuple[Json, ...]]] = {
     "billing_policy": ({"type": "billing_policy", "bill_to": "self"},),
@@ -17,6 +17,8 @@ _USUAL: Final[dict[str, tuple[Json, ...]]] = {
     "speed": ("standard",),
 }
 """Priced members at what costs no more than leaving them out."""
+_SPELLED: Final = PRICED_EXTRA | {"max_tokens", "messages", "model", "stream", "system", "tools"}
+"""Members that some compatible servers take in any letters, while only these are read here."""
 _CLIENTS_TOOLS: Final = ("custom", "bash_", "text_editor_", "computer_", "memory_")
 """Tools that the client runs itself, so that they cost only their tokens. The vendor's own are charged by use."""
 _CLEARING: Final = "clear_"
@@ -35,6 +37,7 @@ def unpriced(body: JsonObject) -> list[str]:
         for name in sorted(PRICED_EXTRA & body.keys())
         if not (asks_nothing(body[name]) or body[name] in _USUAL.get(name, ()) or _only_clears(name, body[name]))
     ]
+    found += in_other_letters(body, _SPELLED)
     tools = body.get("tools")
     for place, tool in enumerate(tools if isinstance(tools, list) else ()):
         kind = tool.get("type") if isinstance(tool, dict) else None

@@ -11,7 +11,7 @@ from methods.dialects.openai_extra import PRICED_EXTRA
 from methods.dialects.openai_request import MaxTokensField
 from methods.dialects.passing import EventPasser
 from methods.dialects.responses_extra import is_long_lived, unpriced_caching
-from methods.dialects.shared import asks_nothing
+from methods.dialects.shared import asks_nothing, in_other_letters
 
 _USUAL: Final[dict[str, tuple[Json, ...]]] = {
     "modalities": (["text"],),
@@ -24,7 +24,7 @@ _TOOLS: Final = ("function", "custom")
 _PARTS: Final = ("text", "image_url", "refusal")
 _BOUNDS: Final[tuple[MaxTokensField, MaxTokensField]] = ("max_completion_tokens", "max_tokens")
 _SPELLED: Final = PRICED_EXTRA | {*_BOUNDS, "messages", "model", "n", "stream", "tools"}
-"""Members that some compatible servers take in any letters (Go's JSON does), while only these are read here."""
+"""Members that some compatible servers take in any letters, while only these are read here."""
 _NO_USAGE: Final = b',"usage":null'
 
 
@@ -35,7 +35,7 @@ def unpriced(body: JsonObject) -> list[str]:
         for name in sorted(PRICED_EXTRA & body.keys())
         if not asks_nothing(body[name]) and body[name] not in _USUAL.get(name, ())
     ]
-    found += [name for name in body if not name.islower() and name.lower() in _SPELLED]
+    found += in_other_letters(body, _SPELLED)
     tools = body.get("tools")
     for place, tool in enumerate(tools if isinstance(tools, list) else ()):
         if isinstance(tool, dict) and tool.get("type", "function") not in _TOOLS:

@@ -9,7 +9,7 @@ from typing import Final
 
 from methods.dialects.canonical import ChatRequest, Json, JsonObject
 from methods.dialects.responses_items import DIALECT, untranslatable_items
-from methods.dialects.shared import asks_nothing
+from methods.dialects.shared import asks_nothing, in_other_letters
 
 HARMLESS_EXTRA: Final = frozenset(
     {
@@ -58,6 +58,8 @@ PRICED_EXTRA: Final[Mapping[str, tuple[Json, ...]]] = {
 }
 """Members that change what is charged beyond the model's tokens at their usual rate, with the values that do not."""
 
+_SPELLED: Final = PRICED_EXTRA.keys() | {"input", "instructions", "max_output_tokens", "model", "stream", "tools"}
+"""Members that some compatible servers take in any letters, while only these are read here."""
 _DEFAULTS: Final[Mapping[str, Json]] = {
     "background": False,
     "tool_choice": "auto",
@@ -141,6 +143,7 @@ def unpriced_fields(body: JsonObject) -> list[str]:
         for name, harmless in PRICED_EXTRA.items()
         if not asks_nothing(body.get(name)) and body[name] not in harmless
     ]
+    fields += in_other_letters(body, _SPELLED)
     tools = body.get("tools")
     for place, tool in enumerate(tools if isinstance(tools, list) else []):
         if isinstance(tool, dict) and tool.get("type") not in _OWN_TOOLS:

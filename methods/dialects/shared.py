@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from email.utils import parsedate_to_datetime
 from typing import Final, TypeVar
 
@@ -95,6 +96,14 @@ def asks_nothing(value: Json) -> bool:
     An empty object is something: that is how some vendors' own tools are switched on.
     """
     return value is None or value == []
+
+
+def in_other_letters(body: JsonObject, names: AbstractSet[str]) -> list[str]:
+    """The members that some servers take for one of these names, and that nobody here reads: Go's JSON takes any letters.
+
+    It also takes the long s and the Kelvin sign for the letters that they are folded to, as `casefold` does.
+    """
+    return [name for name in body if name not in names and name.casefold() in names]
 
 
 def tokens_of(counters: Mapping[str, Json], name: str) -> int | None:

@@ -102,11 +102,28 @@ def test_an_empty_object_switches_a_vendors_own_tool_on_and_null_does_not() -> N
     assert Gemini().unpriced({**HI["gemini"], **tools}) == ["tools[0].googleSearch"]
 
 
-@pytest.mark.parametrize("member", ["n_predict", "max_new_tokens", "Max_Tokens", "MAX_COMPLETION_TOKENS", "N", "Model"])
+@pytest.mark.parametrize(
+    "member",
+    ["n_predict", "max_new_tokens", "Max_Tokens", "MAX_COMPLETION_TOKENS", "N", "Model", "max_token\u017f"],
+)
 def test_bounds_that_only_a_compatible_server_would_read_are_refused(member: str) -> None:
     body: dict[str, Any] = {"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 5}
     assert OpenAI().unpriced({**body, member: 100_000}) == [member]
     assert OpenAI().unpriced({**body, "X-Trace": 1, "n": 1}) == []
+
+
+@pytest.mark.parametrize(
+    ("client", "member"),
+    [
+        ("responses", "MAX_OUTPUT_TOKENS"),
+        ("responses", "max_output_to\u212aens"),
+        ("anthropic", "Max_Tokens"),
+        ("anthropic", "max_token\u017f"),
+    ],
+)
+def test_a_bound_in_other_letters_is_refused_on_every_door(client: str, member: str) -> None:
+    assert list(dialect_of(client).unpriced({**HI[client], member: 100_000})) == [member]
+    assert list(dialect_of(client).unpriced({**HI[client], "X-Trace": 1})) == []
 
 
 @pytest.mark.parametrize(
