@@ -1,6 +1,6 @@
 """CloudEvents 1.0 in JSON, structured and binary: from an envelope to the members of an event. Pure; no event is judged here.
 
-Sources: CloudEvents 1.0.2, section 3 (context attributes); its JSON event format, section 3; its HTTP binding, section 3.1.
+Sources: CloudEvents 1.0.2, section 3 (context attributes); its JSON event format, sections 2.2 and 3; HTTP binding, section 3.
 The envelope's id and source are the event's identity, `time` is when it happened, `type` names its kind by one of its parts
 (`com.example.token_usage`), and `data` is the body that `ingestEvents` takes.
 """
@@ -22,6 +22,10 @@ SPECVERSION: Final = "specversion"
 _JSON: Final = re.compile(r"\s*[\w.+-]+/(?:[\w.-]+\+)?json\s*(?:;.*)?", re.IGNORECASE)
 _PARTS: Final = re.compile(r"[./:#]")
 _HEADER: Final = "ce-"
+_STRUCTURED: Final = "application/cloudevents"
+"""Before the media types of envelopes and of batches of them."""
+_QUOTED: Final = re.compile(r'"((?:[^"\\]|\\.)*+)"')
+_ESCAPED: Final = re.compile(r"\\(.)")
 _REPLACED: Final = ("event_id", "eventId", "source")
 """What the envelope says in the place of the data."""
 
@@ -31,7 +35,8 @@ def flattened(envelope: Mapping[str, Any], kinds: Mapping[str, str]) -> dict[str
 
     Raises: Rejected.
     """
-    if envelope[SPECVERSION] != "1.0":
+    envelope = {name: value for name, value in envelope.items() if value is not None}  # which stands for no attribute
+    if envelope.get(SPECVERSION) != "1.0":
         raise Rejected("invalid_cloudevent", "specversion: only CloudEvents 1.0 are taken")
     for name in ("id", "source", "type"):
         if not isinstance(envelope.get(name), str) or not envelope[name]:
@@ -65,11 +70,26 @@ def _data(envelope: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def from_binary(headers: Mapping[str, str], data: object) -> dict[str, Any]:
-    """The structured envelope of a binary message: `ce-` headers, percent-encoded, by their names in lower case, and its body."""
-    named = {name[len(_HEADER) :]: unquote(value) for name, value in headers.items() if name.startswith(_HEADER)}
+    """The structured envelope of a binary message: `ce-` headers, by their names in lower case, and body. Raises: Rejected."""
+    named = {
+        name[len(_HEADER) :]: _attribute(name, value) for name, value in headers.items() if name.startswith(_HEADER)
+    }
     return {**named, "data": data}
 
 
+def _attribute(name: str, value: str) -> str:
+    """What a header says: without the quotes that earlier versions allowed, then percent-decoded once."""
+    quoted = _QUOTED.fullmatch(value)
+    try:
+        return unquote(value if quoted is None else _ESCAPED.sub(r"\1", quoted[1]), errors="strict")
+    except UnicodeDecodeError:  # else two that are broken in different ways would be the same text
+        raise Rejected("invalid_cloudevent", f"{name}: must be UTF-8 in percent-encoding") from None
+
+
 def is_binary(headers: Mapping[str, str]) -> bool:
-    """Whether a message with these headers, by their names in lower case, carries a CloudEvent in binary mode."""
-    return _HEADER + SPECVERSION in headers
+    """Whether a message with these headers, by their names in lower case, carries a CloudEvent in binary mode.
+
+    An envelope may come with the same headers; its media type then says what it is.
+    """
+    is_structured = headers.get("content-type", "").strip().lower().startswith(_STRUCTURED)
+    return _HEADER + SPECVERSION in headers and not is_structured

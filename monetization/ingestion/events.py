@@ -149,9 +149,9 @@ class Window:
 
 
 def event_of(element: object, window: Window) -> Event:
-    """The event that an element of a batch is. Raises: Rejected."""
+    """The event that an element of a batch is. Raises: Rejected, also the one that stands for what could not be read."""
     if not isinstance(element, dict):
-        raise Rejected("invalid_event", "an event is a JSON object")
+        raise element if isinstance(element, Rejected) else Rejected("invalid_event", "an event is a JSON object")
     said = _members(flattened(element, KINDS) if SPECVERSION in element else element)
     kind = _kind(said)
     usage = _usage(said)
@@ -323,7 +323,8 @@ def _occurred(value: object, window: Window) -> int:
     if value is None:
         return window.now_us
     try:
-        at = datetime.fromisoformat(value) if isinstance(value, str) and len(value) <= 64 else None  # noqa: PLR2004  # no instant is longer
+        text = value.upper() if isinstance(value, str) else ""  # RFC 3339 lets T and Z be small
+        at = datetime.fromisoformat(text) if len(text) <= 64 else None  # noqa: PLR2004  # no instant is longer
     except ValueError:
         at = None
     if at is None or at.tzinfo is None:

@@ -191,6 +191,7 @@ def test_the_bounds_of_time_and_size_themselves_are_taken() -> None:
     assert read(timestamp="2026-11-01T09:05:00Z").occurred_us == NOW_US + 300_000_000
     assert read(timestamp="2026-09-27T09:00:00Z").occurred_us == NOW_US - 35 * DAY_US
     assert read(event_id="é" * ID_CHARS_MAX, input_tokens=TOKENS_MAX).usage.input == TOKENS_MAX
+    assert read(timestamp="2026-11-01t09:05:00z").occurred_us == NOW_US + 300_000_000
     assert units("CUSTOM", unit_type="p", quantity=QUANTITY_MAX).quantity_nano == QUANTITY_MAX * NANO
     assert units("CUSTOM", unit_type="p", quantity="0.000000001").quantity_nano == 1
     assert event_of({name: said for name, said in TOKENS.items() if name != "timestamp"}, WINDOW).occurred_us == NOW_US
@@ -231,12 +232,38 @@ def test_a_binary_message_is_the_same_event_as_the_structured_one() -> None:
     assert event_of(from_binary(headers, ENVELOPE["data"]), WINDOW) == event_of(ENVELOPE, WINDOW)
 
 
+def test_a_header_is_freed_of_quotes_and_percent_decoded_once_and_must_be_utf_8() -> None:
+    told = {
+        "Euro%20%E2%82%AC%20%f0%9f%98%80": "Euro € 😀", '"evt 1"': "evt 1", r'"a\"b\\c"': 'a"b\\c', "%2541": "%41",
+        '"%41"': "A", 'a"b"': 'a"b"',
+    }  # fmt: skip
+    for value, wanted in told.items():
+        assert from_binary({"ce-id": value}, {}) == {"id": wanted, "data": {}}
+    for broken in ("%ff", "%C0%A0", "a%E2%82"):
+        with pytest.raises(Rejected, match="ce-id"):
+            from_binary({"ce-id": broken}, {})
+
+
+@pytest.mark.parametrize("media", ["application/cloudevents+json", "Application/CloudEvents-Batch+JSON; charset=utf-8"])
+def test_a_message_of_envelopes_is_never_binary_though_it_may_have_the_same_headers(media: str) -> None:
+    assert not is_binary({"ce-specversion": "1.0", "ce-id": "ce-1", "content-type": media})
+    assert is_binary({"ce-specversion": "1.0", "ce-id": "ce-1", "content-type": "application/json"})
+
+
+def test_an_attribute_that_is_null_is_as_good_as_absent() -> None:
+    nulls = dict.fromkeys(["data_base64", "datacontenttype", "time", "dataschema"])
+    bare = {name: said for name, said in ENVELOPE.items() if name not in nulls}
+    assert event_of({**ENVELOPE, **nulls}, WINDOW) == event_of(bare, WINDOW)
+    beside = {**bare, "subject": None, "data": {**ENVELOPE["data"], "timestamp": ENVELOPE["time"], "user_id": "user-9"}}
+    assert event_of({**beside, "time": None}, WINDOW) == event_of(ENVELOPE, WINDOW)
+
+
 @pytest.mark.parametrize(
     "change",
     [
-        {"specversion": "0.3"}, {"specversion": 1.0}, {"id": ""}, {"id": 5}, {"source": ""}, {"type": None}, {"data": "x"},
-        {"data": None}, {"datacontenttype": "text/xml"}, {"datacontenttype": 5}, {"data_base64": "!"},
-        {"data_base64": 5}, {"data_base64": "bm8="},
+        {"specversion": "0.3"}, {"specversion": None}, {"specversion": 1.0}, {"id": ""}, {"id": 5}, {"source": ""},
+        {"type": None}, {"data": "x"}, {"data": None}, {"datacontenttype": "text/xml"}, {"datacontenttype": 5},
+        {"data_base64": "!"}, {"data_base64": 5}, {"data_base64": "bm8="},
     ],
 )  # fmt: skip
 def test_a_cloudevent_that_is_none_is_rejected(change: dict[str, Any]) -> None:
