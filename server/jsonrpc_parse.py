@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterable
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 import orjson
@@ -42,6 +43,11 @@ _FLAT: Final = _EXACT | {float}
 _ROUNDED_FROM: Final = float(2**63)
 """A float of this size may have been written as an integer beyond 64 bits."""
 _BLANKS: Final = b" \t\r\n"
+_SPACE: Final = re.compile(r"[ \t\r\n]*+")
+_MEMBERS_MAX: Final = 64
+"""Of a message that is taken apart: it holds hardly anything but its elements."""
+_SCAN: Final = json.JSONDecoder(parse_int=str).raw_decode
+"""Where a value of a text ends, read more loosely than `parse` reads it."""
 _STRING: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"(?:[ \t\r\n]*+(:))?', re.DOTALL)
 """A string of a valid JSON text, with the colon that makes it a name."""
 
@@ -154,7 +160,7 @@ def _malformed(wrong: _Ambiguous) -> Malformed:
 def _apart(text: str, tree: list[object]) -> list[object]:
     """The same batch with a Malformed in the place of each ambiguous element."""
     elements: list[object] = []
-    for element, raw in zip(tree, _raw_elements(text), strict=True):
+    for element, raw in zip(tree, _raw_elements(text, _past_blanks(text, 0), len(tree))[0], strict=True):
         try:
             _judge(raw.encode(), _weigh(element))
         except _Ambiguous as wrong:
@@ -164,22 +170,78 @@ def _apart(text: str, tree: list[object]) -> list[object]:
     return elements
 
 
-def _raw_elements(text: str) -> list[str]:
-    """The texts of a valid array's elements."""
-    scan = json.JSONDecoder(parse_int=str).raw_decode
+def apart(body: bytes, name: str, wrong: Malformed, *, depth_max: int, batch_max: int) -> list[object]:
+    """The elements of a message that could not be read as a whole, each read by itself: a Malformed in the place of each bad one.
+
+    They are those of an array, or of the array that the message's member `name` is. Raises: `wrong`, which is why the message
+    could not be read, where it is no such thing or no element can be read; Malformed for more than `batch_max`.
+    """
+    try:
+        text = body.decode()
+        at = _past_blanks(text, 0)
+        depth, read = (1, _raw_elements) if text[at] == "[" else (2, partial(_raw_member, name=name))
+        raw, at = read(text, at, batch_max)
+        if _past_blanks(text, at) < len(text):
+            raise wrong
+    except (ValueError, IndexError, RecursionError):  # no JSON, not even loosely
+        raise wrong from None
+    elements = [_read(one, depth_max - depth) for one in raw]
+    if all(isinstance(element, Malformed) for element in elements):
+        raise wrong
+    return elements
+
+
+def _read(text: str, depth_max: int) -> object:
+    try:
+        return parse(text.encode(), depth_max=depth_max, batch_max=len(text))
+    except Malformed as wrong:
+        return wrong
+
+
+def _raw_member(text: str, at: int, size_max: int, *, name: str) -> tuple[list[str], int]:
+    """As `_raw_elements`, of the array that is the only member of this name of the object that begins here."""
+    raw: list[str] | None = None
+    for place in range(_MEMBERS_MAX):
+        if text[at] != (",{"[place == 0]):
+            break
+        said = _past_blanks(text, at + 1)
+        member, at = _SCAN(text, said)
+        at = _past_blanks(text, at)
+        if text[said] != '"' or text[at] != ":" or (member == name and raw is not None):
+            raise ValueError
+        at = _past_blanks(text, at + 1)
+        if member == name:
+            raw, at = _raw_elements(text, at, size_max)
+        else:
+            at = _SCAN(text, at)[1]
+        at = _past_blanks(text, at)
+    if text[at] != "}" or raw is None:
+        raise ValueError
+    return raw, at + 1
+
+
+def _raw_elements(text: str, at: int, size_max: int) -> tuple[list[str], int]:
+    """The texts of the elements of the array that begins here, and where it has ended.
+
+    Raises: ValueError and IndexError where none begins; Malformed for more than `size_max`.
+    """
     raw: list[str] = []
-    blank = " \t\r\n"
-    at = len(text) - len(text.lstrip(blank)) + 1
-    while True:
-        while text[at] in blank:
-            at += 1
-        _, end = scan(text, at)
+    if text[at] != "[":
+        raise ValueError
+    while text[at] != "]":
+        at = _past_blanks(text, at + 1)
+        _, end = _SCAN(text, at)
         raw.append(text[at:end])
-        while text[end] in blank:
-            end += 1
-        if text[end] == "]":
-            return raw
-        at = end + 1
+        _check_size(len(raw), size_max)
+        at = _past_blanks(text, end)
+        if text[at] not in ",]":
+            raise ValueError
+    return raw, at + 1
+
+
+def _past_blanks(text: str, at: int) -> int:
+    found = _SPACE.match(text, at)
+    return at if found is None else found.end()
 
 
 def _is_deeper(tree: object, depth_max: int) -> bool:

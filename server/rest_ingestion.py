@@ -16,8 +16,9 @@ from methods.errors import InvalidParams
 from methods.ingestion import EVENTS_MAX, IngestResult
 from monetization.calls import Call, Credential
 from monetization.ingestion.cloudevents import from_binary, is_binary
+from monetization.ingestion.rejecting import Rejected
 from server.errors import headers_of, status_of
-from server.jsonrpc_parse import Malformed, parse
+from server.jsonrpc_parse import Malformed, apart, parse
 from server.plain_http import Means
 from server.rpc_calls import Serve
 from server.rpc_reading import Left, Refused, Sender, check_headers, credential_from, read_body
@@ -29,21 +30,40 @@ METHOD: Final = "ingestEvents"
 _ACCEPTED: Final = 202
 _ALL_KNOWN: Final = 200
 _UNREADABLE: Final = 400
+_MEMBER: Final = "events"
+_NO_JSON: Final = "this element is no JSON by RFC 8259: no NaN, no Infinity, no half of a character"
 
 Answered = tuple[int, bytes, list[tuple[bytes, bytes]]]
 """Status, body, headers."""
 
 
 def events_in(headers: Mapping[str, str], body: bytes, *, depth_max: int) -> list[object]:
-    """The elements of a message; `headers` by their names in lower case. Raises: Malformed for what cannot be read."""
-    said = parse(body, depth_max=depth_max, batch_max=EVENTS_MAX)
+    """The elements of a message, a Rejected in the place of each that cannot be read; `headers` by their names in lower case.
+
+    Raises: Malformed where nothing can be read.
+    """
+    try:
+        said = parse(body, depth_max=depth_max, batch_max=EVENTS_MAX)
+    except Malformed as wrong:
+        said = apart(body, _MEMBER, wrong, depth_max=depth_max, batch_max=EVENTS_MAX)
     if is_binary(headers):
-        return [from_binary(headers, said)]
-    if isinstance(said, list):
-        return said
-    if isinstance(said, dict) and isinstance(said.get("events"), list):
-        return list(said["events"])
-    return [said]
+        return [_event_of_binary(headers, said)]
+    if isinstance(said, dict) and isinstance(said.get(_MEMBER), list):
+        said = said[_MEMBER]
+    return [_judged(element) for element in said] if isinstance(said, list) else [said]
+
+
+def _event_of_binary(headers: Mapping[str, str], data: object) -> object:
+    try:
+        return from_binary(headers, data)
+    except Rejected as wrong:
+        return wrong
+
+
+def _judged(element: object) -> object:
+    if not isinstance(element, Malformed):
+        return element
+    return Rejected("invalid_event", _NO_JSON if element.reason == "parse_error" else element.detail)
 
 
 async def ingest(
@@ -59,7 +79,7 @@ async def ingest(
     """Take a message through the gateway, like any other call. Raises: what serving raises beside Faults: our mistake."""
     try:
         elements = events_in(headers, body, depth_max=depth_max)
-        call = Call(METHOD, {"events": elements}, credential, request_id, "rest", started=started)
+        call = Call(METHOD, {_MEMBER: elements}, credential, request_id, "rest", started=started)
         result = await serve(call, None)
     except Malformed as wrong:
         return _UNREADABLE, error_body(wrong.reason, wrong.detail, request_id), []

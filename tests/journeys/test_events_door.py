@@ -95,6 +95,8 @@ async def test_a_cloudevent_is_one_event_in_whichever_of_the_three_modes_it_come
     assert (status, answer["results"]) == (202, [{"event_id": "ce-3", "status": "accepted"}])
     row = usage_rows(teller.server, "ce-3")[0]
     assert (row["source"], row["user_id"], row["kind"], row["door"]) == ("/sensors/eu", "teller", "TOKEN_USAGE", "rest")
+    status, answer, _ = await teller.post(cloudevent("ce-3"), STRUCTURED, **{**attributes, "ce-id": "ce-3"})
+    assert (status, answer["results"]) == (200, [{"event_id": "ce-3", "status": "duplicate"}])
     status, answer, _ = await teller.post([cloudevent("ce-4"), cloudevent("ce-5", specversion="0.1")], BATCH)
     assert (status, [one["status"] for one in answer["results"]]) == (202, ["accepted", "rejected"])
 
@@ -120,6 +122,19 @@ async def test_an_ambiguous_element_of_an_array_fails_alone(teller: Teller) -> N
     body = b"[" + json.dumps(event("amb-1")).encode() + b', {"event_id": "amb-2", "event_id": "amb-3"}]'
     status, answer, _ = await teller.post(body)
     assert (status, [one["status"] for one in answer["results"]]) == (202, ["accepted", "rejected"])
+
+
+async def test_an_element_with_half_a_character_or_a_number_that_is_none_fails_alone_in_either_shape(
+    teller: Teller,
+) -> None:
+    half = json.dumps(event("half-2", metadata={"title": "cut \ud83d"}))
+    none = json.dumps(event("half-3", input_tokens=float("nan")))
+    for number, around in enumerate((b"[%b]", b'{"events": [%b]}')):
+        sound = json.dumps(event(f"half-{number}"))
+        status, answer, _ = await teller.post(around % f"{half},{sound},{none}".encode())
+        assert (status, [one["status"] for one in answer["results"]]) == (202, ["rejected", "accepted", "rejected"])
+        assert "half of a character" in answer["results"][0]["detail"]
+    assert usage_rows(teller.server, "half-2") + usage_rows(teller.server, "half-3") == []
 
 
 async def test_each_refusal_has_its_own_status_and_tells_nothing_of_our_insides(teller: Teller) -> None:

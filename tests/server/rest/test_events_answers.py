@@ -9,6 +9,8 @@ from methods.method import Answer
 from methods.progress import ProgressSink
 from monetization.calls import Call, Credential
 from monetization.errors import Overloaded, RateLimited
+from monetization.ingestion.rejecting import Rejected
+from server.jsonrpc_parse import Malformed
 from server.rest_ingestion import Answered, events_in, ingest
 from storage.errors import Fault, StorageUnavailable
 
@@ -86,3 +88,55 @@ def test_a_single_event_a_list_and_a_batch_are_the_same_elements() -> None:
         assert events_in({}, body, depth_max=64) == [{"event_id": "e"}]
     headers = {"ce-specversion": "1.0", "ce-id": "a%20b", "content-type": "application/json"}
     assert events_in(headers, EVENT, depth_max=64) == [{"specversion": "1.0", "id": "a b", "data": {"event_id": "e"}}]
+
+
+BAD = {
+    b'{"event_id": "half \\ud83d"}': "no half of a character",
+    b'{"input_tokens": NaN}': "no NaN",
+    b'{"input_tokens": 99999999999999999999999}': "64 bits",
+    b'{"event_id": "a", "event_id": "b"}': "twice",
+    b"[" * 70 + b"]" * 70: "deep",
+}
+
+
+@pytest.mark.parametrize(("bad", "why"), BAD.items(), ids=BAD.values())
+@pytest.mark.parametrize("around", [b"%b", b'{"events": %b}', b' { "customer_id" : [0, "]"] , "events"\t: %b } '])
+def test_an_element_that_cannot_be_read_fails_alone_and_says_why(bad: bytes, why: str, around: bytes) -> None:
+    array = b"[" + EVENT + b" ,\n" + bad + b"," + EVENT + b"]"
+    first, wrong, last = events_in({}, around % array, depth_max=64)
+    assert first == last == {"event_id": "e"}
+    assert isinstance(wrong, Rejected)
+    assert why in wrong.detail
+    for nothing in (around % (array + b","), around % (array[:-1] + b",]")):
+        with pytest.raises(Malformed):
+            events_in({}, nothing, depth_max=64)
+
+
+@pytest.mark.parametrize("bad", BAD, ids=BAD.values())
+def test_a_batch_of_which_nothing_can_be_read_is_refused_whole(bad: bytes) -> None:
+    with pytest.raises(Malformed):
+        events_in({}, b'{"events": [%b, %b]}' % (bad, bad), depth_max=64)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"events": [%b, NaN], "events": [%b]}', b'{"events": {"a": [%b, NaN, %b]}}', b"[%b, NaN, %b] x", b"[%b, NaN %b]",
+        b'{"events" [%b, NaN, %b]}', b'{"events": [%b, NaN, %b]', b'{"events": [%b, NaN, %b],}', b"\xff[%b, NaN, %b]",
+        b'{1: 1, "events": [%b, NaN, %b]}', b'{"events": [%b, NaN, %b]} {}', b'"events": [%b, NaN, %b]',
+    ],
+)  # fmt: skip
+def test_what_is_no_array_of_elements_is_refused_whole(body: bytes) -> None:
+    with pytest.raises(Malformed):
+        events_in({}, body % (EVENT, EVENT), depth_max=64)
+
+
+def test_more_elements_than_a_batch_may_hold_are_too_many_also_where_one_is_bad() -> None:
+    for around in (b"[%b]", b'{"events": [%b]}'):
+        with pytest.raises(Malformed, match="1000"):
+            events_in({}, around % b",".join([EVENT] * 1_000 + [b"NaN"]), depth_max=64)
+
+
+def test_a_header_that_is_no_utf_8_is_an_element_that_is_rejected() -> None:
+    headers = {"ce-specversion": "1.0", "ce-id": "%ff", "content-type": "application/json"}
+    assert [type(element) for element in events_in(headers, EVENT, depth_max=64)] == [Rejected]
