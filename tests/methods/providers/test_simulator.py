@@ -59,7 +59,7 @@ async def test_several_answers_are_refused_and_never_cut_down_to_one() -> None:
     for asked in (Simulator(sleep=Clock().sleep).complete, streamed):
         with pytest.raises(Fault) as refused:
             await asked(ask)
-        assert (refused.value.reason, refused.value.data["field"]) == ("untranslatable", "n")
+        assert (refused.value.slug, refused.value.data["field"]) == ("untranslatable", "n")
 
 
 @pytest.mark.parametrize("bound", [1, 5, 23])
