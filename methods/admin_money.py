@@ -17,12 +17,14 @@ from methods.money_shapes import (
     Asset,
     Instant,
     Key,
+    Metadata,
     Reason,
     UserId,
     above_zero,
     actor_of,
     amount_of,
     iso_or_none,
+    labels_of,
     number,
     text,
     us_of,
@@ -72,6 +74,8 @@ class GrantCreditsParams(Params):
     kind: GrantKind | None = None
     """Absent: `purchase` for a price, `promotion` for an amount."""
     reason: Reason | None = None
+    metadata: Metadata | None = None
+    """Kept in the audit."""
     expires_at: Instant | None = None
     priority: Priority | None = None
     price_paid: Amount | None = None
@@ -166,6 +170,7 @@ async def grant_credits(context: Context, params: GrantCreditsParams) -> GrantRe
         paid_currency=params.currency,
         type=params.purchase_type,
         key=params.idempotency_key,
+        metadata=labels_of(params.metadata),
     )
     granted = await context.services.money.desk.grant(actor_of(context), order)
     return _granted(order, granted).model_copy(update={"credits_granted": number(granted.amount, CREDIT)})

@@ -1,15 +1,23 @@
 """Credits taken for what a service has sold by itself: `consumeCredits` (S2-36). What AI calls cost is charged by the tab."""
 
-from typing import Annotated
-
-from pydantic import Field
-
 from billing.accounts import credits_of
 from billing.errors import InvalidAmount
 from methods.context import Context
 from methods.errors import Forbidden
 from methods.method import Access, Example, Method, Params, Result
-from methods.money_shapes import Amount, Key, Name, Reason, UserId, above_zero, actor_of, number, text
+from methods.money_shapes import (
+    Amount,
+    Key,
+    Metadata,
+    Name,
+    Reason,
+    UserId,
+    above_zero,
+    actor_of,
+    labels_of,
+    number,
+    text,
+)
 from monetization.errors import PaymentRequired
 from monetization.price_setting import Author
 from storage.errors import IdempotencyConflict
@@ -28,8 +36,8 @@ class ConsumeParams(Params):
     amount: Amount
     feature_id: Name | None = None
     reason: Reason | None = None
-    metadata: Annotated[dict[Name, Annotated[str, Field(max_length=500)]], Field(max_length=20)] | None = None
-    """Labels of the service's own."""
+    metadata: Metadata | None = None
+    """Labels of the service's own, in the usage row."""
     idempotency_key: Key | None = None
     """The same key takes once and answers the same."""
 
@@ -49,7 +57,7 @@ class ConsumeResult(Result):
 
 async def consume_credits(context: Context, params: ConsumeParams) -> ConsumeResult:
     """Take credits from a user, all of them or none, with a usage row; once for its idempotency key. Admins only."""
-    amount = above_zero(params.amount, CREDIT, "amount")
+    amount, labels = above_zero(params.amount, CREDIT, "amount"), labels_of(params.metadata)
     money = context.services.money
     user = await context.services.eligibility.caller(params.user_id)
     now_us, new = money.clock_us(), money.desk.new_id()
@@ -67,7 +75,7 @@ async def consume_credits(context: Context, params: ConsumeParams) -> ConsumeRes
         outcome="done",
         organization_id=user.organization_id,
         feature=params.feature_id,
-        metadata=params.metadata or {},
+        metadata=labels,
         charge_amount=amount,
         charge_asset=CREDIT,
         kind="CUSTOM",
@@ -78,7 +86,7 @@ async def consume_credits(context: Context, params: ConsumeParams) -> ConsumeRes
     charge = Charge(
         account=credits_of(params.user_id, CREDIT), amount=amount, usage=row, ref=row.id, occurred_us=now_us
     )
-    body = {"userId": params.user_id, "amount": amount, "featureId": params.feature_id, "metadata": params.metadata}
+    body = {"userId": params.user_id, "amount": amount, "featureId": params.feature_id, "metadata": labels or None}
     author = Author(actor_of(context), params.reason or "")
     done = await money.desk.consume(author, charge, body, params.idempotency_key)
     return ConsumeResult(

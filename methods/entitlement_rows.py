@@ -12,7 +12,7 @@ from methods.context import Context
 from methods.eligibility import caller_of
 from methods.errors import Forbidden, InvalidParams
 from methods.method import Access, Example, Method, Params, Result
-from methods.money_shapes import Reason, UserId, actor_of
+from methods.money_shapes import Metadata, Reason, UserId, actor_of, labels_of
 from monetization.directory import Act, Document, putting
 from monetization.periods import Period
 from monetization.quotas import Quota
@@ -51,6 +51,8 @@ class SetParams(Whom):
     """Required but for NONE."""
     period: SaidPeriod = "MONTHLY"
     reason: Reason | None = None
+    metadata: Metadata | None = None
+    """Kept in the audit."""
 
 
 class UpdateParams(Params):
@@ -60,6 +62,8 @@ class UpdateParams(Params):
     limit_type: SaidType | None = None
     limit_value: Figure | None = None
     reason: Reason | None = None
+    metadata: Metadata | None = None
+    """Kept in the audit."""
 
 
 class DeleteParams(Params):
@@ -109,7 +113,7 @@ async def set_entitlement(context: Context, params: SetParams) -> EntitlementRow
     period = _PERIODS[params.period]
     made = Quota(params.owner, params.feature_id, period, *_limited(params.limit_type, params.limit_value))
     before = await context.services.directory.entry(QUOTA, key_of(made.subject, made.resource, made.period))
-    return await _put(context, made, before, params.reason)
+    return await _put(context, made, before, params)
 
 
 async def update_entitlement(context: Context, params: UpdateParams) -> EntitlementRow:
@@ -121,7 +125,7 @@ async def update_entitlement(context: Context, params: UpdateParams) -> Entitlem
         value = old.limit
     limit, is_hard = _limited(kind, value)
     made = Quota(old.subject, old.resource, old.period, limit, is_hard, old.thresholds)
-    return await _put(context, made, document, params.reason)
+    return await _put(context, made, document, params)
 
 
 async def delete_entitlement(context: Context, params: DeleteParams) -> DeletedResult:
@@ -148,9 +152,12 @@ async def list_entitlements(context: Context, params: ListParams) -> ListResult:
     return ListResult(data=rows, total=len(rows))
 
 
-async def _put(context: Context, made: Quota, before: Document | None, reason: str | None) -> EntitlementRow:
-    members = members_of(made)
-    act = Act(actor_of(context), "setQuota", made.subject, reason or "", {"quota": members})
+async def _put(
+    context: Context, made: Quota, before: Document | None, said: SetParams | UpdateParams
+) -> EntitlementRow:
+    members, labels = members_of(made), labels_of(said.metadata)
+    what = {"quota": members} | ({"metadata": labels} if labels else {})
+    act = Act(actor_of(context), "setQuota", made.subject, said.reason or "", what)
     key, version = key_of(made.subject, made.resource, made.period), 0 if before is None else before.version
     await context.services.directory.put(act, [putting(QUOTA, key, made.subject, members, expect=version)])
     return _row(made)

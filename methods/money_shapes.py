@@ -1,8 +1,10 @@
 """What methods about money share: whose account it is, and amounts and instants between JSON and the books. No method here."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
+import orjson
 from pydantic import AwareDatetime, Field, StrictFloat, StrictInt
 
 from methods.context import Context
@@ -14,6 +16,7 @@ from storage.records.money import NEVER_US, from_text, scale_of, to_text
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _DIGITS_MAX: Final = 40
+_LABELS_BYTES_MAX: Final = 4_096
 
 Asset = Literal["TOKEN", "CREDIT", "USD"]
 _PRINTABLE: Final = r"^[^\x00-\x1f\x7f]*$"
@@ -29,6 +32,10 @@ Amount = Annotated[
     Field(description="A decimal number; as a string it is exact."),
 ]
 Instant = AwareDatetime
+Metadata = Annotated[
+    dict[Name, Any],  # Any: JSON of every shape
+    Field(max_length=20, description="Labels of the sender's own; what is no text is kept as JSON."),
+]
 
 
 def user_of(context: Context, named: str | None, scope: Scope = "users:read") -> str:
@@ -89,6 +96,15 @@ def amount_of(value: float | str, asset: str, name: str) -> int:
         places = scale_of(asset)
         kind = "a whole number" if not places else f"a decimal of at most {places} places"
         raise InvalidParams(f"{name}: an amount of {asset} is {kind} and must fit into an account") from None
+
+
+def labels_of(metadata: Mapping[str, object] | None) -> dict[str, str]:
+    """Metadata as labels: texts as they are, anything else as JSON. Raises: InvalidParams for too much of it."""
+    said = metadata or {}
+    labels = {name: one if isinstance(one, str) else orjson.dumps(one).decode() for name, one in said.items()}
+    if len("".join([*labels, *labels.values()]).encode()) > _LABELS_BYTES_MAX:
+        raise InvalidParams(f"metadata: may hold at most {_LABELS_BYTES_MAX} bytes")
+    return labels
 
 
 def above_zero(value: float | str, asset: str, name: str) -> int:

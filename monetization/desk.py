@@ -5,8 +5,8 @@ No parameters are parsed here, and no balance is read to decide what the ledger 
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Final, Literal
 
 from billing.accounts import credits_of, platform_of
@@ -62,6 +62,14 @@ class GrantOrder:
     type: PurchaseType = "one_time"
     key: str | None = None
     """Idempotency key. None: every order grants anew."""
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    """Labels for the audit."""
+
+    @property
+    def body(self) -> dict[str, object]:
+        """What the audit keeps of it, and a repeated key must say again."""
+        body = asdict(self)
+        return body if self.metadata else {name: said for name, said in body.items() if name != "metadata"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +133,8 @@ class Desk:
             commands += self._share(purchase)
         if order.kind == "purchase":
             commands.append(Keep(KeptRow(self.tenant, PURCHASE, order.user_id, body_of(purchase), actor, order.reason)))
-        commands.append(self._audit("grant", Author(actor, order.reason), f"user:{order.user_id}", asdict(order)))
-        done = await self._together(commands, order.asset, self._once("grant", order.asset, order.key, asdict(order)))
+        commands.append(self._audit("grant", Author(actor, order.reason), f"user:{order.user_id}", order.body))
+        done = await self._together(commands, order.asset, self._once("grant", order.asset, order.key, order.body))
         return Granted(source_ref, usable, fee, done[0])
 
     def _share(self, purchase: Purchase) -> list[Command]:

@@ -57,6 +57,28 @@ async def test_an_entitlement_is_a_quota_that_the_check_obeys(start: Start) -> N
         assert isinstance(await product.refused_admin("deleteEntitlement", {"id": made["id"]}), NotFound)
 
 
+async def test_metadata_of_any_json_is_taken_where_openmonetize_names_it_and_kept_with_the_act(start: Start) -> None:
+    said = {"order": "A-7", "items": [1, {"sku": None}], "isGift": True, "weight": 0.5}
+    kept = {"order": "A-7", "items": '[1,{"sku":null}]', "isGift": "true", "weight": "0.5"}
+    async with start() as product:
+        order = {"userId": "u1", "amount": 100, "idempotencyKey": "order-7", "metadata": said}
+        await product.admin("grantCredits", order)
+        assert (await product.admin("grantCredits", order))["isReplay"]
+        other = await product.refused_admin("grantCredits", {**order, "metadata": {}})
+        assert isinstance(other, IdempotencyConflict)
+        limit = {"userId": "u1", "featureId": "export", "limitType": "HARD", "limitValue": 2, "metadata": said}
+        made = await product.admin("setEntitlement", limit)
+        await product.admin("updateEntitlement", {"id": made["id"], "limitType": "SOFT", "metadata": {"by": "me"}})
+        await product.admin("consumeCredits", {**SOLD, "metadata": said})
+        acts = [act["details"] for act in (await product.admin("listAuditEvents"))["events"]]
+        assert [act.get("order", act).get("metadata") for act in acts] == [kept, {"by": "me"}, kept, kept]
+        (row,) = (await product.admin("listUsageEvents", {"userId": "u1"}))["events"]
+        assert row["metadata"] == kept
+        for wrong in ({"long": "x" * 4_096}, {str(number): 1 for number in range(21)}, ["a"], {"a\n": 1}):
+            refused = await product.refused_admin("grantCredits", {"userId": "u1", "amount": 1, "metadata": wrong})
+            assert isinstance(refused, InvalidParams)
+
+
 @pytest.mark.parametrize(
     "wrong", [{"limitType": "HARD"}, {"limitType": "NONE", "limitValue": 1}, {"limitType": "WEAK", "limitValue": 1}]
 )
