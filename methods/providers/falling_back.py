@@ -1,55 +1,68 @@
 """Asks the next target when one fails before any output, and says which one is asked. The chain itself is the router's."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Final, TypeVar
 
 from methods.dialects.canonical import ChatReply
-from methods.errors import ProviderFailed, ProviderTimedOut
+from methods.errors import InvalidParams, ProviderFailed, ProviderTimedOut
 from methods.providers.base import Ask, Batches, Provider
+from methods.providers.faults import UNSUPPORTED, UNTRANSLATABLE
 from methods.providers.wrapping import FirstStream, Stream
 from monetization.errors import Overloaded
 from monetization.terms import Target
+from storage.errors import Fault
 
 OnTarget = Callable[[Target], object]
-"""Hears of every target just before it is asked; the last one heard is the one that served."""
+"""Hears of every target just before it is asked; the last one heard is the one that served, or whose fault is raised."""
 
 MOVES_ON: Final = (ProviderFailed, ProviderTimedOut, Overloaded)
 """Faults after which another provider may do better. A wrong request or a refused key is wrong everywhere."""
+_UNSAID: Final = frozenset({UNTRANSLATABLE, UNSUPPORTED})
+"""Reasons why one provider could not be asked at all, and another one may be: nothing was sent, and nobody judged the request."""
 
 Chain = Sequence[tuple[Target, Provider]]
+_Begun = TypeVar("_Begun")
 
 
 async def complete(chain: Chain, ask: Ask, on_target: OnTarget) -> ChatReply:
-    """The answer of the first target that gives one. Raises: the last target's fault."""
-    for target, provider in chain[:-1]:
-        on_target(target)
-        try:
-            return await provider.complete(_ask_of(ask, target, is_last=False))
-        except MOVES_ON:
-            continue
-    target, provider = chain[-1]
-    on_target(target)
-    return await provider.complete(_ask_of(ask, target))
+    """The answer of the first target that gives one. Raises: what `_first` says."""
+    return await _first(chain, ask, on_target, lambda provider, asked: provider.complete(asked))
 
 
 def stream(chain: Chain, ask: Ask, on_target: OnTarget) -> Stream:
-    """The stream of the first target that begins one. Raises: the last target's fault."""
-    return FirstStream(lambda: _begin(chain, ask, on_target))
+    """The stream of the first target that begins one. Raises: what `_first` says."""
+    return FirstStream(lambda: _first(chain, ask, on_target, _begin))
 
 
-async def _begin(chain: Chain, ask: Ask, on_target: OnTarget) -> tuple[Stream, Batches]:
-    for target, provider in chain[:-1]:
-        on_target(target)
-        begun = provider.stream(_ask_of(ask, target, is_last=False))
-        try:
-            return begun, await begun.__aenter__()
-        except MOVES_ON:
-            continue
-    target, provider = chain[-1]
-    on_target(target)
-    begun = provider.stream(_ask_of(ask, target))
+async def _begin(provider: Provider, ask: Ask) -> tuple[Stream, Batches]:
+    begun = provider.stream(ask)
     return begun, await begun.__aenter__()
+
+
+async def _first(
+    chain: Chain, ask: Ask, on_target: OnTarget, begin: Callable[[Provider, Ask], Awaitable[_Begun]]
+) -> _Begun:
+    """What the first target gives that gives something.
+
+    Raises: the fault of the last target that failed; where none could be asked, the one of the first.
+    """
+    blamed: tuple[Target, Fault] | None = None
+    last = chain[-1][0]
+    for target, provider in chain:
+        on_target(target)
+        try:
+            return await begin(provider, _ask_of(ask, target, is_last=target is last))
+        except MOVES_ON as fault:
+            blamed = target, fault
+        except InvalidParams as fault:
+            if fault.slug not in _UNSAID:
+                raise
+            blamed = blamed or (target, fault)
+    assert blamed is not None, "a call has at least one target"
+    whose, told = blamed
+    on_target(whose)
+    raise told
 
 
 def _ask_of(ask: Ask, target: Target, *, is_last: bool = True) -> Ask:

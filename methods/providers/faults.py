@@ -29,6 +29,7 @@ UNAVAILABLE: Final = "provider_unavailable"
 REJECTED: Final = "provider_rejected"
 CIRCUIT_OPEN: Final = "provider_circuit_open"
 UNSUPPORTED: Final = "operation_unsupported"
+UNTRANSLATABLE: Final = "untranslatable"
 
 RETRYABLE: Final = frozenset({UNREACHABLE, CONNECT_TIMEOUT, RATE_LIMITED, UNAVAILABLE})
 """Reasons after which the same request may be sent again: it never arrived, or the vendor refused it before working on it."""
@@ -123,7 +124,7 @@ def untranslatable(provider: str, why: Untranslatable) -> InvalidParams:
     """The fault for what a provider cannot be told."""
     return InvalidParams(
         f"provider {provider!r} cannot be asked for {why.field}: {why.why}",
-        reason="untranslatable",
+        reason=UNTRANSLATABLE,
         data={"provider": provider, "field": why.field},
     )
 

@@ -229,6 +229,23 @@ async def test_a_vendors_own_door_routes_as_every_other(
             assert {model["id"] for model in (await reply.json())["data"]} == known
 
 
+async def test_a_stand_in_that_cannot_be_told_the_request_leaves_the_first_refusal_as_it_is(
+    client: Client, fake: FakeProvider, second: FakeProvider
+) -> None:
+    body = {"model": "smart", "messages": [{"role": "user", "content": "Hi"}], "logprobs": True}
+    url = f"{client.server.url}/v1/chat/completions"
+    fake.scripts.append(Script(status=429, headers={"retry-after": "7"}))
+    async with client.http.post(url, json=body, headers=client.head()) as reply:
+        assert (reply.status, reply.headers["retry-after"]) == (429, "7"), await reply.text()
+        request_id = reply.headers["x-request-id"]
+    assert (len(fake.seen), len(second.seen)) == (1, 0)
+    [row] = usage_rows(client.server, request_id)
+    assert (row["provider"], row["outcome"]) == ("one", "failed")
+    async with client.http.post(url, json={**body, "model": "fake-other"}, headers=client.head()) as reply:
+        assert (reply.status, reply.headers["x-tollgate-provider"]) == (200, "one"), "the cheaper one knows no logprobs"
+    assert (len(fake.seen), len(second.seen)) == (2, 0)
+
+
 async def test_names_are_listed_and_unknown_ones_are_still_unknown(client: Client) -> None:
     assert (await client.result("listAllowedModels"))["aliases"] == ["smart", "small", "pair"]
     error = await client.error("executeAIRequest", asking("smarter"))

@@ -187,3 +187,30 @@ async def test_what_a_compatible_vendor_differs_in_is_configured(
     assert {"max_tokens", "stream_options"} <= usual
     assert "max_completion_tokens" in different
     assert not {"max_tokens", "stream_options"} & different
+
+
+@pytest.mark.parametrize("reason", ["untranslatable", "operation_unsupported"])
+async def test_who_cannot_be_asked_is_passed_over_and_hides_no_failure(reason: str) -> None:
+    three = {"openai": ["gpt-4o"], "anthropic": ["claude"], "google": ["gemini"]}
+    router, inner = router_of(three, fallbacks={"gpt-4o": ["claude", "gemini"]})
+    targets = router.resolve(None, "gpt-4o")
+    busy, unsaid = ProviderFailed("busy"), InvalidParams("no", reason=reason)
+    heard: list[Target] = []
+
+    inner["openai"].items, inner["anthropic"].items = [busy], [unsaid]
+    assert (await router.complete(targets, ask_for("gpt-4o"), heard.append)).text == "from google"
+    inner["openai"].items = [unsaid]
+    async with router.stream(targets, ask_for("gpt-4o"), heard.append) as batches:
+        assert [events async for events in batches]
+    assert heard == [*targets, *targets]
+
+    for first, second, third, told, whose in (
+        (busy, unsaid, unsaid, busy, targets[0]),
+        (unsaid, busy, unsaid, busy, targets[1]),
+        (unsaid, InvalidParams("other", reason=reason), unsaid, unsaid, targets[0]),
+    ):
+        inner["openai"].items, inner["anthropic"].items, inner["google"].items = [first], [second], [third]
+        with pytest.raises(type(told)) as refused:
+            await router.complete(targets, ask_for("gpt-4o"), heard.append)
+        assert refused.value is told
+        assert heard[-1] == whose
