@@ -7,8 +7,9 @@ from methods.dialects.canonical import Json, JsonObject
 from methods.dialects.canonical_once import EmbedReply, EmbedRequest, Encoding
 from methods.dialects.openai_messages import DIALECT
 from methods.dialects.openai_usage import parse_usage
-from methods.dialects.shared import count_at, list_at, name_at, optional_at, text_at
+from methods.dialects.shared import count_at, list_at, name_at, optional_at, text_at, tokens_of
 from methods.dialects.vectors import parse_vector, to_base64, to_numbers
+from storage.records.usage import Usage
 
 PATH: Final = "/embeddings"
 
@@ -56,7 +57,7 @@ class OpenAIEmbeddings:
         return EmbedReply(
             model=model if isinstance(model, str) else "",
             vectors=tuple([parse_vector(item.get("embedding")) for item in items]),
-            usage=parse_usage(body.get("usage")),
+            usage=_parse_usage(body.get("usage")),
         )
 
     def render_reply(self, reply: EmbedReply, request: EmbedRequest) -> JsonObject:
@@ -68,7 +69,7 @@ class OpenAIEmbeddings:
         ]
         tokens = 0 if reply.usage is None else reply.usage.tokens_input
         usage: JsonObject = {"prompt_tokens": tokens, "total_tokens": tokens}
-        return {"object": "list", "data": data, "model": reply.model, "usage": usage}
+        return {"object": "list", "data": data, "model": reply.model or request.model, "usage": usage}
 
     def untranslatable(self, request: EmbedRequest) -> list[str]:
         """Members that this dialect does not know matter, since nobody knows what they change."""
@@ -125,6 +126,14 @@ def _tokens(value: Json, field: str) -> tuple[int, ...]:
     if not tokens:
         raise Untranslatable(field, "must not be empty")
     return tuple([count_at(token, field) for token in tokens])
+
+
+def _parse_usage(value: Json) -> Usage | None:
+    """Some compatible vendors tell the total alone (Voyage), which is all prompt."""
+    if isinstance(value, dict) and tokens_of(value, "prompt_tokens") is None:
+        total = tokens_of(value, "total_tokens")
+        return None if total is None else Usage(input=total)
+    return parse_usage(value)
 
 
 def _index_of(item: JsonObject) -> int:

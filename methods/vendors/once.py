@@ -6,7 +6,8 @@ Vendors count for nothing, so a count is held and recorded at zero; where nobody
 
 import asyncio
 from collections.abc import Callable, Mapping
-from functools import partial
+from dataclasses import replace
+from functools import cache, partial
 from typing import Any, Final
 
 import orjson
@@ -18,6 +19,7 @@ from methods.dialects.canonical import ChatReply, ChatRequest
 from methods.dialects.canonical_once import (
     CountReply,
     CountRequest,
+    EmbedReply,
     EmbedRequest,
     OnceReply,
     OnceRequest,
@@ -51,9 +53,15 @@ async def embed(context: Context, params: OnceParams) -> Mapping[str, object]:
     once = _begun(context, params)
     request, meter = once.request, context.meter
     assert isinstance(request, EmbedRequest), "it was read as one"
-    meter.count_input, meter.count_output = lambda: _tokens(request, _likely), lambda: 0
+    likely = cache(partial(_tokens, request, _likely))
+    meter.count_input, meter.count_output = likely, lambda: 0
     reply = await _asked(context, once)
     meter.usage, meter.is_complete = reply.usage, True
+    found = reply.once
+    if reply.raw is None and isinstance(found, EmbedReply) and found.usage is None:
+        # The client is told what it is charged for; in a thread, because long texts keep a counter busy for a while.
+        usage = Usage(input=await asyncio.to_thread(likely))
+        reply = replace(reply, once=replace(found, usage=usage))
     return _answer(context, once, reply)
 
 

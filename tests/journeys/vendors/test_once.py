@@ -54,6 +54,8 @@ async def test_openais_embeddings_come_from_every_vendor_that_makes_them(
         assert vendor.seen[-1].path == "/v1/models/fake:batchEmbedContents"
         assert row.is_estimated  # this vendor's reply told no usage
         assert 0 < row.usage.tokens_input < 10
+        assert reply.json["usage"] == dict.fromkeys(("prompt_tokens", "total_tokens"), row.usage.tokens_input)
+        assert reply.json["model"] == "fake"
     else:
         assert vendor.seen[-1].json == {**asked, "model": "fake"}
         assert (row.usage.tokens_input, row.is_estimated) == (2 * TOKENS_EMBEDDED, False)

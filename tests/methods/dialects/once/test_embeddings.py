@@ -96,6 +96,22 @@ def test_a_reply_is_read_in_the_order_of_its_indexes_and_written_as_it_was_asked
 
 
 @pytest.mark.parametrize(
+    ("usage", "tokens"),
+    [
+        ({"total_tokens": 9}, 9),
+        ({"prompt_tokens": None, "total_tokens": 9}, 9),
+        ({"prompt_tokens": 4, "total_tokens": 9}, 4),
+        ({"completion_tokens": 0}, None),
+        ({}, None),
+        (None, None),
+    ],
+)
+def test_a_total_alone_is_all_prompt_and_what_is_not_told_is_unknown(usage: Any, tokens: int | None) -> None:
+    told = OPENAI.parse_reply({"data": [{"embedding": [1]}], "usage": usage}).usage
+    assert (None if told is None else told.tokens_input) == tokens
+
+
+@pytest.mark.parametrize(
     "body", [{}, {"data": 1}, {"data": [1]}, {"data": [{"embedding": None}]}, {"data": [{"embedding": ["x"]}]}]
 )
 def test_what_is_no_reply_of_openai_is_none(body: Any) -> None:
@@ -190,6 +206,7 @@ def test_an_openai_client_is_answered_by_gemini() -> None:
     written: Any = OPENAI.render_reply(reply, asked)
     assert [item["embedding"] for item in written["data"]] == [ONE, ONE]
     assert written["usage"] == {"prompt_tokens": 3, "total_tokens": 3}
+    assert written["model"] == "m"
 
 
 def test_a_gemini_client_is_answered_by_openai() -> None:
