@@ -139,6 +139,8 @@ _ROOTS: Final[Mapping[SurfaceName, tuple[str, ...]]] = {
 
 What several vendors have stands with OpenAI, whose SDK alone sends no header that tells it apart.
 """
+_ALONE: Final = ("chat", "responses", "embeddings")
+"""What of that is served for OpenAI and is no other vendor's, whatever headers a client sends along."""
 PATHS: Final = (
     *(f"{prefix}/{{rest:path}}" for prefix in (*PREFIXES, "/v1beta", "/v1alpha", "/upload")),
     *(f"/v1/{root}{{rest:path}}" for roots in _ROOTS.values() for root in roots),
@@ -164,6 +166,8 @@ def surface_of(verb: str, path: str, headers: Mapping[bytes, bytes], query: byte
     if path.startswith(("/v1beta/", "/v1alpha/", "/upload/")) or (verb == "POST" and ":" in path.rpartition("/")[2]):
         return GEMINI, path
     root = path.removeprefix("/v1/")
+    if root.startswith(_ALONE):
+        return OPENAI, path
     if root.startswith(_ROOTS["anthropic"]) or b"anthropic-version" in headers:
         return ANTHROPIC, path
     is_google = b"x-goog-api-key" in headers or b"x-goog-api-client" in headers or b"&key=" in b"&" + query
