@@ -100,6 +100,9 @@ _COUNTED: Final[dict[Kind, tuple[str, ...]]] = {
     "CUSTOM": ("quantity",),
 }
 """Which members say how many units an event is of."""
+_COUNTS: Final = frozenset(name for names in _COUNTED.values() for name in names)
+_NAMING: Final = ("customer_id", "image_size", "resolution", "quality", "unit_type")
+"""Members that any event may hold, also where nothing is made of them; they too are kept until it can be rated."""
 _ONE: Final = frozenset({"IMAGE_GENERATION", "API_CALL"})
 """Kinds of which an event without a count is one unit."""
 _PLAIN: Final = re.compile(r"[0-9]+(\.[0-9]+)?")
@@ -156,11 +159,16 @@ def event_of(element: object, window: Window) -> Event:
     kind = _kind(said)
     usage = _usage(said)
     unit, quantity = (None, None) if kind == "TOKEN_USAGE" else _units(said, kind)
-    if usage is not None and quantity is not None:
+    stray = None if _COUNTS.isdisjoint(said) else _stray(said, kind)
+    if usage is not None and (quantity is not None or stray is not None):
         raise Rejected("invalid_event", "tokens and units are told of in two events, each with an id of its own")
     if usage is None and quantity is None:
         counted = "input_tokens or output_tokens" if kind == "TOKEN_USAGE" else " or ".join(_COUNTED[kind])
         raise Rejected("missing_quantity", f"say how much was used: {counted}")
+    if stray is not None:
+        raise Rejected("invalid_quantity", f"{stray}: {kind} is not counted by it; tell of it in an event of that kind")
+    for name in _NAMING:
+        _name(said, name)
     provider = _name(said, "provider")
     model = _name(said, "model")
     if usage is not None and (provider is None or model is None):
@@ -293,6 +301,12 @@ def _units(said: Mapping[str, Any], kind: Kind) -> tuple[str | None, int | None]
     if not unit:
         raise Rejected("missing_unit_type", "unit_type: say what the quantity counts")
     return unit, quantity_of(said[counted[0]], counted[0]) if counted else NANO
+
+
+def _stray(said: Mapping[str, Any], kind: Kind) -> str | None:
+    """A count that would be free, because events of this kind are not charged by it."""
+    used = _COUNTED.get(kind, ())
+    return next((name for name in sorted(_COUNTS) if name not in used and said.get(name, 0) not in (0, "0")), None)
 
 
 def quantity_of(value: object, name: str) -> int:

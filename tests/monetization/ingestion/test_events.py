@@ -78,6 +78,8 @@ def test_s2_20_and_s2_21_images_and_pages_have_a_unit_and_a_quantity() -> None:
     assert (pages.unit, pages.quantity_nano, pages.model) == ("pages", 5 * NANO, None)
     assert units("VIDEO_GENERATION", duration_seconds=2.5).quantity_nano == 2_500_000_000
     assert units("AUDIO_PROCESSING", quantity="0.5", unit_type="Minute").unit == "minute"
+    assert units("CUSTOM", unit_type="pages", quantity=5, image_count=0, duration_seconds="0") == pages
+    assert read(image_count=0, duration_seconds=0.0, quantity=None) == read()
     call = units("API_CALL")
     assert (call.unit, call.quantity_nano) == ("call", NANO)
 
@@ -160,6 +162,12 @@ WRONG: list[tuple[str, Any]] = [
     ("invalid_metadata", {**TOKENS, "metadata": {str(n): "" for n in range(33)}}),
     ("invalid_metadata", {**TOKENS, "metadata": {"x": "\x00"}}),
     ("invalid_event", {**TOKENS, "event_type": "CUSTOM", "unit_type": "pages", "quantity": 5}),
+    *[("invalid_event", {**TOKENS, name: 1}) for name in ("image_count", "duration_seconds", "quantity")],
+    *[
+        (f"invalid_{name}", {**TOKENS, name: wrong})
+        for name in ("customer_id", "image_size", "resolution", "quality", "unit_type")
+        for wrong in ("x" * 201, {"x": 1}, 5)
+    ],
 ]
 UNITS: dict[str, Any] = {
     **{n: TOKENS[n] for n in ("event_id", "user_id")},
@@ -179,6 +187,9 @@ WRONG += [
     ("invalid_unit_type", {**UNITS, "unit_type": "x" * 65, "quantity": 5}),
     ("missing_quantity", {**UNITS, "event_type": "VIDEO_GENERATION", "unit_type": None}),
     ("invalid_quantity", {**UNITS, "event_type": "IMAGE_GENERATION", "image_count": 1, "quantity": 1}),
+    ("invalid_quantity", {**UNITS, "event_type": "IMAGE_GENERATION", "image_count": 1, "duration_seconds": 2.5}),
+    ("invalid_quantity", {**UNITS, "event_type": "API_CALL", "unit_type": None, "image_count": "7"}),
+    ("invalid_quantity", {**UNITS, "quantity": 1, "image_count": 1}),
 ]  # fmt: skip
 
 
