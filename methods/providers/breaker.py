@@ -45,26 +45,26 @@ class Breaker(Wrapping):
         try:
             reply = await self.inner.complete(ask)
         except BaseException as fault:
-            self._take(fault)
+            self._take(fault, is_own_key=ask.own_key is not None)
             raise
         self._close()
         return reply
 
     def stream(self, ask: Ask) -> Stream:
         """The inner provider's stream. A stream that has begun and is then left by its reader speaks well of the provider."""
-        return _Guarded(self.inner.stream(ask), self)
+        return _Guarded(self.inner.stream(ask), self, is_own_key=ask.own_key is not None)
 
     def admit(self) -> None:
         """Let a call through. Raises: ProviderFailed (`provider_circuit_open`)."""
         if self._opened is not None:
             self._try()
 
-    def ended(self, fault: BaseException | None, *, has_begun: bool) -> None:
+    def ended(self, fault: BaseException | None, *, has_begun: bool, is_own_key: bool) -> None:
         """Learn from the end of a stream."""
-        if fault is None or (has_begun and not _is_unwell(fault)):
+        if fault is None or (has_begun and not _is_unwell(fault, is_own_key=is_own_key)):
             self._close()
         else:
-            self._take(fault)
+            self._take(fault, is_own_key=is_own_key)
 
     def _try(self) -> None:
         assert self._opened is not None
@@ -78,10 +78,10 @@ class Breaker(Wrapping):
             )
         self._is_trying = True
 
-    def _take(self, fault: BaseException) -> None:
+    def _take(self, fault: BaseException, *, is_own_key: bool) -> None:
         """Count a failure; whatever else ended a trial leaves the question to the next call."""
         self._is_trying = False
-        if not _is_unwell(fault):
+        if not _is_unwell(fault, is_own_key=is_own_key):
             return
         self._failures += 1
         if self._failures >= self._failures_max:
@@ -93,23 +93,26 @@ class Breaker(Wrapping):
         self._is_trying = False
 
 
-def _is_unwell(fault: BaseException) -> bool:
+def _is_unwell(fault: BaseException, *, is_own_key: bool) -> bool:
+    if is_own_key and isinstance(fault, ProviderFailed) and fault.slug == faults.BILLING:
+        return False  # somebody's own account has no money left there
     return isinstance(fault, ProviderFailed | ProviderTimedOut) and fault.slug in faults.UNWELL
 
 
 class _Guarded(WrappedStream):
-    __slots__ = ("_breaker",)
+    __slots__ = ("_breaker", "_is_own_key")
 
-    def __init__(self, inner: Stream, breaker: Breaker) -> None:
+    def __init__(self, inner: Stream, breaker: Breaker, *, is_own_key: bool) -> None:
         super().__init__(inner)
         self._breaker = breaker
+        self._is_own_key = is_own_key
 
     async def __aenter__(self) -> Batches:
         self._breaker.admit()
         try:
             return await self._inner.__aenter__()
         except BaseException as fault:
-            self._breaker.ended(fault, has_begun=False)
+            self._breaker.ended(fault, has_begun=False, is_own_key=self._is_own_key)
             raise
 
     async def __aexit__(
@@ -121,4 +124,4 @@ class _Guarded(WrappedStream):
             error = fault
             raise
         finally:
-            self._breaker.ended(error, has_begun=True)
+            self._breaker.ended(error, has_begun=True, is_own_key=self._is_own_key)

@@ -15,6 +15,7 @@ from methods.providers.capping import Capping
 from methods.providers.observing import Observing
 from methods.providers.retrying import Patience, Retrying
 from methods.providers.wrapping import Stream, Wrapping
+from monetization.callers import Secret
 from monetization.errors import Overloaded
 from monetization.terms import Target
 from storage.errors import Fault
@@ -244,6 +245,18 @@ async def test_the_callers_own_mistakes_do_not_open_the_breaker(fault: Fault) ->
             await way(breaker)
 
     assert state_of(breaker) == "closed"
+
+
+async def test_an_own_account_without_money_closes_the_provider_for_nobody_else() -> None:
+    unpaid = failed("provider_billing")
+    for own_key, state in ((Secret("mine"), "closed"), (None, "open")):
+        breaker = Breaker(ListProvider(unpaid), clock=Clock(), failures=2)
+        with pytest.raises(ProviderFailed):
+            await breaker.complete(ask_for(own_key=own_key))
+        with pytest.raises(ProviderFailed):
+            async with breaker.stream(ask_for(own_key=own_key)):
+                pass
+        assert state_of(breaker) == state
 
 
 async def test_a_success_between_failures_starts_the_count_again() -> None:
