@@ -54,6 +54,9 @@ UNWELL: Final = frozenset(
 come back, and other callers' keys may have another limit."""
 
 _UNSAID: Final = "what it says about a server-side prompt is not shown"
+# Only beginnings count: a vendor may repeat what a client wrote, and both kinds of words speak against the provider.
+_UNPAID_WORDS: Final = ("your credit balance is too low", "your prepayment credits are depleted")
+"""What Anthropic says with 400 and Google with 429 where an account has no money left."""
 _BAD_KEY_WORDS: Final = ("api key not valid", "api_key_invalid", "invalid api key", "api key expired")
 
 
@@ -76,7 +79,7 @@ def fault_of(
     message = _UNSAID if is_private else clean(error.message, secrets)
     if _is_about_key(error):
         return _key_fault(provider, is_own_key=is_own_key, data=data)
-    if status == 402 or error.kind == "insufficient_quota":  # noqa: PLR2004  # HTTP: payment required
+    if _is_about_bill(error):
         whose = "your account there" if is_own_key else "this server's account there"
         return ProviderFailed(f"provider {provider!r} wants payment for {whose}", reason=BILLING, data=data)
     return _status_fault(error, message, provider, model, data)
@@ -140,7 +143,13 @@ def _is_about_key(error: VendorError) -> bool:
     if error.status in (401, 403):
         return True
     # Google answers a wrong key with 400 INVALID_ARGUMENT.
-    return error.status == 400 and any(word in error.message.lower() for word in _BAD_KEY_WORDS)  # noqa: PLR2004  # HTTP
+    return error.status == 400 and error.message.lower().startswith(_BAD_KEY_WORDS)  # noqa: PLR2004  # HTTP
+
+
+def _is_about_bill(error: VendorError) -> bool:
+    if error.status == 402 or error.kind == "insufficient_quota":  # noqa: PLR2004  # HTTP: payment required
+        return True
+    return error.status in (400, 429) and error.message.lower().startswith(_UNPAID_WORDS)
 
 
 def _key_fault(provider: str, *, is_own_key: bool, data: dict[str, object]) -> Fault:

@@ -119,6 +119,26 @@ async def test_a_status_becomes_its_fault_whole_and_streamed(
     assert whole.retry_after_seconds == (7 if status in (429, 500, 529) else None)
 
 
+@pytest.mark.parametrize(
+    ("status", "message", "reason"),
+    [
+        (400, "Your credit balance is too low to access the API. Please go to Plans & Billing.", "provider_billing"),
+        (429, "Your prepayment credits are depleted. Please manage your project and billing.", "provider_billing"),
+        (400, "API key not valid. Please pass a valid API key.", "provider_auth"),
+        (400, "tools.0.name: 'your credit balance is too low' is no name", "provider_rejected"),
+        (400, "Invalid value at contents[0].role: 'API key not valid'", "provider_rejected"),
+    ],
+)
+async def test_the_operators_bill_and_key_are_nobodys_business_and_no_client_can_say_so(
+    fake: FakeProvider, make: Make, status: int, message: str, reason: str
+) -> None:
+    fake.script = Script(status=status, message=message)
+    for kind in ("anthropic", "google"):
+        fault = await fault_of_complete(make(kind))
+        assert fault.slug == reason
+        assert (message in str(fault)) == (reason == "provider_rejected")
+
+
 @pytest.mark.parametrize("kind", KINDS)
 async def test_a_refused_own_key_is_the_callers_matter_and_goes_nowhere_else(
     fake: FakeProvider, make: Make, kind: str
