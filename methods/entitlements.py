@@ -11,13 +11,17 @@ from pydantic.alias_generators import to_camel
 
 from methods.context import Context
 from methods.eligibility import PREVIEWED, Name, Tokens, balance_of, caller_of, code_of, reason_of
-from methods.errors import Forbidden, UnknownModel, UnknownProvider
+from methods.errors import Forbidden, InvalidParams, UnknownModel, UnknownProvider
 from methods.method import Access, Example, Method, Params, Result, Tool
 from methods.money_shapes import UserId, number, text
-from monetization.charging.policies import Charge, credits_for, dollars
+from methods.pricing import is_priced, rated_units
+from monetization.callers import Caller
+from monetization.charging.policies import Charge, charge_units, credits_for, dollars
 from monetization.eligibility import Metered, Preview
-from monetization.errors import NotEntitled, PaymentRequired, QuotaExceeded
-from monetization.terms import Most, Terms
+from monetization.errors import NotEntitled, PaymentRequired, PriceUnknown, QuotaExceeded
+from monetization.ingestion.rating import Rated
+from monetization.terms import Most, Route, Target, Terms
+from monetization.tiers import Policy
 from storage.errors import Fault
 from storage.records.money import CREDIT
 
@@ -73,6 +77,7 @@ class EntitlementResult(Result):
     code: str
     """For programs: `ok`, `soft_limit`, or the stable reason of the refusal."""
     estimated_cost_credits: float | None = None
+    """Absent, as in dollars: nothing prices what is counted, or it was refused before it was priced."""
     estimated_cost_usd: str | None = None
     current_balance: str | None = None
     """In the asset that the plan charges."""
@@ -93,21 +98,23 @@ async def check_entitlement(context: Context, params: EntitlementParams) -> Enti
     feature = params.feature_id
     # A name that no tier sells gates nobody (OpenMonetize: no entitlement means credits only); a quota may still count it.
     gated = feature if feature is not None and asked.is_feature(feature) else None
-    preview = await asked.preview(caller, PREVIEWED, Terms(is_metered=True, feature=gated), _most(context, action))
+    units = _units(context, action, caller) if _counts_units(action) else None
+    rate = None if units is None else lambda _: units.charge
+    terms, most = Terms(is_metered=True, feature=gated), _most(context, action, is_counted=units is not None)
+    preview = await asked.preview(caller, PREVIEWED, terms, most, rate)
     count = 1 if action.estimated_count is None else action.estimated_count
     metered = None if feature is None else await asked.metered(caller, feature, count)
     if preview.refusal is None and metered is not None and metered.is_passed:
         preview = _past(preview, metered)
     charge = None if preview.quote is None else preview.quote.charge
     asset, balance = await balance_of(context, caller, charge, seen=preview.seen)
-    rules = context.services.quotes.rules
-    worth = None if charge is None else _credits(charge, credits_for(rules, charge.cost_nano))
+    cost, worth = _estimated(context, charge, units)
     return EntitlementResult(
         allowed=preview.refusal is None,
         reason=reason_of(preview),
         code=code_of(preview),
         estimated_cost_credits=None if worth is None else number(worth, CREDIT),
-        estimated_cost_usd=None if charge is None else dollars(charge.cost_nano),
+        estimated_cost_usd=None if cost is None else dollars(cost),
         current_balance=None if balance is None else text(balance, asset),
         balance_asset=None if balance is None else asset,
         limit_type="NONE" if metered is None else "HARD" if metered.quota.is_hard else "SOFT",
@@ -129,14 +136,54 @@ def _past(preview: Preview, metered: Metered) -> Preview:
     return replace(preview, refusal=QuotaExceeded(what, data=data))
 
 
-def _most(context: Context, action: Action) -> Most:
+def _counts_units(action: Action) -> bool:
+    """Whether units are what it costs; what names tokens and no count is priced by its tokens, as events are."""
+    names_count = action.estimated_count is not None or action.estimated_duration_seconds is not None
+    return action.type != "token_usage" and (
+        names_count or not (action.estimated_input_tokens or action.estimated_output_tokens)
+    )
+
+
+def _units(context: Context, action: Action, caller: Caller) -> Rated:
+    """What units come to, by the code that rates the event that will tell of them; without a price, a charge of nothing."""
+    said: dict[str, object] = {
+        "event_type": action.type.upper(),
+        "provider": action.provider,
+        "model": action.model,
+        "image_size": action.image_size,
+        "quality": action.quality,
+    }
+    if action.estimated_duration_seconds is not None:
+        said["duration_seconds"] = action.estimated_duration_seconds
+    elif action.estimated_count is not None:
+        said["quantity"] = action.estimated_count
+    policy: Policy = "byok" if caller.kind == "byok" else context.services.tiers().of(caller.tier).policy
+    try:
+        return rated_units(context, said, policy)[1]
+    except (PriceUnknown, InvalidParams):
+        return Rated(charge_units(policy, context.services.quotes.rules, 0, burned=0, tokens=0), None, None)
+
+
+def _most(context: Context, action: Action, *, is_counted: bool) -> Most:
     """The most that an action can cause. Raises: UnknownModel, UnknownProvider."""
-    provider = action.provider
-    if provider is not None and provider not in context.services.router.providers:
+    services, provider, model = context.services, action.provider, action.model
+    if provider is not None and provider not in services.router.providers:
         provider = provider.lower()  # OpenMonetize writes OPENAI
-    route = context.services.router.route(provider, action.model)
+    if is_counted and provider is None and model is None:
+        return Most()  # units of no model, such as pages
+    route: Route | None = None
+    targets: tuple[Target, ...] = ()
+    try:
+        route = services.router.route(provider, model)
+        targets = route.targets
+    except (UnknownProvider, UnknownModel):
+        # Who tells of usage by events asks about models that nobody serves here; what prices those prices this.
+        told = None if provider is None or model is None else services.ingestion.rating.target(provider, model)
+        if not is_counted and (told is None or not is_priced(context, told)):
+            raise
+        targets = () if told is None else (told,)
     return Most(
-        route.targets,
+        targets,
         route=route,
         tokens_input=action.estimated_input_tokens,
         tokens_output=action.estimated_output_tokens,
@@ -144,8 +191,14 @@ def _most(context: Context, action: Action) -> Most:
     )
 
 
-def _credits(charge: Charge, worth: int) -> int:
-    return charge.amount if charge.asset == CREDIT else worth
+def _estimated(context: Context, charge: Charge | None, units: Rated | None) -> tuple[int | None, int | None]:
+    """Cost in nano dollars, and what the action is worth in credits; each None where nobody knows it."""
+    if charge is None:
+        return None, None
+    cost = charge.cost_nano if units is None else units.cost_nano
+    if charge.asset == CREDIT and (cost is not None or charge.amount):
+        return cost, charge.amount
+    return cost, None if cost is None else credits_for(context.services.quotes.rules, cost)
 
 
 def _steps(context: Context, refusal: Fault) -> list[Step]:

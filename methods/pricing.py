@@ -1,5 +1,6 @@
 """What AI costs before it is bought: `calculateCost` and `getProviderPricing` (S0-14, S2-25, S2-38, S2-39)."""
 
+from collections.abc import Mapping
 from typing import Annotated, Final, Literal
 
 from pydantic import Field
@@ -10,7 +11,8 @@ from methods.method import Access, Example, Method, Params, Result, Tool
 from methods.money_shapes import Amount
 from monetization.charging.policies import Charge, Rules, charge_for, credits_for, dollars, revenue_of
 from monetization.errors import PriceUnknown
-from monetization.ingestion.events import Kind, Window, event_of
+from monetization.ingestion.events import Event, Kind, Window, event_of
+from monetization.ingestion.rating import Rated
 from monetization.ingestion.rejecting import Rejected, Unrated
 from monetization.prices.rates import STANDARD, Price, Processing, Rates
 from monetization.terms import Target
@@ -176,19 +178,15 @@ def _priced(context: Context, params: CostParams) -> tuple[Target, Price]:
         if provider is None or params.model is None:
             raise
         target = services.ingestion.rating.target(provider, params.model)
-        if not services.quotes.book().knows(target, now_us):
+        if not is_priced(context, target):
             raise
     return target, services.quotes.book().find(target, now_us, params.processing)
 
 
 def _units(context: Context, params: CostParams, policy: Policy) -> CostResult:
     """What units cost that are no tokens: the event that would tell of them, rated. Raises: InvalidParams, PriceUnknown."""
-    services = context.services
-    now_us = services.quotes.clock_us()
     count = "duration_seconds" if params.duration_seconds is not None else "quantity"
     said = {
-        "event_id": "preview",
-        "user_id": "preview",
         "event_type": _KINDS[params.type],
         "provider": params.provider,
         "model": params.model,
@@ -198,15 +196,28 @@ def _units(context: Context, params: CostParams, policy: Policy) -> CostResult:
         "processing": params.processing,
         count: params.count if params.duration_seconds is None else params.duration_seconds,
     }
+    event, rated = rated_units(context, said, policy)
+    named = {"provider": event.provider, "model": event.model, "price_version": rated.price_version}
+    return _costed(context.services.quotes.rules, rated.charge, rated.cost_nano).model_copy(update=named)
+
+
+def rated_units(context: Context, said: Mapping[str, object], policy: Policy) -> tuple[Event, Rated]:
+    """An event that somebody would send, and what it would cost. Raises: InvalidParams, PriceUnknown."""
+    services = context.services
+    now_us = services.quotes.clock_us()
     try:
-        event = event_of(said, Window(now_us, 0, 0))
-        rated = services.ingestion.rating.rate(event, policy, now_us)
+        event = event_of({"event_id": "preview", "user_id": "preview", **said}, Window(now_us, 0, 0))
+        return event, services.ingestion.rating.rate(event, policy, now_us)
     except Unrated as wrong:
         raise PriceUnknown(wrong.detail, data={"reason": wrong.reason}) from None
     except Rejected as wrong:
         raise InvalidParams(wrong.detail) from None
-    named = {"provider": event.provider, "model": event.model, "price_version": rated.price_version}
-    return _costed(services.quotes.rules, rated.charge, rated.cost_nano).model_copy(update=named)
+
+
+def is_priced(context: Context, target: Target) -> bool:
+    """Whether the price book knows what may not be served here, but be told of by events."""
+    quotes = context.services.quotes
+    return quotes.book().knows(target, quotes.clock_us())
 
 
 def _costed(rules: Rules, charge: Charge, cost_nano: int | None) -> CostResult:

@@ -3,10 +3,11 @@
 The answer is a preview, not a promise: only a hold is one.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from monetization.callers import Caller
+from monetization.charging.policies import Charge
 from monetization.entitlements import Entitlements
 from monetization.funding import Source, sources
 from monetization.people import People
@@ -15,6 +16,7 @@ from monetization.quoting import Quote, Quotes
 from monetization.refusals import Links, fault_of
 from monetization.rollover import carried_into
 from monetization.terms import Most, Terms
+from monetization.tiers import Policy
 from storage.errors import Fault, StorageUnavailable
 from storage.ledger.answers import exceeded
 from storage.records.commands import Claim, Refusal
@@ -64,11 +66,16 @@ class Eligibility:
         tier = self.entitlements.tiers().default.key
         return await self.people.complete(Caller(kind="subscription", user_id=user_id, tier=tier))
 
-    async def preview(self, caller: Caller, method: str, terms: Terms, most: Most) -> Preview:
-        """What a call of a metered method would come to. Raises: StorageUnavailable; every other fault is the answer."""
+    async def preview(
+        self, caller: Caller, method: str, terms: Terms, most: Most, rate: Callable[[Policy], Charge] | None = None
+    ) -> Preview:
+        """What a call of a metered method would come to; `rate`: what it costs, where that is not by its tokens.
+
+        Raises: StorageUnavailable; every other fault is the answer.
+        """
         try:
             self.entitlements.gate(caller, method)
-            quote = self.quotes.quote(caller, self.entitlements.check(caller, terms, most))
+            quote = self.quotes.quote(caller, self.entitlements.check(caller, terms, most), rate)
         except StorageUnavailable:
             raise
         except Fault as refused:

@@ -86,8 +86,11 @@ class Quotes:
     clock_us: Callable[[], int]
     upgrade_url: str = ""
 
-    def quote(self, caller: Caller, most: Most) -> Quote:
-        """The most that the call can cost. Raises: PriceUnknown; PaymentRequired where the tier sells nothing."""
+    def quote(self, caller: Caller, most: Most, rate: Callable[[Policy], Charge] | None = None) -> Quote:
+        """The most that the call can cost, or what `rate` says that it costs.
+
+        Raises: PriceUnknown; PaymentRequired where the tier sells nothing.
+        """
         tier = self.tiers().of(caller.tier)
         book = self.book()
         now = self.clock_us()
@@ -104,7 +107,7 @@ class Quotes:
                 policy, self.rules, tokens_input=most.tokens_input, tokens_output=most.tokens_output, cost_nano=0
             )
         else:
-            charge = self._dearest(policy, book, most, now)
+            charge = self._dearest(policy, book, most, now) if rate is None else rate(policy)
         return Quote(caller, tier, policy, most, now, charge, self.rules, book, self.burns)
 
     def _dearest(self, policy: Policy, book: PriceBook, most: Most, now: int) -> Charge:
