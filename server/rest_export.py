@@ -8,7 +8,6 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final
-from urllib.parse import parse_qsl
 
 from starlette.types import Receive, Scope, Send
 
@@ -19,13 +18,17 @@ from methods.progress import Progress
 from monetization.calls import Call
 from server.errors import headers_of, status_of
 from server.plain_http import Means
+from server.rest.requests import params_from
+from server.rest.route import CUSTOMER, Route
 from server.rest_ingestion import error_body
 from server.rpc_reading import Refused, Sender, credential_from
 from storage.errors import Fault
 
 PATH: Final = "/v1/usage/export"
 METHOD: Final = "exportUsage"
-_FLAGS: Final = {"true": True, "1": True, "false": False, "0": False}
+_ROUTE: Final = Route(verb="GET", path=PATH, method=METHOD, renamed={"featureId": "feature"}, ignored=CUSTOMER)
+"""How its query is spelled: as that of the other reports."""
+_FLAGS: Final = {"everybody": frozenset({"boolean"})}
 _TYPES: Final = {"csv": b"text/csv; charset=utf-8", "ndjson": b"application/x-ndjson"}
 _UNREADABLE: Final = 400
 
@@ -52,7 +55,11 @@ class ExportDoor:
         lines = dict(scope["headers"])
         if b"x-api-key" in lines:  # as OpenMonetize's clients show their key
             lines.setdefault(b"x-om-api-key", lines[b"x-api-key"])
-        params = _params(scope)
+        try:
+            params = params_from(_ROUTE, _FLAGS, path={}, query=scope.get("query_string", b""))
+        except InvalidParams as wrong:
+            await Sender(send).json(error_body(wrong.slug, str(wrong), request_id, wrong.data), _UNREADABLE)
+            return
         call = Call(METHOD, params, credential_from(scope, lines), request_id, "rest", started=means.monotonic())
         file = _File(send, str(params.get("format", "csv")), means.limits.write_timeout_seconds)
         with suppress(_BrokenOff):
@@ -138,13 +145,3 @@ async def _departure(receive: Receive) -> None:
     """Return when the client has left."""
     while (await receive())["type"] != "http.disconnect":
         pass
-
-
-def _params(scope: Scope) -> dict[str, object]:
-    """The query as parameters; what is repeated counts once, the last time."""
-    query = scope.get("query_string", b"").decode("latin-1")
-    given: dict[str, object] = dict(parse_qsl(query, keep_blank_values=True))
-    everybody = given.get("everybody")
-    if isinstance(everybody, str):
-        given["everybody"] = _FLAGS.get(everybody.lower(), everybody)
-    return given

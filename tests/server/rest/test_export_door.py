@@ -108,3 +108,30 @@ async def test_flags_of_the_query_are_true_as_people_write_them(query: bytes) ->
     await door(serve, [])({**SCOPE, "query_string": query}, wire.receive, wire.send)
     assert seen == [{"format": "ndjson", "everybody": True}]
     assert wire.is_whole
+
+
+@pytest.mark.parametrize(
+    ("query", "params"),
+    [
+        (b"start_date=2026-11-20T00:00:00+05:45", {"startDate": "2026-11-20T00:00:00+05:45"}),
+        (b"feature_id=legal&user_id=u1&customerId=acme", {"feature": "legal", "userId": "u1"}),
+        (b"resource_type=pages&featureId=a%20b", {"resourceType": "pages", "feature": "a b"}),
+    ],
+)
+async def test_the_query_is_spelled_as_that_of_the_other_reports(query: bytes, params: dict[str, object]) -> None:
+    seen: list[object] = []
+
+    async def serve(call: Call, sink: ProgressSink | None) -> Answer:
+        del sink
+        seen.append(call.params)
+        return {"rows": 0}
+
+    await door(serve, [])({**SCOPE, "query_string": query}, Wire().receive, Wire().send)
+    assert seen == [params]
+
+
+@pytest.mark.parametrize("query", [b"format=csv&format=ndjson", b"userId=a&user_id=b", b"provider=%ff"])
+async def test_a_query_that_says_two_things_or_nothing_readable_is_refused(query: bytes) -> None:
+    wire = Wire()
+    await door(failing, [])({**SCOPE, "query_string": query}, wire.receive, wire.send)
+    assert wire.sent[0]["status"] == 400
