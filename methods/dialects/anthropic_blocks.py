@@ -11,7 +11,7 @@ from typing import Final
 from methods.dialects.arguments import from_arguments, from_model_arguments, to_arguments
 from methods.dialects.base import Untranslatable
 from methods.dialects.canonical import Image, Json, JsonObject, Message, Part, Reasoning, Text, ToolCall, ToolResult
-from methods.dialects.shared import flag_at, list_at, name_at, object_at, text_at
+from methods.dialects.shared import flag_at, image_type_at, list_at, name_at, object_at, text_at
 
 DIALECT: Final = "anthropic"
 
@@ -69,7 +69,8 @@ def _parse_image(block: JsonObject, field: str) -> Image | None:
     extra = _others(block, "type", "source")
     match name_at(source.get("type"), f"{field}.source.type"):
         case "base64":
-            media_type = name_at(source.get("media_type"), f"{field}.source.media_type")
+            place = f"{field}.source.media_type"
+            media_type = image_type_at(name_at(source.get("media_type"), place), place)
             return Image(media_type, data=text_at(source.get("data"), f"{field}.source.data"), extra=extra)
         case "url":
             return Image(url=name_at(source.get("url"), f"{field}.source.url"), extra=extra)

@@ -1,12 +1,12 @@
 """A client's own content on its way to its own vendor: what is set in it, what is refused, what of its stream passes."""
 
-import re
 from collections.abc import Iterator
 from typing import Final
 
 import orjson
 
 from methods.dialects.canonical import ChatRequest, Json, JsonObject
+from methods.dialects.gemini_images import is_read_as_found
 from methods.dialects.gemini_names import items_of, members_of, resource_of
 from methods.dialects.gemini_request import PRICED_EXTRA
 from methods.dialects.passing import EventPasser
@@ -20,11 +20,6 @@ _ROUTED: Final = ("modelConfig", "modelSelectionConfig", "routingConfig")
 """Members by which Vertex answers with another model than the one that was allowed and quoted."""
 _CONFIGS: Final = ("generationConfig", "generation_config")
 _BOUNDS: Final = ("maxOutputTokens", "max_output_tokens")
-_OTHERS: Final = re.compile(
-    r"(?!https?://)|https?://([^/?#]*[@.])?(youtube\.com|youtu\.be|youtube-nocookie\.com|generativelanguage\.googleapis\.com)\.?(?![^:/?#])",
-    re.IGNORECASE,
-)
-"""Addresses that the vendor reads by what lies there, whatever type the client gives them."""
 
 
 def unpriced(body: JsonObject) -> list[str]:
@@ -69,7 +64,7 @@ def _is_image(blob: JsonObject) -> bool:
     kind, address = blob.get("mimeType"), blob.get("fileUri")
     if not isinstance(kind, str) or not kind.startswith("image/"):
         return False
-    return not isinstance(address, str) or _OTHERS.match(address.strip()) is None
+    return not isinstance(address, str) or not is_read_as_found(address)
 
 
 def amended(body: JsonObject, request: ChatRequest) -> JsonObject:

@@ -15,6 +15,7 @@ from typing import Final
 from methods.dialects.arguments import from_arguments, from_model_arguments, object_of, to_arguments
 from methods.dialects.base import Untranslatable
 from methods.dialects.canonical import Image, Json, JsonObject, Message, Part, Reasoning, Text, ToolCall, ToolResult
+from methods.dialects.gemini_images import file_of
 from methods.dialects.gemini_names import items_of, members_of
 from methods.dialects.shared import list_at, name_at, object_at, text_at
 
@@ -220,6 +221,8 @@ def render_part(part: Part, field: str, *, is_own: bool, names: Mapping[str, str
         return _render_call(part, from_arguments(part.arguments, f"{field}.arguments"))
     if type(part) is ToolResult:
         return _render_answer(part, field, is_own=is_own, names=names or {})
+    if type(part) is Image:
+        return _render_asked_image(part, field, is_own=is_own)
     return _render_plain(part, field, is_own=is_own)
 
 
@@ -253,6 +256,13 @@ def _render_call(call: ToolCall, arguments: JsonObject) -> JsonObject:
     return rendered
 
 
+def _render_asked_image(image: Image, field: str, *, is_own: bool) -> JsonObject:
+    """An image of a request, where another dialect's client may have called anything one. Raises: Untranslatable."""
+    if is_own or image.data is not None:
+        return _render_image(image, field, is_own=is_own)
+    return {"fileData": file_of(image, field)}
+
+
 def _render_image(image: Image, field: str, *, is_own: bool) -> JsonObject:
     extra = image.extra if is_own else {}
     if image.data is not None:
@@ -277,7 +287,9 @@ def _render_answer(result: ToolResult, field: str, *, is_own: bool, names: Mappi
     inner: JsonObject = {"name": name, "response": response}
     if not result.tool_call_id.startswith(MADE_ID):
         inner = {"id": result.tool_call_id, **inner}
-    images: list[Json] = [_render_image(part, field, is_own=is_own) for part in result.content if type(part) is Image]
+    images: list[Json] = [
+        _render_asked_image(part, field, is_own=is_own) for part in result.content if type(part) is Image
+    ]
     if images:
         inner["parts"] = images
     return {"functionResponse": inner}

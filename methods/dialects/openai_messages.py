@@ -10,7 +10,7 @@ from typing import Final
 
 from methods.dialects.base import Untranslatable
 from methods.dialects.canonical import Image, Json, JsonObject, Message, Part, Reasoning, Text, ToolCall, ToolResult
-from methods.dialects.shared import from_data_url, list_at, name_at, object_at, text_at, to_data_url
+from methods.dialects.shared import from_data_url, image_type_at, list_at, name_at, object_at, text_at, to_data_url
 
 DIALECT: Final = "openai"
 VERBATIM_MEMBERS: Final = ("content", "tool_calls")
@@ -167,7 +167,8 @@ def _image_part(part: JsonObject, field: str) -> Image | None:
     extra.update({name: value for name, value in image.items() if name == "detail" and value is not None})
     inline = from_data_url(url, f"{field}.image_url.url")
     if inline:
-        return Image(media_type=inline[0], data=inline[1], extra=extra)
+        media_type = image_type_at(inline[0], f"{field}.image_url.url")
+        return Image(media_type=media_type, data=inline[1], extra=extra)
     return Image(url=url, extra=extra)
 
 

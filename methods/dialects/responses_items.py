@@ -23,7 +23,7 @@ from methods.dialects.canonical import (
     ToolCall,
     ToolResult,
 )
-from methods.dialects.shared import from_data_url, list_at, name_at, object_at, text_at, to_data_url
+from methods.dialects.shared import from_data_url, image_type_at, list_at, name_at, object_at, text_at, to_data_url
 
 DIALECT: Final = "responses"
 
@@ -179,7 +179,9 @@ def _parse_image(part: JsonObject, field: str) -> Image | None:
     url = name_at(url, f"{field}.image_url")
     extra = _others(part, "type", "image_url")
     inline = from_data_url(url, f"{field}.image_url")
-    return Image(media_type=inline[0], data=inline[1], extra=extra) if inline else Image(url=url, extra=extra)
+    if inline is None:
+        return Image(url=url, extra=extra)
+    return Image(media_type=image_type_at(inline[0], f"{field}.image_url"), data=inline[1], extra=extra)
 
 
 def _others(members: JsonObject, *read: str) -> dict[str, Json]:

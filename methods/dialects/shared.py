@@ -151,6 +151,16 @@ def from_data_url(url: str, field: str) -> tuple[str, str] | None:
     return media_type or "application/octet-stream", data
 
 
+def image_type_at(media_type: str, field: str) -> str:
+    """The media type of what a client calls an image. Raises: Untranslatable.
+
+    Some vendors read by its type whatever stands there, and one file may hold a thousand pages or an hour of sound.
+    """
+    if media_type[:6].lower() == "image/":
+        return media_type
+    raise Untranslatable(field, f"must be an image, and {media_type[:40]!r} is none")
+
+
 def to_data_url(media_type: str | None, data: str) -> str:
     """A `data:` URL (RFC 2397) of base64 data."""
     return f"data:{media_type or 'application/octet-stream'};base64,{data}"

@@ -160,7 +160,7 @@ def _gemini(stop: list[str], *, knows_failure: bool) -> dict[str, Any]:
                     {"functionResponse": {"id": "c1", "name": "weather", "response": {"output": "rain"}}},
                     {"functionResponse": {"id": "c2", "name": "weather", "response": answered}},
                     {"text": "And this?"},
-                    {"fileData": {"fileUri": URL}},
+                    {"fileData": {"mimeType": "image/png", "fileUri": URL}},
                 ],
             },
         ],
