@@ -254,6 +254,8 @@ def render_request(
     )
     turns = render_messages(request.messages, is_own=is_own)
     body["messages"] = turns if is_own else turns_of(turns)
+    if not is_own and _lacks_thinking(body):
+        body["thinking"] = {"type": "disabled"}  # a budget is a most
     if says_something(request.system) or (is_own and request.system):
         body["system"] = _render_system(request.system, extra, is_own=is_own)
     body.update(_render_sampling(request, version=version, is_own=is_own))
@@ -270,6 +272,18 @@ def render_request(
     if request.is_stream:
         body["stream"] = True
     return body
+
+
+def _lacks_thinking(body: JsonObject) -> bool:
+    """Whether the model shall go on after its calls with a budget for thinking: the vendor then wants the thinking before them.
+
+    Only this vendor's seal opens that, so turns of other dialects never hold it.
+    """
+    match body:
+        case {"thinking": {"type": "enabled"}, "messages": [*_, {"content": [{"type": "tool_result"}, *_]}]}:
+            return True
+        case _:
+            return False
 
 
 def _render_system(system: tuple[Text, ...], extra: dict[str, Json], *, is_own: bool) -> Json:

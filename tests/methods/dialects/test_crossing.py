@@ -79,3 +79,18 @@ def test_instructions_and_results_that_are_empty_are_left_out_as_the_vendors_ref
         assert "systemInstruction" not in rendered
         answer = {"id": "c", "name": "f", "response": {"output": ""}}
         assert rendered["contents"][-1]["parts"] == [{"functionResponse": answer}]
+
+
+@pytest.mark.parametrize(("answers", "thinking"), [(0, "enabled"), (1, "disabled")])
+def test_a_model_of_anthropic_goes_on_after_its_calls_without_the_thinking_that_only_its_own_clients_keep(
+    answers: int, thinking: str
+) -> None:
+    turns: list[Any] = [
+        {"role": "model", "parts": [{"functionCall": {"name": "f", "args": {}}}]},
+        {"role": "user", "parts": [{"functionResponse": {"name": "f", "response": {"output": "x"}}}]},
+    ]
+    config: Any = {"maxOutputTokens": 4000, "thinkingConfig": {"thinkingBudget": 2000}}
+    contents = [*HI["gemini"]["contents"], *(turns * answers)]
+    request = dialect_of("gemini").parse_request({"contents": contents, "generationConfig": config}, model="m")
+    rendered: Any = Anthropic().render_request(request)
+    assert rendered["thinking"]["type"] == thinking
