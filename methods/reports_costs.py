@@ -14,6 +14,7 @@ from methods.reports_shapes import (
     percent,
     period_report,
     range_of,
+    standing_of,
     sum_members,
     sum_report,
     whose_of,
@@ -108,7 +109,7 @@ async def get_cost_breakdown(context: Context, params: BreakdownParams) -> Break
 
 async def get_overage_charges(context: Context, params: WhoseParams) -> OverageResult:
     """What calls past the month's quota have cost so far this month."""
-    whose, services = whose_of(context, params), context.services
+    whose, services = standing_of(context, params), context.services
     span = named("current_month", services.reports.clock_us())
     tier = services.tiers().of(await _tier_of(context, whose))
     total = await services.reports.total(whose, span, {"charge_asset": USD})

@@ -10,7 +10,7 @@ from methods.context import Context
 from methods.errors import Forbidden, InvalidParams
 from methods.method import Access, Example, Method, Result, Tool
 from methods.money_shapes import Asset, number, text
-from methods.reports_shapes import WhoseParams, percent, savings_members, whose_of
+from methods.reports_shapes import WhoseParams, percent, savings_members, standing_of
 from methods.tiers import TierLimits, shown_tier
 from monetization.periods import end_of, iso
 from monetization.quota_desk import month_of_tokens
@@ -154,7 +154,7 @@ class RecommendationsResult(Result):
 
 async def get_burn_forecast(context: Context, params: ForecastParams) -> ForecastResult:
     """When the balance ends at the recent pace, and whether the month's quota holds."""
-    whose, services = whose_of(context, params), context.services
+    whose, services = standing_of(context, params), context.services
     now_us = services.reports.clock_us()
     tier = await _tier(context, whose)
     asset = params.asset or (CREDIT if tier.policy == "credits" else TOKEN)
@@ -180,7 +180,7 @@ async def get_burn_forecast(context: Context, params: ForecastParams) -> Forecas
 
 async def get_recommendations(context: Context, params: WhoseParams) -> RecommendationsResult:
     """The cheapest tier that covers what the month comes to, and cheaper models for the same work."""
-    whose, services = whose_of(context, params), context.services
+    whose, services = standing_of(context, params), context.services
     now_us = services.reports.clock_us()
     tier = await _tier(context, whose)
     kinds = await services.reports.parts(whose, named("current_month", now_us), ("caller_kind",))

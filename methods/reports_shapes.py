@@ -163,6 +163,16 @@ def whose_of(context: Context, params: WhoseParams) -> Whose:
     return Whose(params.user_id, organization)  # of a member, what was used inside the organization
 
 
+def standing_of(context: Context, params: WhoseParams) -> Whose:
+    """Whose balance, quota and tier a report is about: one user's, or one organization's.
+
+    What a member has of their own is no business of the organization. Raises: as `whose_of`, InvalidParams where both are named.
+    """
+    if params.user_id is not None and params.organization_id is not None:
+        raise InvalidParams("give userId or organizationId, not both")
+    return whose_of(context, params)
+
+
 def range_of(
     context: Context,
     period: Named | None,

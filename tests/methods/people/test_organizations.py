@@ -1,12 +1,14 @@
 """Organizations: who is in them, who pays for whom, and that nobody is drawn in, looks in or takes out who should not."""
 
 import asyncio
+import re
 from typing import Any
 
 import orjson
 import pytest
 
 from billing.errors import AccountNotEmpty
+from methods.all_methods import METHODS
 from methods.errors import Forbidden, InvalidParams, code_of
 from methods.organizations import MEMBERS_AT_ONCE
 from monetization.errors import NotEntitled, PaymentRequired, QuotaExceeded
@@ -217,6 +219,33 @@ async def test_members_of_one_organization_are_not_listed_with_those_of_another_
         listed = await product.admin("listOrganizations", {"limit": 2})
         assert [one["organizationId"] for one in listed["organizations"]] == ["acm", "acme"]
         assert listed["nextCursor"]
+
+
+async def test_an_organizations_admin_learns_nothing_of_what_a_user_has_of_their_own(product: Product) -> None:
+    """Whoever is named beside the organization, member or not: what is told is what there would be of nobody."""
+    await acme(product, lead="admin", ada="member", missing="member")
+    for user in ("ada", "eve"):
+        await product.admin("grantTokens", {"userId": user, "tokens": 777, "kind": "purchase", "pricePaid": "5"})
+        await product.admin("grantCredits", {"userId": user, "amount": 777})
+        await product.admin("updateUserSubscription", {"userId": user, "tier": "enterprise", "monthlyTokenLimit": 777})
+    await product.call(product.token("eve"), "executeAIRequest", ASK)
+    both = [method for method in METHODS if {"user_id", "organization_id"} <= method.params_type.model_fields.keys()]
+    asked = [method.name for method in both if method.scope == "account:read"]
+    assert {"getBurnForecast", "getOverageCharges", "getRecommendations", "listNotifications"} <= {*asked}
+    lead = product.token("lead")
+    for name, more in [*((name, {}) for name in asked), ("getBurnForecast", {"asset": "CREDIT"})]:
+        told = [await _told(product, lead, name, user, more) for user in ("ada", "eve", "missing", "nobody")]
+        assert len(set(told)) == 1, (name, told)
+
+
+async def _told(product: Product, token: str, name: str, user: str, more: dict[str, str]) -> str:
+    """What is said about a user beside an organization, without names and times."""
+    try:
+        found = await product.call(token, name, {"organizationId": "acme", "userId": user, **more})
+    except Fault as refused:
+        return f"{refused.slug} {refused}"
+    text = re.sub(r'"20\d\d-[^"]*"|"days":[\d.]+', "TIME", orjson.dumps(found).decode())
+    return text.replace(f'"{user}"', "NAME")
 
 
 async def test_a_viewers_token_looks_and_does_not_call(product: Product) -> None:
