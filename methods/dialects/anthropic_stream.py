@@ -68,7 +68,7 @@ class AnthropicEventParser:
                     raise ValueError("a content_block_delta of the stream is malformed") from malformed
             if not isinstance(event, dict):
                 raise ValueError("an event of the stream is no JSON object")  # noqa: TRY004 - the protocol promises ValueError
-            self._read(event, events)
+            self._read({**event, "type": "error"} if name == b"error" else event, events)
         return events
 
     def _read(self, event: JsonObject, events: list[StreamEvent]) -> None:

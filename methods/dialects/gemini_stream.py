@@ -85,7 +85,7 @@ class GeminiEventParser:
         return events
 
     def _read(self, chunk: JsonObject, events: list[StreamEvent]) -> None:
-        if "error" in chunk:
+        if chunk.get("error"):
             self._has_failed = True
             events.append(parse_stream_error(chunk))
             return

@@ -78,7 +78,7 @@ class ResponsesEventParser:
                 if text:
                     events.append(TextDelta(text, self._index_of(event)))
             else:
-                self._read(event, events)
+                self._read({**event, "type": "error"} if name == b"error" else event, events)
         return events
 
     def _read(self, event: JsonObject, events: list[StreamEvent]) -> None:
@@ -99,7 +99,7 @@ class ResponsesEventParser:
                 self._think(kind, event, events)
             case {"type": "response.completed" | "response.incomplete" | "response.failed", "response": dict(response)}:
                 self._end(response, events)
-            case {"type": "error"} | {"error": dict()}:
+            case {"type": "error"} | {"error": dict() | str()}:
                 self._fail(
                     event.get("error") or {name: value for name, value in event.items() if name != "type"}, events
                 )
@@ -185,7 +185,7 @@ def is_failure(name: bytes | None, payload: bytes) -> bool:
     """Whether an event that speaks of an error says that the answer failed; most only say that there is none."""
     if name in (b"error", b"response.failed"):
         return True
-    event = orjson.loads(payload) if name is None else None
+    event = orjson.loads(payload) if name in (None, b"message") else None
     if not isinstance(event, dict):
         return False
     return event.get("type") in ("error", "response.failed") or bool(event.get("error"))
