@@ -9,7 +9,7 @@ from typing import Final, Literal
 
 from methods.dialects import anthropic_errors, anthropic_own, anthropic_reply, anthropic_request
 from methods.dialects.anthropic_blocks import DIALECT
-from methods.dialects.anthropic_output import Thinking
+from methods.dialects.anthropic_output import Thinking, thinking_of
 from methods.dialects.anthropic_request import (
     HARMLESS_EXTRA,
     PRICED_EXTRA,
@@ -35,7 +35,8 @@ class Anthropic:
       2023-06-01, because 2026-10-21 answers `temperature`, `top_p` and `top_k` with 400; with it they are refused by name.
     - `credential`: `x-api-key`, which both versions take, or `bearer`, which the newest SDKs send.
     - `max_tokens_default`: the vendor wants `max_tokens`; this is sent for requests of other vendors that have none.
-    - `thinking`: how an effort word is said: `adaptive` (with `output_config.effort`), or `budget` for models before that.
+    - `thinking`: how thinking is asked for: `adaptive` (with `output_config.effort`), or `budget` for models before that; None:
+      as the model's name says.
     - `betas`: what to name in `anthropic-beta`.
     """
 
@@ -47,13 +48,13 @@ class Anthropic:
         api_version: ApiVersion = "2023-06-01",
         credential: Literal["x-api-key", "bearer"] = "x-api-key",
         max_tokens_default: int = 4096,
-        thinking: Thinking = "adaptive",
+        thinking: Thinking | None = None,
         betas: Sequence[str] = (),
     ) -> None:
         self._version: ApiVersion = api_version
         self._credential = credential
         self._max_tokens_default = max_tokens_default
-        self._thinking: Thinking = thinking
+        self._thinking = thinking
         self._betas = ",".join(betas)
 
     def parse_request(
@@ -67,7 +68,7 @@ class Anthropic:
         return anthropic_request.render_request(
             request,
             version=self._version,
-            thinking=self._thinking,
+            thinking=self._thinking or thinking_of(request.model),
             max_tokens_default=self._max_tokens_default,
         )
 

@@ -3,11 +3,12 @@
 The three depend on each other (a thinking budget must be below `max_tokens`), so they are translated together.
 """
 
+import re
 from typing import Final, Literal, TypeAlias
 
 from methods.dialects.base import Untranslatable
 from methods.dialects.canonical import ChatRequest, Json, JsonObject, ReasoningSettings, ResponseFormat
-from methods.dialects.shared import budget_of, count_at, name_at, object_at
+from methods.dialects.shared import budget_of, count_at, effort_of, name_at, object_at
 
 Thinking: TypeAlias = Literal["adaptive", "budget"]
 
@@ -15,6 +16,17 @@ THINKING_TOKENS_MIN: Final = 1024
 """The least budget that the vendor takes (ThinkingConfigEnabledParam)."""
 
 _EFFORTS: Final = {"minimal": "low"}
+_BY_BUDGET: Final = re.compile(
+    r"claude-(?:[123]|instant|(?:opus|sonnet|haiku)-4(?:[-.][0-5](?!\d)|-\d{8}|-latest|[@:]|$))"
+)
+"""Models before 4.6: they refuse adaptive thinking and effort, which those since 4.7 take alone (the vendor's page on it)."""
+
+
+def thinking_of(model: str) -> Thinking | None:
+    """How a model is told to think, by its name; None where that is no name of this vendor's: then as the client said it."""
+    if "claude-" not in model:
+        return None
+    return "budget" if _BY_BUDGET.search(model) else "adaptive"
 
 
 def parse_output(
@@ -70,7 +82,7 @@ def _parse_thinking(
 
 
 def render_output(
-    request: ChatRequest, *, is_own: bool, is_verbatim: bool, thinking: Thinking, max_tokens_default: int
+    request: ChatRequest, *, is_own: bool, is_verbatim: bool, thinking: Thinking | None, max_tokens_default: int
 ) -> JsonObject:
     """The three members. `is_verbatim`: the client's own `thinking` and `output_config` will follow, so only the rest is said.
 
@@ -95,15 +107,18 @@ def render_output(
 
 
 def _effort_and_budget(
-    reasoning: ReasoningSettings, thinking: Thinking, *, is_own: bool
+    reasoning: ReasoningSettings, thinking: Thinking | None, *, is_own: bool
 ) -> tuple[str | None, int | None]:
+    effort, budget = reasoning.effort, reasoning.budget_tokens
     if is_own:
-        return reasoning.effort, reasoning.budget_tokens
-    if reasoning.budget_tokens is not None or reasoning.effort is None:
-        return None, reasoning.budget_tokens
+        return effort, budget
+    if budget is not None and thinking != "adaptive":
+        return None, budget
+    if effort is None:
+        return (None if budget is None else effort_of(budget)), None
     if thinking == "budget":
-        return None, budget_of(reasoning.effort)
-    return _EFFORTS.get(reasoning.effort, reasoning.effort), None
+        return None, budget_of(effort)
+    return _EFFORTS.get(effort, effort), None
 
 
 def _fitting(budget: int, max_tokens: int) -> int:

@@ -237,7 +237,7 @@ def untranslatable_fields(request: ChatRequest) -> list[str]:
 
 
 def render_request(
-    request: ChatRequest, *, version: ApiVersion, thinking: Thinking, max_tokens_default: int
+    request: ChatRequest, *, version: ApiVersion, thinking: Thinking | None, max_tokens_default: int
 ) -> JsonObject:
     """The body to send upstream. Raises: Untranslatable."""
     is_own = request.dialect == DIALECT

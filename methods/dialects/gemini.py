@@ -9,7 +9,7 @@ from typing import Literal
 
 from methods.dialects import gemini_errors, gemini_own, gemini_reply, gemini_request
 from methods.dialects.canonical import ChatReply, ChatRequest, JsonObject, VendorError
-from methods.dialects.gemini_config import HARMLESS_CONFIG, Thinking
+from methods.dialects.gemini_config import HARMLESS_CONFIG, Thinking, thinking_of
 from methods.dialects.gemini_names import DIALECT, path_of
 from methods.dialects.gemini_request import HARMLESS_EXTRA, PRICED_EXTRA, UNTRANSLATABLE_EXTRA, untranslatable_fields
 from methods.dialects.gemini_stream import GeminiEventParser, GeminiEventRenderer
@@ -33,14 +33,16 @@ class Gemini:
     Constructor options:
     - `api_version`: the first segment of the path; `v1` is what the vendor's newest SDKs call.
     - `thinking`: how much thinking is said to models of other vendors' clients: `level` (all models since Gemini 3; those since
-      3.5 refuse budgets) or `budget` (Gemini 2.5). A client of this dialect is always repeated as it was.
+      3.5 refuse budgets) or `budget` (Gemini 2.5); None: as the model's name says. A client of this dialect is always repeated.
     """
 
     name: str = DIALECT
 
-    def __init__(self, *, api_version: Literal["v1", "v1beta", "v1alpha"] = "v1", thinking: Thinking = "level") -> None:
+    def __init__(
+        self, *, api_version: Literal["v1", "v1beta", "v1alpha"] = "v1", thinking: Thinking | None = None
+    ) -> None:
         self._version = api_version
-        self._thinking: Thinking = thinking
+        self._thinking = thinking
 
     def parse_request(
         self, body: JsonObject, *, model: str | None = None, is_stream: bool | None = None
@@ -50,7 +52,7 @@ class Gemini:
 
     def render_request(self, request: ChatRequest) -> JsonObject:
         """The body to send upstream. Raises: Untranslatable."""
-        return gemini_request.render_request(request, thinking=self._thinking)
+        return gemini_request.render_request(request, thinking=self._thinking or thinking_of(request.model))
 
     def path(self, request: ChatRequest) -> str:
         """The URL path below the provider's base URL, with its query. Raises: Untranslatable for a model that is no name."""

@@ -48,6 +48,8 @@ _ANSWERS_MAX: Final = 8
 """The vendor's own bound of `candidateCount` (API reference of `GenerationConfig`)."""
 _JSON: Final = "application/json"
 _EXACT_MAX: Final = 2.0**53
+_BUDGET_MAX: Final = 24_576
+"""What all models take that are told a budget."""
 _LEVELS: Final = {"max": "XHIGH", "none": "LOW"}
 _READ: Final = frozenset(
     {
@@ -61,6 +63,11 @@ _READ: Final = frozenset(
         "thinkingConfig",
     }
 )
+
+
+def thinking_of(model: str) -> Thinking:
+    """How a model is told to think, by its name: those before Gemini 3 know no levels."""
+    return "budget" if "gemini-2" in model else "level"
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +216,7 @@ def _render_thinking(reasoning: ReasoningSettings, *, is_own: bool, thinking: Th
     if effort is None and budget is None:
         return {"thinkingLevel": "LOW"} if thinking == "level" else {"thinkingBudget": 0}
     if thinking == "budget":
-        return {"thinkingBudget": budget if budget is not None else budget_of(effort or ""), "includeThoughts": True}
+        most = budget if budget is not None else budget_of(effort or "")
+        return {"thinkingBudget": min(most, _BUDGET_MAX), "includeThoughts": True}
     word = effort if effort is not None else effort_of(budget or 0)
     return {"thinkingLevel": _LEVELS.get(word, word.upper()), "includeThoughts": True}

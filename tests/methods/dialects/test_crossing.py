@@ -6,6 +6,7 @@ import pytest
 
 from methods.dialects.anthropic import Anthropic
 from methods.dialects.base import Untranslatable
+from methods.dialects.canonical import ChatRequest, Message, ReasoningSettings, Text
 from methods.dialects.crossing import crossed
 from methods.dialects.tables import dialect_of
 from tests.methods.dialects.matrix import HI, PIXEL
@@ -94,3 +95,36 @@ def test_a_model_of_anthropic_goes_on_after_its_calls_without_the_thinking_that_
     request = dialect_of("gemini").parse_request({"contents": contents, "generationConfig": config}, model="m")
     rendered: Any = Anthropic().render_request(request)
     assert rendered["thinking"]["type"] == thinking
+
+
+WORD, BUDGET = ReasoningSettings(effort="medium"), ReasoningSettings(budget_tokens=30_000)
+
+
+@pytest.mark.parametrize(
+    ("model", "asked", "told"),
+    [
+        ("claude-haiku-4-5", WORD, {"thinking": {"type": "enabled", "budget_tokens": 8192}}),
+        ("claude-haiku-4-5-20251001", BUDGET, {"thinking": {"type": "enabled", "budget_tokens": 30_000}}),
+        ("claude-sonnet-4-20250514", WORD, {"thinking": {"type": "enabled", "budget_tokens": 8192}}),
+        ("claude-opus-4-1-20250805", WORD, {"thinking": {"type": "enabled", "budget_tokens": 8192}}),
+        ("claude-3-7-sonnet-latest", WORD, {"thinking": {"type": "enabled", "budget_tokens": 8192}}),
+        ("claude-opus-4-6", WORD, {"thinking": {"type": "adaptive"}, "output_config": {"effort": "medium"}}),
+        ("claude-opus-4-10", BUDGET, {"thinking": {"type": "adaptive"}, "output_config": {"effort": "high"}}),
+        ("claude-sonnet-5-5", BUDGET, {"thinking": {"type": "adaptive"}, "output_config": {"effort": "high"}}),
+        ("claude-sonnet-5", ReasoningSettings(), {"thinking": {"type": "disabled"}}),
+        ("somebodys-own", WORD, {"thinking": {"type": "adaptive"}, "output_config": {"effort": "medium"}}),
+        ("somebodys-own", BUDGET, {"thinking": {"type": "enabled", "budget_tokens": 30_000}}),
+        ("gemini-2.5-flash", WORD, {"thinkingConfig": {"thinkingBudget": 8192, "includeThoughts": True}}),
+        ("gemini-2.5-pro", BUDGET, {"thinkingConfig": {"thinkingBudget": 24_576, "includeThoughts": True}}),
+        ("gemini-2.5-flash", ReasoningSettings(), {"thinkingConfig": {"thinkingBudget": 0}}),
+        ("gemini-3.5-flash", BUDGET, {"thinkingConfig": {"thinkingLevel": "HIGH", "includeThoughts": True}}),
+    ],
+)
+def test_a_model_is_told_to_think_in_the_one_way_that_it_takes(
+    model: str, asked: ReasoningSettings, told: dict[str, Any]
+) -> None:
+    request = ChatRequest(model, (Message("user", (Text("Hi"),)),), max_tokens=40_000, reasoning=asked)
+    dialect = dialect_of("gemini" if model.startswith("gemini") else "anthropic")
+    rendered: Any = dialect.render_request(request)
+    said = rendered.get("generationConfig", rendered)
+    assert {name: said[name] for name in ("thinking", "output_config", "thinkingConfig") if name in said} == told
