@@ -18,7 +18,7 @@ class UnitPriceSettings(Section):
     usd: Exact
     """Dollars; zero only where it is free."""
     tokens: Annotated[int, Field(ge=0, le=10**9)] | None = None
-    """Virtual tokens that it stands for, in tiers of that policy. None: such callers cannot be charged for it."""
+    """Virtual tokens that it stands for, in tiers of that policy. None: their callers can only be told of what is free."""
 
 
 def _table(value: Any) -> Any:

@@ -33,7 +33,12 @@ class UnitPrice:
 
     usd_nano: int
     tokens: int | None = None
-    """Virtual tokens that it stands for. None: those who pay with tokens cannot be charged for it."""
+    """Virtual tokens that it stands for. None: those who pay with tokens cannot be charged for it unless it is free."""
+
+    @property
+    def tokens_each(self) -> int | None:
+        """The same, where what costs nothing stands for none."""
+        return 0 if self.tokens is None and self.usd_nano == 0 else self.tokens
 
 
 @fact
@@ -115,12 +120,13 @@ class Rating:
         price = None if name is None else self.unit_prices[name.lower()]
         cost = 0 if price is None else divide(quantity * price.usd_nano, NANO, "half_even")
         rule = self._unit_rule(names, event.occurred_us, now_us) if policy == "credits" else None
-        if policy == "virtual_tokens" and (price is None or price.tokens is None):
+        each = None if price is None else price.tokens_each
+        if policy == "virtual_tokens" and each is None:
             raise Unrated("unit_not_priced", f"{names[0]!r} stands for no virtual tokens; set its unit price in tokens")
         if policy != "byok" and price is None and rule is None:
             raise Unrated("unit_not_priced", f"nothing prices {names[0]!r}; set a unit price or a burn rule for it")
         burned = None if rule is None else rule.burn_units(quantity)
-        tokens = 0 if price is None or price.tokens is None else divide(quantity * price.tokens, NANO, "ceil")
+        tokens = 0 if each is None else divide(quantity * each, NANO, "ceil")
         charge = charge_units(policy, self.rules, cost, burned=burned, tokens=tokens)
         return Rated(charge, None if price is None else cost, None if price is None else f"unit:{name}"[:200])
 

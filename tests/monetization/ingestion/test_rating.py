@@ -179,7 +179,10 @@ def test_a_flat_burn_rule_prices_units_and_an_explicit_zero_is_free() -> None:
     assert (rated.charge.amount, rated.cost_nano, rated.price_version) == (16 * NANO, None, None)
     assert made.rate(told("CUSTOM", unit_type="pages", quantity=1), "credits", NOW_US).charge.amount == 333_333_334
     assert made.rate(told("API_CALL"), "credits", NOW_US).charge.amount == 0
-    assert rating({"call": UnitPrice(0)}).rate(told("API_CALL"), "allowance", NOW_US).cost_nano == 0
+    for policy in POLICIES:
+        rated = rating({"call": UnitPrice(0)}).rate(told("API_CALL"), policy, NOW_US)
+        assert (rated.cost_nano, rated.charge.amount) == (0, 0)
+    assert rating({"call": UnitPrice(0, 4)}).rate(told("API_CALL"), "virtual_tokens", NOW_US).charge.amount == 5
 
 
 def test_a_fraction_of_a_unit_is_charged_to_the_nano() -> None:
