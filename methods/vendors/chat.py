@@ -35,6 +35,7 @@ from storage.records.fact import fact
 CHAT: Final = "vendorChat"
 _Request = TypeVar("_Request")
 _ID_PREFIXES: Final = {"openai": "chatcmpl-", "responses": "resp_", "anthropic": "msg_"}
+MODEL_CHARACTERS_MAX: Final = 200
 _TIMES: Final = ("created", "created_at")
 _CACHE_MARKS: Final = (b'"cache_control"', b'"prompt_cache')
 """Members by which a client asks that its prompt be kept, which some vendors charge above fresh input."""
@@ -179,6 +180,8 @@ def refuse_unpriced(fields: Sequence[str]) -> None:
 
 def route_of(services: Services, params: VendorParams, model: str) -> Route:
     """Who may serve the model; with the client's own key, one provider of its own vendor. Raises: InvalidParams, UnknownModel."""
+    if len(model) > MODEL_CHARACTERS_MAX:  # as long as over JSON-RPC: it is kept, shown and logged in many places
+        raise refusal_of(Untranslatable("model", f"must hold at most {MODEL_CHARACTERS_MAX} characters"))
     route = services.router.route(None, model)
     if params.api_key is None:
         return route

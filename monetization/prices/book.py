@@ -11,6 +11,8 @@ from monetization.terms import Most, Target
 
 CEILING: Final = "ceiling"
 """The price version of a model that nobody has a price for, where the operator set a ceiling instead of a refusal."""
+_TIMELINES_KEPT: Final = 4096
+"""More than all vendors' models together that one server will see."""
 
 
 class Source(Protocol):
@@ -68,6 +70,8 @@ class PriceBook:
         if timeline is None:
             timeline = self._merge(target)
             if timeline[1]:  # names without a price are not kept: anybody may invent them
+                if len(self._timelines) >= _TIMELINES_KEPT:  # and names that begin like one with a price, too
+                    self._timelines.clear()
                 self._timelines[target] = timeline
         starts, prices = timeline
         index = bisect_right(starts, at_us) - 1

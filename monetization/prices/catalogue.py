@@ -40,6 +40,10 @@ _CONTEXTS: Final[Mapping[Processing, Mapping[str, str]]] = {
 }
 """How the source says each kind of processing: OpenAI and Google have tiers of service, Anthropic a speed."""
 
+_SEARCHING: Final = re.compile(r"search-(?:preview|api)|deep-research|\bsonar\b")
+"""Models that search the web in every call. Their vendors charge the searches beside the tokens, so where the source has no price
+of a request it has no price of such a call. Sources: OpenAI's, Perplexity's and OpenRouter's pages on pricing."""
+
 # The simulator answers without a provider; its price exists so that holds and charges can be seen at work for nothing.
 SIMULATOR: Final = rates_from(input=nano_per_million("1"), output=nano_per_million("2"))
 
@@ -89,7 +93,7 @@ class Catalogue:
         model = vendor.find_model(target.model.lower()) if vendor is not None else None
         if vendor is None or model is None:
             return ()
-        return _compile(model, target.model, f"{self._source}/{vendor.id}/{model.id}")
+        return _whole(_compile(model, target.model, f"{self._source}/{vendor.id}/{model.id}"), target.model.lower())
 
     def models(self, provider: str, kind: str) -> Iterable[str]:
         """See `Source`."""
@@ -98,13 +102,20 @@ class Catalogue:
         vendor = self._by_name.get(provider) or self._vendors.get(kind)
         if vendor is None:
             return ()
-        return [model.id for model in vendor.models if _compile(model, model.id, "")]
+        return [model.id for model in vendor.models if _whole(_compile(model, model.id, ""), model.id)]
 
     def _by_url(self, url: str) -> "Provider | None":
         for vendor in self._vendors.values():
             if re.match(vendor.api_pattern, url):
                 return vendor
         return None
+
+
+def _whole(prices: list[Price], name: str) -> list[Price]:
+    """Prices that say all that a call of the model costs."""
+    if _SEARCHING.search(name) is None:
+        return prices
+    return [price for price in prices if price.request_nano]
 
 
 def _compile(model: "ModelInfo", name: str, source: str) -> list[Price]:

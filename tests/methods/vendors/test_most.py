@@ -5,6 +5,7 @@ from pathlib import Path
 import orjson
 import pytest
 
+from methods.errors import InvalidParams
 from methods.vendors.chat import VendorParams, most_of
 from monetization.images import image_tokens_beyond
 from monetization.terms import Target
@@ -46,3 +47,10 @@ def test_an_image_is_held_in_full_detail_unless_low_detail_is_asked_for(tmp_path
         assert held("openai", chat[1]) - held("openai", chat[0]) > beyond - 20  # the words differ by a few bytes
         item = [{"type": "input_image", "image_url": url, "detail": each} for each in ("low", detail)]
         assert held("responses", item[1]) - held("responses", item[0]) > beyond - 20
+
+
+@pytest.mark.parametrize("name", ["x" * 201, "a/" + "x" * 3_000_000])
+def test_a_models_name_is_no_longer_here_than_over_json_rpc(tmp_path: Path, name: str) -> None:
+    services = Bench(Scripted("a"), Scripted("b"), tmp_path).services
+    with pytest.raises(InvalidParams, match=r"^model: must hold at most 200 characters$"):
+        most_of(services, VendorParams(dialect="openai", body={**PLAIN, "model": name}))

@@ -68,6 +68,44 @@ def test_names_without_a_price_are_not_remembered() -> None:
     assert not book._timelines
 
 
+def test_only_so_many_names_that_anybody_may_invent_after_a_price_are_remembered() -> None:
+    book = PriceBook([Catalogue({})])
+    known = book.find(Target("anthropic", "claude-opus-4-1", "anthropic"), NOW)
+    for n in range(5_000):
+        invented = book.find(Target("anthropic", f"claude-opus-4-1-{n}", "anthropic"), NOW)
+        assert invented.base == known.base
+    assert len(book._timelines) <= 4_096
+
+
+@pytest.mark.parametrize(
+    ("provider", "kind", "model"),
+    [
+        ("openai", "openai", "gpt-4o-search-preview"),
+        ("openai", "openai", "gpt-4o-mini-search-preview-2025-03-11"),
+        ("openai", "openai", "GPT-5-Search-API"),
+        ("openai", "openai", "o4-mini-deep-research"),
+        ("answers", "openai", "sonar-deep-research"),
+        ("relay", "openai", "perplexity/sonar"),
+        ("relay", "openai", "openai/gpt-4o-search-preview"),
+    ],
+)
+def test_models_that_search_in_every_call_have_no_price_without_one_of_the_searches(
+    provider: str, kind: str, model: str
+) -> None:
+    catalogue = Catalogue({"answers": "https://api.perplexity.ai", "relay": "https://openrouter.ai/api/v1"})
+    target, own = Target(provider, model, kind), f"{provider}/{model}"
+    assert not PriceBook([catalogue]).knows(target, NOW)
+    assert model not in PriceBook([catalogue]).models(provider, kind)
+    book = PriceBook([from_configuration({own: {"input": "7", "output": "9"}}), catalogue])
+    assert book.knows(target, NOW)
+
+
+def test_models_whose_searches_have_a_price_of_a_request_are_sold_at_it() -> None:
+    book = PriceBook([Catalogue({"answers": "https://api.perplexity.ai"})])
+    assert book.find(Target("answers", "sonar", "openai"), NOW).request_nano == 12_000_000
+    assert "sonar" in book.models("answers", "openai")
+
+
 def test_the_built_in_book_has_dated_prices_and_long_context_tiers() -> None:
     book = PriceBook([Catalogue({})])
     tiered = Target("anthropic", "claude-sonnet-4-6", "anthropic")
