@@ -13,8 +13,8 @@ AFTER: Final = b"\n\n"
 PING: Final = b": ping\n\n"
 _LOOK_SECONDS_MIN: Final = 0.05
 """Between two looks at a stream whose client takes nothing."""
+_EVENTS: Final = b"text/event-stream"
 _HEADERS: Final = (
-    (b"content-type", b"text/event-stream"),
     (b"cache-control", b"no-store, no-cache, no-transform"),
     (b"x-accel-buffering", b"no"),
 )
@@ -49,6 +49,7 @@ class EventStream:
         headers: Callable[[], list[tuple[bytes, bytes]]] = list,
         ping: bytes | None = PING,
         begins_with_output: bool = False,
+        media_type: bytes = _EVENTS,
     ) -> None:
         """`headers` is asked for more of them when the stream begins. `ping` keeps a silent stream open, where there is one.
 
@@ -62,6 +63,7 @@ class EventStream:
         self._headers = headers
         self._ping_bytes = ping
         self._begins_with_output = begins_with_output
+        self._media_type = media_type
         self._loop = asyncio.get_running_loop()
         self._wrote = self._loop.time()
         self._is_writing = False
@@ -98,9 +100,8 @@ class EventStream:
         self._is_writing = True
         try:
             if not self.has_begun:
-                await self._send(
-                    {"type": "http.response.start", "status": 200, "headers": [*_HEADERS, *self._headers()]}
-                )
+                headers = [(b"content-type", self._media_type), *_HEADERS, *self._headers()]
+                await self._send({"type": "http.response.start", "status": 200, "headers": headers})
                 self.has_begun = True
             await self._send({"type": "http.response.body", "body": body, "more_body": more})
         finally:

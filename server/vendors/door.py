@@ -22,8 +22,8 @@ from server.rpc_reading import WATCH_AFTER_SECONDS, Departure, Left, Refused, Se
 from server.rpc_stream import EventStream
 from server.vendors import headers as said
 from server.vendors.credentials import credentials_of
-from server.vendors.reading import attribution, headers_of, is_streamed, version_of
-from server.vendors.stream import PassedWire
+from server.vendors.reading import attribution, headers_of, is_array, is_streamed, version_of
+from server.vendors.stream import ArrayWire, PassedWire
 from server.vendors.surface import Endpoint, Surface
 from server.vendors.tables import surface_of
 from server.whole_replies import offered
@@ -43,6 +43,7 @@ class _Exchange:
     surface: Surface
     request_id: str
     headers: Mapping[bytes, bytes]
+    query: bytes
     out: Sender
     receive: Receive
 
@@ -60,9 +61,9 @@ class VendorDoor:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one exchange."""
         request_id = self._means.request_id(scope)
-        headers = headers_of(scope["headers"])
-        surface, path = surface_of(scope["method"], scope["path"], headers, scope.get("query_string", b""))
-        exchange = _Exchange(surface, request_id, headers, Sender(send, offered(scope)), receive)
+        headers, query = headers_of(scope["headers"]), scope.get("query_string", b"")
+        surface, path = surface_of(scope["method"], scope["path"], headers, query)
+        exchange = _Exchange(surface, request_id, headers, query, Sender(send, offered(scope)), receive)
         try:
             endpoint, slots = _endpoint(surface, scope["method"], path)
             scope["route"] = _Template(endpoint.template)  # requests are counted by the table's path
@@ -121,8 +122,7 @@ class VendorDoor:
         self, exchange: _Exchange, scope: Scope, endpoint: Endpoint, slots: Mapping[str, str], raw: bytes
     ) -> Call:
         """The call that a request asks for. Raises: InvalidParams, Unauthenticated."""
-        headers, surface = exchange.headers, exchange.surface
-        query = scope.get("query_string", b"")
+        headers, surface, query = exchange.headers, exchange.surface, exchange.query
         credential, own_key = credentials_of(surface, scope, headers, query)
         params: dict[str, object] = {"dialect": endpoint.dialect, **endpoint.fixed}
         is_stream = False
@@ -176,7 +176,8 @@ class VendorDoor:
         return body
 
     async def _stream(self, exchange: _Exchange, endpoint: Endpoint, call: Call, departure: Departure) -> None:
-        limits, surface, wire = self._means.limits, exchange.surface, PassedWire()
+        limits, surface = self._means.limits, exchange.surface
+        wire = ArrayWire() if is_array(endpoint, exchange.query) else PassedWire()
         events = EventStream(
             exchange.out.send,
             wire,
@@ -186,6 +187,7 @@ class VendorDoor:
             headers=lambda: [*said.ids(call.request_id), *said.of_limits(surface, call, self._clock())],
             ping=surface.ping,
             begins_with_output=True,
+            media_type=wire.media_type,
         )
         try:
             try:
@@ -197,10 +199,10 @@ class VendorDoor:
                 raise
             departure.stop()
             fault = self._told(problem, call.request_id)
-            await events.finish(surface.error_frame(endpoint.dialect, fault, call.request_id, wire))
+            await events.finish(wire.end(surface.error_frame(endpoint.dialect, fault, call.request_id, wire)))
             return
         departure.stop()
-        await events.finish(b"")
+        await events.finish(wire.end())
 
     async def _reply(self, exchange: _Exchange, call: Call, answer: object) -> None:
         told = [
@@ -219,7 +221,8 @@ class VendorDoor:
         told = [*said.ids(exchange.request_id), *said.of_fault(surface, fault, status)]
         if call is not None:
             told += said.of_limits(surface, call, self._clock())
-        await exchange.out.json(surface.error(fault, status, exchange.request_id, endpoint.dialect), status, told)
+        shown = surface.error(fault, status, exchange.request_id, endpoint.dialect)
+        await exchange.out.json(b"[%b]" % shown if is_array(endpoint, exchange.query) else shown, status, told)
 
     def _told(self, problem: Exception, request_id: str) -> Fault:
         """What the client hears of a problem: nothing of one that is our own mistake."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from typing import Final
+from urllib.parse import parse_qsl
 
 import orjson
 
@@ -54,9 +55,19 @@ def is_streamed(endpoint: Endpoint, body: Mapping[str, object], query: bytes) ->
     """Whether the answer is read as it arrives. Raises: InvalidParams."""
     if endpoint.stream is None:
         return body.get(endpoint.flag) is True
-    if endpoint.stream and b"alt=sse" not in query.split(b"&"):
-        raise InvalidParams("a stream is sent as server-sent events; add alt=sse to the query", data={"field": "alt"})
+    if endpoint.stream and _alt(query) not in ("sse", "json"):
+        raise InvalidParams("alt: a stream is sent as events (sse) or as an array (json)", data={"field": "alt"})
     return endpoint.stream
+
+
+def is_array(endpoint: Endpoint, query: bytes) -> bool:
+    """Whether a stream is told as one JSON array: what Google does unless it is asked for events."""
+    return endpoint.stream is True and _alt(query) != "sse"
+
+
+def _alt(query: bytes) -> str:
+    said = dict(parse_qsl(query.decode("latin-1")))
+    return said.get("alt", said.get("$alt", "json")).lower()
 
 
 def attribution(headers: Mapping[bytes, bytes]) -> dict[str, object]:

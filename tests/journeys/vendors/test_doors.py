@@ -15,6 +15,7 @@ from tests.journeys.world import eventually, usage_rows
 
 TEXT = "Grüße, ready when you are ✓ 世界 done."
 VENDORS: dict[str, Vendor] = {"openai": "openai", "anthropic": "anthropic", "gemini": "google"}
+GEMINI_STREAM = "/v1beta/models/google/fake:streamGenerateContent"
 BODIES: dict[str, Any] = {"openai": OPENAI, "anthropic": ANTHROPIC, "gemini": GEMINI}
 
 
@@ -429,3 +430,29 @@ async def test_the_figures_of_a_call_stand_in_its_headers(shop: Shop) -> None:
     assert reply.headers["x-tollgate-cost"] == "0.000025"
     assert (reply.headers["x-tollgate-provider"], reply.headers["x-tollgate-model"]) == ("openai", "fake")
     assert int(reply.headers["x-tollgate-quota-remaining"]) == 10**15 - 18
+
+
+async def test_gemini_streams_an_array_to_who_asks_for_no_events(shop: Shop, vendor: FakeProvider) -> None:
+    _, bearer = await shop.user()
+    for provider in ("google", "openai"):
+        path = f"/v1beta/models/{provider}/fake:streamGenerateContent"
+        events = events_of((await shop.ask(f"{path}?alt=sse", GEMINI, bearer=bearer)).body)
+        for query in ("", "?alt=json", "?prettyPrint=false"):
+            array = await shop.ask(path + query, GEMINI, bearer=bearer)
+            assert (array.status, array.headers["content-type"]) == (200, "application/json")
+            assert [_without_id(item) for item in array.json] == [_without_id(item) for item in events]
+    [row] = usage_rows(shop.server, array.headers["x-request-id"])
+    assert (row["tokens_input"], row["tokens_output"], row["outcome"], row["is_stream"]) == (11, 7, "done", 1)
+    vendor.script = Script(error_after=4)
+    broken = await shop.ask(f"{GEMINI_STREAM}?alt=json", GEMINI, bearer=bearer)
+    *said, error = broken.json
+    assert (len(said), error["error"]["status"]) == (4, "UNAVAILABLE")
+    vendor.script = Script(status=503)
+    refused = await shop.ask(GEMINI_STREAM, GEMINI, bearer=bearer)
+    assert (refused.status, refused.json[0]["error"]["status"]) == (503, "UNAVAILABLE")
+    assert (await shop.ask(f"{GEMINI_STREAM}?alt=proto", GEMINI, bearer=bearer)).status == 400
+
+
+def _without_id(chunk: dict[str, Any]) -> dict[str, Any]:
+    """What an answer of another vendor is called here is new each time."""
+    return {name: value for name, value in chunk.items() if name != "responseId"}
