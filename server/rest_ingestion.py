@@ -108,7 +108,7 @@ class EventsDoor:
         request_id, limits = self._means.request_id(scope), self._means.limits
         out = Sender(send, offered(scope))
         try:
-            lines = check_headers(scope, limits)
+            lines = check_headers(_with_type(scope), limits)
             if self._means.is_draining():
                 raise Refused.draining(limits.retry_after_seconds)
             body = await read_body(receive, limits, self._reading)
@@ -138,3 +138,11 @@ class EventsDoor:
         except Exception as problem:  # noqa: BLE001  # the one broad net of this door
             self._means.crashed(problem, request_id)
             return 500, error_body("internal_error", "Internal error", request_id), []
+
+
+def _with_type(scope: Scope) -> Scope:
+    """The exchange, where a binary CloudEvent says of no type what its data is: JSON then, as its official clients send it."""
+    names = {name for name, _ in scope["headers"]}
+    if b"content-type" in names or b"ce-specversion" not in names:
+        return scope
+    return {**scope, "headers": [*scope["headers"], (b"content-type", b"application/json")]}

@@ -101,6 +101,23 @@ async def test_a_cloudevent_is_one_event_in_whichever_of_the_three_modes_it_come
     assert (status, [one["status"] for one in answer["results"]]) == (202, ["accepted", "rejected"])
 
 
+async def test_a_binary_cloudevent_may_come_without_a_type_of_its_data_as_official_clients_send_it(
+    teller: Teller,
+) -> None:
+    one = cloudevent("ce-bare")
+    attributes = {f"ce-{name}": said for name, said in one.items() if name != "data"}
+    for more, wanted in ((attributes, 202), ({}, 415)):
+        said = {"authorization": f"Bearer {teller.service}", **more}
+        async with teller.http.post(
+            teller.server.url + PATH,
+            data=json.dumps(one["data"]).encode(),
+            headers=said,
+            skip_auto_headers=["content-type"],
+        ) as reply:
+            assert (reply.status, "content-type" in reply.request_info.headers) == (wanted, False)
+    assert len(usage_rows(teller.server, "ce-bare")) == 1
+
+
 UNREADABLE = [
     b"", b"nonsense", b"[]", b'{"events": []}', b'{"events": [NaN]}', b'{"events": [{"event_id": 99999999999999999999999}]}',
     b'{"events": [{"event_id": "a", "event_id": "b"}]}', b"\xff\xfe", b'{"events":' + b"[" * 200 + b"]" * 200 + b"}",
