@@ -13,6 +13,7 @@ from methods.dialects.shared import asks_nothing, in_other_letters
 
 _USUAL: Final[dict[str, tuple[Json, ...]]] = {
     "billing_policy": ({"type": "billing_policy", "bill_to": "self"},),
+    "inference_geo": ("global",),
     "service_tier": ("auto", "standard_only"),
     "speed": ("standard",),
 }

@@ -12,7 +12,9 @@ from methods.dialects.gemini_request import PRICED_EXTRA
 from methods.dialects.passing import EventPasser
 from methods.dialects.shared import asks_nothing
 
-_USUAL: Final[dict[str, tuple[Json, ...]]] = {"serviceTier": ("standard", "STANDARD", "SERVICE_TIER_STANDARD")}
+_USUAL: Final[dict[str, tuple[Json, ...]]] = {
+    "serviceTier": ("standard", "STANDARD", "SERVICE_TIER_STANDARD", "unspecified", "SERVICE_TIER_UNSPECIFIED")
+}
 """Priced members at what costs no more than leaving them out."""
 _TOOLS: Final = frozenset({"functionDeclarations"})
 _SPOKEN: Final = ("speechConfig", "imageConfig", "videoConfig")

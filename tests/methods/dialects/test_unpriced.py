@@ -239,3 +239,10 @@ def test_gemini_takes_one_item_without_a_list_and_so_it_is_looked_at_too(members
     assert Gemini().unpriced(members) == [field]
     spoken: dict[str, Any] = {"content": {"parts": SOUND}}
     assert once_of("gemini", "embed").unpriced({"requests": [spoken]}) == ["requests[0].content.parts[0]"]
+
+
+def test_a_priced_member_at_what_it_is_anyway_is_taken() -> None:
+    usual: dict[str, Any] = {"inference_geo": "global", "service_tier": "auto", "speed": "standard"}
+    assert Anthropic().unpriced({**blocks(TEXT), **usual}) == []
+    for tier in ("unspecified", "standard"):
+        assert Gemini().unpriced(parts({"text": "Hi"}, serviceTier=tier)) == []
