@@ -143,7 +143,7 @@ def _responses(
         str(status): {"description": _WORDS[status], "content": {"application/json": {"schema": error}}}
         for status in statuses
     }
-    return {str(route.status): good, **bad}
+    return {str(status): good for status in sorted({route.status, *route.also})} | bad
 
 
 def _statuses(faults: Iterable[type[Fault]]) -> set[int]:

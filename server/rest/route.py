@@ -38,6 +38,8 @@ class Route:
     """The method's name."""
     shape: Shape = field(default_factory=Same)
     status: int = 200
+    also: frozenset[int] = frozenset()
+    """Other statuses of the same answer; only a door of its own knows when."""
     renamed: Mapping[str, str] = field(default_factory=dict)
     """Names of the request → parameters of the method. What stands in neither goes by its own name in camelCase."""
     set: Mapping[str, object] = field(default_factory=dict)

@@ -273,6 +273,8 @@ async def test_s2_33_a_resent_event_is_a_duplicate(paper: Rest) -> None:
     assert (status, first["accepted"], first["rejected"], first["duplicates"]) == (202, 1, 0, 0)
     status, again, _ = await paper.send("POST", "/v1/events/ingest", {"events": [sample]})
     assert (status, again["duplicates"], again["status"]) == (200, 1, "all_duplicates")
+    _, document, _ = await paper.send("GET", "/openapi.json", shown="")
+    assert {"200", "202"} <= document["paths"]["/v1/events/ingest"]["post"]["responses"].keys()
     rows = (await paper.good("GET", "/v1/events?limit=10&offset=0", shown=paper.token("user_xyz")))["data"]
     assert [(row["eventId"], row["creditsBurned"], row["costUsd"]) for row in rows] == [("evt_123", "0.8", "0.008")]
 
