@@ -1,4 +1,4 @@
-"""uvicorn's HTTP protocol with what it lacks: bounds for a request's head, and a leaving client told to the request that runs.
+"""uvicorn's HTTP protocol with what it lacks: bounds for a request's head, no trailers, and word of a leaving client.
 
 Bodies have their own bounds at the doors. What is asked is not looked at.
 """
@@ -13,7 +13,7 @@ from server.near import Near
 from server.whole_replies import offer
 
 HEAD_BYTES_MAX: Final = 65_536
-"""Of a head that arrives in pieces."""
+"""Of a head that arrives in pieces, and of what stands behind a body in chunks."""
 AHEAD_MAX: Final = 8
 """Requests that a client may have sent ahead before its connection is read no further: a leaving client is seen by reading."""
 _TOO_LARGE: Final = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
@@ -28,6 +28,7 @@ class BoundedHeads(HttpToolsProtocol):
         self._head_timer: asyncio.TimerHandle | None = None
         self._head_bytes = 0
         self._is_in_head = False
+        self._is_between_chunks = False
         self._running: RequestResponseCycle | None = None
         self._near: Near | None = None
 
@@ -39,6 +40,8 @@ class BoundedHeads(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """A head begins."""
         self._is_in_head = True
+        self._is_between_chunks = False
+        self._head_bytes = 0
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
@@ -50,17 +53,41 @@ class BoundedHeads(HttpToolsProtocol):
         if 0 < len(self.pipeline) <= AHEAD_MAX:
             self.flow.resume_reading()  # uvicorn stops at the first request that has to wait
 
+    def on_chunk_header(self) -> None:
+        """A chunk begins, or what stands behind the last one.
+
+        uvicorn adds such trailers to the headers. They may say nothing here (RFC 9110, 6.5.1): who strips or sets headers in
+        front of this server has not seen them.
+        """
+        self._is_between_chunks = True
+        if self.headers is self.scope["headers"]:
+            self.headers = []
+
+    def on_body(self, body: bytes) -> None:
+        """A piece of the body."""
+        self._is_between_chunks = False
+        self._head_bytes = 0
+        super().on_body(body)
+
     def data_received(self, data: bytes) -> None:
         """Time and count a head only when it did not come in one piece, so that usual requests pay nothing."""
+        was_between_chunks = self._is_between_chunks
         super().data_received(data)
-        if not self._is_in_head or self.transport.is_closing():
+        if was_between_chunks and self._is_between_chunks:  # all of this was trailers
+            self._count(data)
+        if self._is_in_head:
+            self._count(data)
+            if self._head_timer is None and not self.transport.is_closing():
+                self._head_timer = self.loop.call_later(self._head_seconds, self._give_up)
+
+    def _count(self, data: bytes) -> None:
+        """Bytes that are kept until a head or a request is whole."""
+        if self.transport.is_closing():
             return
         self._head_bytes += len(data)
         if self._head_bytes > HEAD_BYTES_MAX:
             self.transport.write(_TOO_LARGE)
             self.transport.close()
-        elif self._head_timer is None:
-            self._head_timer = self.loop.call_later(self._head_seconds, self._give_up)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Nothing is waited for any more."""

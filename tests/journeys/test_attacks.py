@@ -198,6 +198,53 @@ async def test_a_chunked_body_is_counted_while_it_arrives(client: Client) -> Non
     writer.close()
 
 
+CHUNKED = b"POST /rpc HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n"
+WHO = b'{"jsonrpc":"2.0","id":1,"method":"getUserStatus"}'
+
+
+@pytest.mark.parametrize("where", ["head", "trailer"])
+async def test_what_stands_behind_a_body_is_no_header(client: Client, alices: str, bobs: str, where: str) -> None:
+    """Whoever strips or sets headers in front of this server has not seen it, so it must not say who calls."""
+    head = b"authorization: Bearer %b\r\n" % alices.encode() if where == "head" else b""
+    behind = b"authorization: Bearer %b\r\nx-om-api-key: nobodys\r\n" % bobs.encode()
+    for chunks in (1, 3):
+        size = -(-len(WHO) // chunks)
+        pieces = [WHO[at : at + size] for at in range(0, len(WHO), size)]
+        body = b"".join(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces) + b"0\r\n" + behind + b"\r\n"
+        status, _, said = await exchanged(client.server.port, CHUNKED + head + b"\r\n" + body + post(PING), seconds=30)
+        assert status == 200
+        answer = json.loads(said)
+        if where == "head":
+            assert b'"alice"' in said, answer
+        else:
+            assert answer["error"]["data"]["reason"] == "credential_required"
+
+
+@pytest.mark.parametrize("line", [b"x-more: y\r\n" * 6_000, b"y" * 65_536], ids=["lines", "one line"])
+@pytest.mark.parametrize("path", [b"/rpc", b"/v1/chat/completions", b"/livez"])
+async def test_what_stands_behind_a_body_without_bounds_is_refused(client: Client, path: bytes, line: bytes) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", client.server.port)
+    writer.write(CHUNKED.replace(b"/rpc", path) + b"\r\n2\r\n{}\r\n0\r\nx-long: ")
+    told = 0
+    with contextlib.suppress(ConnectionError):
+        while told < 256 * len(line):
+            writer.write(line)
+            await writer.drain()
+            told += len(line)
+    assert told < 256 * len(line), "the server has taken all of it"
+    writer.close()
+    assert reader.at_eof() or await client.result("ping")
+
+
+async def test_chunks_of_any_length_make_one_body(client: Client) -> None:
+    padded = PING + b" " * 300_000
+    for size in (7, 4_096, 262_144):
+        chunks = (padded[at : at + size] for at in range(0, len(padded), size))
+        body = b"".join(b"%x\r\n%b\r\n" % (len(chunk), chunk) for chunk in chunks) + b"0\r\n\r\n"
+        status, _, said = await exchanged(client.server.port, CHUNKED + b"connection: close\r\n\r\n" + body, seconds=30)
+        assert (status, json.loads(said)["id"]) == (200, json.loads(PING)["id"])
+
+
 async def test_many_requests_in_one_write_are_answered_one_after_the_other(client: Client) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", client.server.port)
     writer.write(b"".join(post(b'{"jsonrpc":"2.0","id":%d,"method":"ping"}' % number) for number in range(5)))
