@@ -71,6 +71,8 @@ def parse_reply(body: JsonObject) -> ChatReply:
     except Untranslatable as malformed:
         raise ValueError(f"the reply is malformed: {malformed}") from malformed
     extra: dict[str, Json] = {name: value for name, value in body.items() if name not in _READ and value is not None}
+    if body.get("status") == "failed" and not parts and body.get("usage") is None:
+        raise ValueError("the answer failed before it began")
     reason, word = finish_of(
         body,
         calls_tools=any(type(part) is ToolCall for part in parts),

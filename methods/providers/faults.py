@@ -6,7 +6,9 @@ Reasons, and what retrying, the breaker and falling back make of them, are liste
 from collections.abc import Mapping
 from typing import Final
 
-from methods.dialects.base import Untranslatable
+import orjson
+
+from methods.dialects.base import Dialect, Untranslatable
 from methods.dialects.canonical import VendorError
 from methods.errors import InvalidParams, ProviderFailed, ProviderTimedOut, Unauthenticated, UnknownModel
 from methods.providers.cleaning import clean
@@ -137,6 +139,15 @@ def timed_out(provider: str, reason: str, what: str, seconds: float | None) -> P
     within = "" if seconds is None else f" within {seconds:g} s"
     data: Mapping[str, object] = {"provider": provider}
     return ProviderTimedOut(f"provider {provider!r} {what}{within}", reason=reason, data=data)
+
+
+def error_in(dialect: Dialect, body: bytes) -> VendorError | None:
+    """The error in a reply with status 200, as some vendors send it: written as in the middle of a stream. None: no error."""
+    try:
+        events = dialect.event_parser().feed(b"data: %b\n\n" % orjson.dumps(orjson.loads(body)))
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return None
+    return next((event for event in events if isinstance(event, VendorError)), None)
 
 
 def _is_about_key(error: VendorError) -> bool:

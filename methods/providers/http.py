@@ -114,7 +114,7 @@ class HttpProvider:
         if request.is_stream:
             request = replace(request, is_stream=False)
         body = await self._fetch(ask, *self._said(ask, request))
-        reply: ChatReply = self._reply(self.dialect_for(ask), body)
+        reply: ChatReply = self._reply(ask, self.dialect_for(ask), body)
         return reply if self.same(ask) is None else replace(reply, raw=body)
 
     async def _complete_once(self, ask: Ask, once: Once) -> ChatReply:
@@ -128,7 +128,7 @@ class HttpProvider:
             raise faults.untranslatable(self.name, why) from None
         same = once.original if mine.name == once.dialect.name else None
         body = await self._fetch(ask, self._url(path), sent, self._headers(ask, same))
-        found = self._reply(mine, body)
+        found = self._reply(ask, mine, body)
         is_embedding = isinstance(found, EmbedReply)
         return ChatReply(
             model=(found.model if is_embedding else "") or ask.request.model,
@@ -348,10 +348,13 @@ class HttpProvider:
     def _too_large(self) -> Fault:
         return faults.failed(self.name, faults.TOO_LARGE, f"answered with more than {self.reply_bytes_max} bytes")
 
-    def _reply(self, dialect: Dialect | AnyOnce, body: bytes) -> Any:  # what the dialect's own replies are
+    def _reply(self, ask: Ask, dialect: Dialect | AnyOnce, body: bytes) -> Any:  # what the dialect's own replies are
         try:
             return dialect.parse_reply(orjson.loads(body))
         except (ValueError, TypeError, KeyError, AttributeError) as wrong:
+            error = faults.error_in(self.dialect_for(ask), body)
+            if error is not None:
+                raise self._fault_of(ask, error) from wrong
             raise faults.failed(self.name, faults.MALFORMED, "answered with something that is no reply") from wrong
 
     async def _no_stream(self, ask: Ask, response: aiohttp.ClientResponse) -> Fault | None:
@@ -360,6 +363,9 @@ class HttpProvider:
             return await self._refusal(ask, response)
         if response.headers.get("content-type", "").startswith("text/event-stream"):
             return None
+        error = faults.error_in(self.dialect_for(ask), await _beginning(response))
+        if error is not None:
+            return self._fault_of(ask, error)
         return faults.failed(self.name, faults.MALFORMED, "answered a stream with something that is none")
 
     async def _refusal(self, ask: Ask, response: aiohttp.ClientResponse | Exchange) -> Fault:
@@ -368,10 +374,7 @@ class HttpProvider:
         if status < 400:  # noqa: PLR2004  # HTTP: errors begin here
             reason = faults.REDIRECTED if status >= 300 else faults.MALFORMED  # noqa: PLR2004  # HTTP: redirects
             return faults.failed(self.name, reason, f"answered with status {status}", status=status)
-        pieces = bytearray()
-        while len(pieces) < ERROR_BYTES_MAX and (piece := await response.content.readany()):
-            pieces += piece
-        error = self.dialect_for(ask).parse_error(status, bytes(pieces[:ERROR_BYTES_MAX]), response.headers)
+        error = self.dialect_for(ask).parse_error(status, await _beginning(response), response.headers)
         return self._fault_of(ask, error)
 
     def _fault_of(self, ask: Ask, error: VendorError) -> Fault:
@@ -384,3 +387,11 @@ class HttpProvider:
             secrets=(*own, *self._secrets),
             is_private=ask.is_private,
         )
+
+
+async def _beginning(response: aiohttp.ClientResponse | Exchange) -> bytes:
+    """As much of a body as an error may have."""
+    pieces = bytearray()
+    while len(pieces) < ERROR_BYTES_MAX and (piece := await response.content.readany()):
+        pieces += piece
+    return bytes(pieces[:ERROR_BYTES_MAX])

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from typing import Any
 
 import aiohttp
@@ -193,6 +193,23 @@ async def test_a_bad_whole_reply_is_a_failure(fake: FakeProvider, make: Make, sc
     fake.script = script
 
     assert (await fault_of_complete(make(reply_bytes_max=4096))).slug == reason
+
+
+SLOW: Mapping[str, bytes] = {
+    "openai": b'{"error":{"message":"slow down","code":429}}',
+    "anthropic": b'{"type":"error","error":{"type":"rate_limit_error","message":"slow down"}}',
+    "google": b'{"error":{"code":429,"message":"slow down","status":"RESOURCE_EXHAUSTED"}}',
+}
+
+
+@pytest.mark.parametrize("kind", SLOW)
+async def test_an_error_that_comes_with_status_200_is_the_error_that_it_says(
+    fake: FakeProvider, make: Make, kind: str
+) -> None:
+    fake.script = Script(body=SLOW[kind], content_type="application/json")
+
+    for fault in (await fault_of_complete(make(kind)), (await fault_of_stream(make(kind)))[1]):
+        assert (fault.slug, "slow down" in str(fault)) == ("provider_rate_limited", True)
 
 
 @pytest.mark.parametrize(
