@@ -34,15 +34,20 @@ class Leaving:
         drain_seconds: float,
         is_worker: bool = False,
         on_refusal: Callable[[str], object] = lambda _: None,
+        on_start: Callable[[], object] = lambda: None,
         clean: Callable[[str], str] = str,
     ) -> None:
-        """`on_refusal` hears the one line of a start that the operator can correct; `clean` hides secrets of any other."""
+        """`on_refusal` hears the one line of a start that the operator can correct; `clean` hides secrets of any other.
+
+        `on_start` is called when the app can serve.
+        """
         self._app = app
         self._drain = drain
         self._notice_seconds = notice_seconds
         self._drain_seconds = drain_seconds
         self._is_worker = is_worker
         self._on_refusal = on_refusal
+        self._on_start = on_start
         self._clean = clean
         self._departure: asyncio.Task[None] | None = None
         self._guard: asyncio.Task[None] | None = None
@@ -66,6 +71,7 @@ class Leaving:
         async def send_noted(message: Message) -> None:
             if message["type"] == "lifespan.startup.complete":
                 self._take_signals()
+                self._on_start()
             elif message["type"] == "lifespan.startup.failed":
                 if isinstance(wrong := sys.exception(), _CORRECTABLE):
                     self.refusal = str(wrong)

@@ -3,6 +3,9 @@
 Leaving takes these steps: readiness fails; after `drain_notice_seconds` the balancer knows, and new calls are refused; running
 calls finish within `drain_seconds`; then the listener closes, what still runs is cancelled, and the app closes its stores once
 every call has closed its tab. A second signal skips all of it.
+
+A worker that cannot start ends the others only while the server starts. Once all have served, one that died is started until it
+can: its database may be away for a while, which the others live through as well.
 """
 
 import logging
@@ -10,6 +13,7 @@ import os
 import socket
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -21,6 +25,7 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
+from uvicorn.supervisors.multiprocess import Process
 
 from server.config import Settings
 from server.config_errors import OperatorError
@@ -35,9 +40,14 @@ CONFIG_FILE_VARIABLE: Final = "TOLLGATE_CONFIG_FILE"
 WORKER_FACTORY: Final = "server.app:create_worker_app"
 _REFUSAL_FILE: Final = "refusal"
 """Where a worker leaves the one line that its parent says; beside the metrics that they share."""
+STARTED_FILES: Final = "started-{}"
+"""What a worker leaves there, under its process id, once it serves."""
 BACKLOG: Final = 2048
 SHUTDOWN_SECONDS: Final = 2
 """For open exchanges that are no calls, after the calls have finished: pages, webhooks, the last bytes of a stream."""
+
+AGAIN_SECONDS: Final = 1
+"""Between two starts of a worker that cannot start while others serve."""
 
 MakeApp = Callable[[Settings, Drain], ASGIApp]
 
@@ -111,11 +121,16 @@ def _silent_when(is_refused: Callable[[], bool]) -> Iterator[None]:
 
 def worker_app(environ: Mapping[str, str], make_app: MakeApp) -> ASGIApp:
     """The app of one worker among several, from the file that the parent named: what `create_worker_app` returns."""
-    refusal = Path(environ[SHARED_DIRECTORY_VARIABLE]) / _REFUSAL_FILE
+    shared = Path(environ[SHARED_DIRECTORY_VARIABLE])
+    refusal, started = shared / _REFUSAL_FILE, shared / STARTED_FILES.format(os.getpid())
     logging.getLogger("uvicorn.error").addFilter(lambda _: not refusal.exists())
     try:
         return _leaving(
-            Settings.load(config_file(environ), environ), make_app, is_worker=True, on_refusal=refusal.write_text
+            Settings.load(config_file(environ), environ),
+            make_app,
+            is_worker=True,
+            on_refusal=refusal.write_text,
+            on_start=started.touch,
         )
     except OperatorError as wrong:  # the file was changed after the parent had read it
         refusal.write_text(str(wrong))
@@ -134,6 +149,7 @@ def _leaving(
     *,
     is_worker: bool = False,
     on_refusal: Callable[[str], object] = lambda _: None,
+    on_start: Callable[[], object] = lambda: None,
 ) -> Leaving:
     drain = Drain()
     return Leaving(
@@ -143,6 +159,7 @@ def _leaving(
         drain_seconds=settings.server.drain_seconds,
         is_worker=is_worker,
         on_refusal=on_refusal,
+        on_start=on_start,
         clean=lambda text: _cleaned(settings, text),
     )
 
@@ -218,8 +235,10 @@ def _serve_workers(server: ServerSettings, listener: socket.socket, file: str, f
     ):
         refusal = Path(shared) / _REFUSAL_FILE
         supervisor = _Supervisor(_config(factory, server), [listener], Path(shared))
-        with _silent_when(refusal.exists):
+        with _silent_when(lambda: refusal.exists() or supervisor.has_stood()):
             supervisor.run()
+        if supervisor.has_stood():
+            return
         if refusal.exists():
             raise CannotStart(refusal.read_text())
         if supervisor.has_failed():
@@ -227,22 +246,49 @@ def _serve_workers(server: ServerSettings, listener: socket.socket, file: str, f
 
 
 class _Supervisor(Multiprocess):
-    """uvicorn's supervisor; it also forgets what dead workers had in flight, and a second signal ends everything at once."""
+    """uvicorn's supervisor, with more sense for workers that die and signals that come twice.
+
+    It forgets what dead workers had in flight, starts those again that cannot start once all have served, and a second signal
+    ends everything at once.
+    """
 
     def __init__(self, config: uvicorn.Config, sockets: list[socket.socket], shared: Path) -> None:
         super().__init__(config, sockets)
         self._shared = shared
+        self._told = ""
+
+    def has_stood(self) -> bool:
+        """Whether as many workers as there are to be have served, so that the configuration can work."""
+        return sum(1 for _ in self._shared.glob(STARTED_FILES.format("*"))) >= self.processes_num
 
     def has_failed(self) -> bool:
         """Whether it ended because a worker could not start."""
         return any(process.exitcode == STARTUP_FAILURE for process in self.processes)
 
     def keep_subprocess_alive(self) -> None:
+        if self.should_exit.is_set():
+            return  # a signal said so
         before = {process.pid for process in self.processes}
         super().keep_subprocess_alive()
+        if self.should_exit.is_set() and self.has_stood():
+            self._start_again()
         for pid in before - {process.pid for process in self.processes}:
             if pid is not None:
                 forget_process(pid, self._shared)
+
+    def _start_again(self) -> None:
+        refusal = self._shared / _REFUSAL_FILE
+        line = refusal.read_text() if refusal.exists() else ""  # without one the worker has told why
+        refusal.unlink(missing_ok=True)
+        if line != self._told:
+            logging.getLogger(__name__).error("tollgate: a worker cannot start and is tried again: %s", line)
+            self._told = line
+        time.sleep(AGAIN_SECONDS)
+        self.should_exit.clear()
+        for place, process in enumerate(self.processes):
+            if process.exitcode == STARTUP_FAILURE:
+                self.processes[place] = Process(self.config, self.sockets)
+                self.processes[place].start()
 
     def handle_hup(self) -> None:
         """Let every worker read its tiers again; uvicorn would end and start them all."""
