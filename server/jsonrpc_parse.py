@@ -193,9 +193,11 @@ def apart(body: bytes, name: str, wrong: Malformed, *, depth_max: int, batch_max
 
 def _read(text: str, depth_max: int) -> object:
     try:
-        return parse(text.encode(), depth_max=depth_max, batch_max=len(text))
+        found = parse(b"[%b]" % text.encode(), depth_max=depth_max + 1, batch_max=1)  # an array among them is no batch
     except Malformed as wrong:
         return wrong
+    assert isinstance(found, list), "the text of an array is read as one"
+    return found[0]
 
 
 def _raw_member(text: str, at: int, size_max: int, *, name: str) -> tuple[list[str], int]:

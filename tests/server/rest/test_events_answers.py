@@ -107,6 +107,7 @@ def test_an_element_that_cannot_be_read_fails_alone_and_says_why(bad: bytes, why
     assert first == last == {"event_id": "e"}
     assert isinstance(wrong, Rejected)
     assert why in wrong.detail
+    assert events_in({}, around % (b"[[], [{}], " + bad + b"]"), depth_max=64)[:2] == [[], [{}]]
     for nothing in (around % (array + b","), around % (array[:-1] + b",]")):
         with pytest.raises(Malformed):
             events_in({}, nothing, depth_max=64)
