@@ -51,10 +51,15 @@ def pace_of(days: Sequence[int]) -> Pace:
 
 
 def in_days(left: int, pace: Pace) -> int | None:
-    """How many whole days an amount lasts at this pace. None: it does not end, or later than anybody can foresee."""
+    """How many whole days an amount lasts at this pace. None: it does not end, or later than anybody can foresee.
+
+    What is gone stays gone when its user, whom everything is refused since then, uses no more of it.
+    """
+    if left <= 0 and pace.days:
+        return 0
     if pace.used <= 0:
         return None
-    days = max(0, left) * pace.days // pace.used
+    days = left * pace.days // pace.used
     return days if days <= HORIZON_DAYS else None
 
 
@@ -62,7 +67,7 @@ def gone_us(left: int, pace: Pace, now_us: int) -> int | None:
     """When an amount is gone at this pace, in Unix microseconds. None: see `in_days`."""
     if in_days(left, pace) is None:
         return None
-    return now_us + max(0, left) * pace.days * DAY_US // pace.used
+    return now_us if left <= 0 else now_us + left * pace.days * DAY_US // pace.used
 
 
 def at_end(so_far: int, pace: Pace, left_us: int) -> int:

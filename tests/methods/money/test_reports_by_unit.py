@@ -1,4 +1,4 @@
-"""Reports where not all usage is tokens: what was counted in units stands beside them, and every list names the whole price."""
+"""Reports where not all usage is tokens, or none is left: units beside them, whole prices in every list, and what is gone."""
 
 from pathlib import Path
 from typing import Any  # what a row is made of
@@ -58,3 +58,13 @@ async def test_no_text_model_is_recommended_for_what_is_no_text(tmp_path: Path, 
         await product.call(token, "executeAIRequest", ASK)
         (model,) = (await product.call(token, "getRecommendations"))["models"]
         assert (model["requests"], model["alternatives"][0]["model"]) == (1, "other"), "of that model, the text alone"
+
+
+async def test_a_balance_that_was_used_up_a_while_ago_is_told_of_as_gone(tmp_path: Path, start: Start) -> None:
+    """Whom everything is refused uses nothing, and is in no less need of more."""
+    used = [row(days_ago=back + 0.5, charge_amount=100, charge_asset="TOKEN") for back in (9, 10, 11)]
+    await seeded(tmp_path, used, granted=300)
+    async with start() as product:
+        found = await product.call(product.token("ann", "virtual_tokens"), "getBurnForecast")
+        assert (found["currentBalance"], found["dailyAverage"], found["projectedRunout"]["daysRemaining"]) == (0, 0, 0)
+        assert [advice["type"] for advice in found["recommendations"]] == ["urgent"]

@@ -35,6 +35,13 @@ def test_a_balance_is_gone_when_the_pace_has_eaten_it() -> None:
     assert gone_us(-5, pace, NOW) == NOW
 
 
+def test_what_is_gone_stays_gone_when_it_is_used_no_more() -> None:
+    """Who has used up a month's tokens by its third week is refused, and a week later has no pace."""
+    pace = pace_of([50] * 20 + [0] * 10)
+    assert (pace.used, in_days(0, pace), gone_us(0, pace, NOW)) == (0, 0, NOW)
+    assert (in_days(1, pace), gone_us(1, pace, NOW)) == (None, None)
+
+
 def test_what_lasts_for_ten_years_is_not_foretold() -> None:
     assert in_days(10 * HORIZON_DAYS, Pace(70, 7)) == HORIZON_DAYS
     assert in_days(10 * (HORIZON_DAYS + 1), Pace(70, 7)) is None
