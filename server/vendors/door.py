@@ -170,9 +170,11 @@ class VendorDoor:
         try:
             body = parse(raw, depth_max=limits.depth_max, batch_max=limits.batch_max)
         except Malformed as wrong:
+            if raw.lstrip().startswith(b"["):  # what is wrong with a batch is nothing to a client that sends none
+                raise _no_object() from None
             raise InvalidParams(wrong.detail, reason=wrong.reason) from None
         if not isinstance(body, dict):
-            raise InvalidParams("the body must be a JSON object", reason="invalid_request")
+            raise _no_object()
         return body
 
     async def _stream(self, exchange: _Exchange, endpoint: Endpoint, call: Call, departure: Departure) -> None:
@@ -262,6 +264,10 @@ def _fault_of(refused: Refused) -> Fault:
     """A refusal before any call, as the dialects render faults."""
     kind = MethodNotFound if refused.status == _NOT_FOUND else InvalidParams
     return kind(refused.detail, reason=refused.reason)
+
+
+def _no_object() -> InvalidParams:
+    return InvalidParams("the body must be a JSON object", reason="invalid_request")
 
 
 def _queried(endpoint: Endpoint, query: bytes) -> dict[str, object]:

@@ -240,6 +240,7 @@ async def test_a_body_that_is_none_is_refused_in_the_vendors_shape(shop: Shop, v
     for raw in (b"{", b"[]", b'{"model":"fake","model":"fake"}', b'{"model":"fake"}', b'{"model":1,"messages":[]}'):
         reply = await shop.ask("/v1/chat/completions", raw=raw, bearer=bearer)
         assert (reply.status, reply.json["error"]["type"]) == (400, "invalid_request_error"), raw
+        assert "batch" not in reply.json["error"]["message"].lower(), reply.body
     deep = b'{"model":"fake","messages":' + b"[" * 5000 + b"]" * 5000 + b"}"
     assert (await shop.ask("/v1/messages", raw=deep, bearer=bearer)).status == 400
     large = await shop.ask("/v1/messages", raw=io.BytesIO(b'{"x":"' + b"y" * (5 * 1024 * 1024) + b'"}'), bearer=bearer)
