@@ -9,13 +9,14 @@ from methods.dialects.anthropic_request import PRICED_EXTRA
 from methods.dialects.canonical import ChatRequest, Json, JsonObject
 from methods.dialects.mixed import replaced, without_unsigned_thinking
 from methods.dialects.passing import EventPasser
+from methods.dialects.relays import RELAYED_USUAL
 from methods.dialects.shared import asks_nothing, in_other_letters
 
 _USUAL: Final[dict[str, tuple[Json, ...]]] = {
+    **RELAYED_USUAL,
     "billing_policy": ({"type": "billing_policy", "bill_to": "self"},),
     "inference_geo": ("global",),
     "service_tier": ("auto", "standard_only"),
-    "speed": ("standard",),
 }
 """Priced members at what costs no more than leaving them out."""
 _SPELLED: Final = PRICED_EXTRA | {"max_tokens", "messages", "model", "stream", "system", "tools"}
@@ -54,7 +55,9 @@ def unpriced(body: JsonObject) -> list[str]:
 
 def _only_clears(name: str, value: Json) -> bool:
     """Whether a member manages the context by leaving something out, which costs nothing."""
-    edits = value.get("edits") if name == "context_management" and isinstance(value, dict) else None
+    if name != "context_management":
+        return False
+    edits = value.get("edits") if isinstance(value, dict) else None
     kinds = [edit.get("type") if isinstance(edit, dict) else None for edit in edits] if isinstance(edits, list) else [0]
     return value == {} or all(isinstance(kind, str) and kind.startswith(_CLEARING) for kind in kinds)
 

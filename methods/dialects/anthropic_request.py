@@ -17,6 +17,7 @@ from methods.dialects.anthropic_blocks import (
 from methods.dialects.anthropic_output import Thinking, is_output_said, parse_output, render_output
 from methods.dialects.base import Untranslatable
 from methods.dialects.canonical import ChatRequest, Json, JsonObject, Message, Text, Tool, ToolChoice
+from methods.dialects.relays import RELAYED
 from methods.dialects.shared import (
     asks_nothing,
     count_at,
@@ -66,13 +67,12 @@ PRICED_EXTRA: Final = frozenset(
         "compaction",  # the vendor's own request, which its usage does not count
         "container",
         "context_management",  # the same, where it compacts
-        "fallbacks",  # other models than the one that was allowed and quoted
         "inference_geo",
         "mcp_servers",
         "service_tier",
-        "speed",
         "thread",  # a conversation that lies at the vendor and that nobody here can count
     }
+    | RELAYED
 )
 """Members that change what the vendor charges beyond tokens at their usual rate; a door refuses what it cannot price."""
 

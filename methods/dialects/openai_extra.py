@@ -9,6 +9,7 @@ from typing import Final
 
 from methods.dialects.canonical import ChatRequest, Json
 from methods.dialects.openai_messages import DIALECT, untranslatable_members
+from methods.dialects.relays import RELAYED
 from methods.dialects.shared import asks_nothing
 
 HARMLESS_EXTRA: Final = frozenset(
@@ -40,20 +41,16 @@ UNTRANSLATABLE_EXTRA: Final = frozenset(
         "max_new_tokens",
         "max_output_tokens",
         "modalities",
-        "models",
         "moderation",
         "n_predict",
         "num_predict",
-        "plugins",
         "presence_penalty",
-        "provider",
         "response_format",
-        "route",
         "tool_choice",
         "top_logprobs",
         "verbosity",
-        "web_search_options",
     }
+    | RELAYED
 )
 """Known members, also of compatible vendors, that no other vendor may leave out. Unknown members count as these."""
 
@@ -64,16 +61,12 @@ PRICED_EXTRA: Final = frozenset(
         "max_new_tokens",  # other servers' words for the bound of the answer, which some take for this one
         "max_output_tokens",
         "modalities",
-        "models",  # OpenRouter: other models than the one that was allowed and quoted
         "n_predict",
         "num_predict",
-        "plugins",
         "prediction",  # tokens of a rejected prediction are charged beside the answer
-        "provider",
-        "route",
         "service_tier",
-        "web_search_options",
     }
+    | RELAYED
 )
 """Members, also of compatible vendors, that change what is charged beyond the model's tokens at their usual rate, up to the
 bound that the request states. A door refuses what it cannot price, also on the way to this same vendor.

@@ -10,12 +10,13 @@ from methods.dialects.mixed import replaced, without_seals
 from methods.dialects.openai_extra import PRICED_EXTRA
 from methods.dialects.openai_request import MaxTokensField
 from methods.dialects.passing import EventPasser
+from methods.dialects.relays import RELAYED_USUAL
 from methods.dialects.responses_extra import is_long_lived, unpriced_caching
 from methods.dialects.shared import asks_nothing, in_other_letters
 
 _USUAL: Final[dict[str, tuple[Json, ...]]] = {
+    **RELAYED_USUAL,
     "modalities": (["text"],),
-    "provider": ({},),
     "service_tier": ("auto", "default"),
 }
 """Priced members at what costs no more than leaving them out."""

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from methods.dialects.canonical import ChatRequest, Json, JsonObject
+from methods.dialects.relays import RELAYED, RELAYED_USUAL
 from methods.dialects.responses_items import DIALECT, untranslatable_items
 from methods.dialects.shared import asks_nothing, in_other_letters
 
@@ -45,10 +46,13 @@ UNTRANSLATABLE_EXTRA: Final = frozenset(
         "top_logprobs",
         "truncation",
     }
+    | RELAYED
 )
 """The vendor's known members that no other vendor may leave out. Unknown members count as these."""
 
 PRICED_EXTRA: Final[Mapping[str, tuple[Json, ...]]] = {
+    **dict.fromkeys(RELAYED, ()),
+    **RELAYED_USUAL,
     "background": (False,),  # the answer is fetched later, past the hold
     "context_management": (),  # the vendor lets a model shorten the conversation, beside the answer
     "conversation": (),  # tokens that lie at the vendor and that nobody here can count

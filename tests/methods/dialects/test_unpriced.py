@@ -48,6 +48,9 @@ def at(address: str) -> dict[str, Any]:
         ("context_management", {"threshold": 1}),
         ("thread", {"type": "continue", "previous_message_id": "msg_of_somebody"}),
         ("billing_policy", {"type": "billing_policy", "bill_to": "user_profile"}),
+        ("compaction", {}),
+        ("container", {}),
+        ("thread", {}),
     ],
 )
 def test_members_by_which_anthropic_samples_again_elsewhere_or_from_its_memory_are_refused(
@@ -100,6 +103,38 @@ def test_an_empty_object_switches_a_vendors_own_tool_on_and_null_does_not() -> N
     assert OpenAI().unpriced({**HI["openai"], "provider": {}}) == []
     tools: dict[str, Any] = {"tools": [{"googleSearch": {}, "codeExecution": None, "urlContext": []}, {}]}
     assert Gemini().unpriced({**HI["gemini"], **tools}) == ["tools[0].googleSearch"]
+
+
+@pytest.mark.parametrize("client", ["openai", "responses", "anthropic"])
+@pytest.mark.parametrize(
+    ("member", "value"),
+    [
+        ("enable_search", True),
+        ("fallbacks", ["dearest"]),
+        ("models", ["dearest"]),
+        ("plugins", [{"id": "web"}]),
+        ("preset", "dearest"),
+        ("provider", {"only": ["dearest"]}),
+        ("route", "fallback"),
+        ("search_options", {"forced_search": True}),
+        ("search_parameters", {"mode": "on"}),
+        ("speed", "fast"),
+        ("web_search_options", {}),
+        ("Plugins", [{"id": "web"}]),
+    ],
+)
+def test_members_by_which_relays_search_or_choose_other_models_are_refused_on_every_door_they_speak(
+    client: str, member: str, value: Any
+) -> None:
+    assert list(dialect_of(client).unpriced({**HI[client], member: value})) == [member]
+    unused: dict[str, Any] = {
+        "enable_search": False,
+        "provider": {},
+        "speed": "standard",
+        "models": [],
+        "plugins": None,
+    }
+    assert list(dialect_of(client).unpriced({**HI[client], **unused})) == []
 
 
 @pytest.mark.parametrize(
