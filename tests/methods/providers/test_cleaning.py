@@ -27,6 +27,20 @@ def test_what_looks_like_a_key_is_hidden(text: str) -> None:
     assert CANARY not in clean(text)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "would exceed your organization's rate limit of 30,000 input tokens (org: {}, model: claude-sonnet-5)",
+        "would exceed the rate limit for your organization ({}) of 20,000 input tokens per minute",
+    ],
+)
+def test_whose_account_a_limit_is_is_nobodys_business(text: str) -> None:
+    whose = "5456025a-920d-4fae-83df-eb142ce029c1"
+    assert clean(text.format(whose)) == text.format("***")
+    for project in ("for consumer 'project_number:{}'", "of projects/{}"):
+        assert clean(project.format("696498078762")) == project.format("***")
+
+
 def test_known_values_are_hidden_wherever_they_stand_and_plain_words_stay() -> None:
     assert clean(f"abc{CANARY}def", [CANARY]) == "abc***def"
     assert clean("max_tokens must be at most 8192 for this model") == "max_tokens must be at most 8192 for this model"
