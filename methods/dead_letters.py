@@ -8,7 +8,7 @@ from methods.context import Context
 from methods.errors import Forbidden, InvalidParams
 from methods.method import Access, Example, Method, NoParams, Params, Result
 from methods.money_shapes import Reason, actor_of
-from monetization.ingestion.batches import Status
+from monetization.ingestion.batches import GONE, Status, Verdict, rejected
 from monetization.ingestion.dead_letters import Letter
 from monetization.periods import iso
 from storage.errors import InvalidCursor, NotFound, StorageUnavailable, VersionChanged
@@ -76,7 +76,7 @@ class Replayed(Result):
     id: str
     event_id: str | None = None
     status: Status
-    """`accepted`: booked, and no letter any more. `duplicate`: it was booked before. `rejected`: it still waits."""
+    """`accepted`: booked, and no letter any more. `duplicate`: it was booked before. `rejected`: it still waits, but for `gone`."""
     reason: str | None = None
     detail: str | None = None
 
@@ -138,25 +138,28 @@ async def replay_dead_letters(context: Context, params: ReplayParams) -> ReplayR
     """Book events whose cause was mended, in their own period and once, however often this is asked."""
     if (params.ids is None) == (not params.all):
         raise InvalidParams("name the letters as ids, or set all; not both")
-    letters, cursor = context.services.ingestion.letters, None
-    found: list[Letter] = []
+    ingestion, cursor = context.services.ingestion, None
+    actor, reason = actor_of(context), params.reason or ""
+    verdicts: dict[str, Verdict] = {}
     if params.ids is None:
-        page = await letters.page(limit=_AT_ONCE, cursor=params.cursor)
-        found, cursor = list(page.rows), page.next_cursor
-    else:
-        found = [await letters.get(letter_id) for letter_id in dict.fromkeys(params.ids)]
-    results = []
-    for letter in found:
-        verdict = await context.services.ingestion.replay(letter, actor_of(context), params.reason or "")
-        results.append(
-            Replayed(
-                id=letter.id,
-                event_id=verdict.event_id,
-                status=verdict.status,
-                reason=verdict.reason,
-                detail=verdict.detail,
-            )
+        page = await ingestion.letters.page(limit=_AT_ONCE, cursor=params.cursor)
+        cursor = page.next_cursor
+        verdicts = {letter.id: await ingestion.replay(letter, actor, reason) for letter in page.rows}
+    for letter_id in dict.fromkeys(params.ids or ()):
+        try:
+            verdicts[letter_id] = await ingestion.replay(await ingestion.letters.get(letter_id), actor, reason)
+        except NotFound:  # as when a replay is asked again that was broken off
+            verdicts[letter_id] = rejected(None, GONE)
+    results = [
+        Replayed(
+            id=letter_id,
+            event_id=verdict.event_id,
+            status=verdict.status,
+            reason=verdict.reason,
+            detail=verdict.detail,
         )
+        for letter_id, verdict in verdicts.items()
+    ]
     return ReplayResult(
         accepted=sum(result.status == "accepted" for result in results),
         duplicates=sum(result.status == "duplicate" for result in results),
@@ -243,7 +246,7 @@ METHODS = (
         replay_dead_letters,
         scope="events:write",
         access=Access.REQUIRED,
-        faults=(Forbidden, InvalidCursor, NotFound, StorageUnavailable),
+        faults=(Forbidden, InvalidCursor, StorageUnavailable),
         examples=(
             Example(
                 "one whose model has a price now",

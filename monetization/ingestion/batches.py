@@ -16,10 +16,10 @@ CONFLICT: Final = Rejected(
 KEY_CONFLICT: Final = Rejected(
     "idempotency_conflict", "another event was told of under this idempotency key; take a new key"
 )
-_REFUSALS: Final = {
-    "key_reused": CONFLICT,
-    "version_changed": Rejected("gone", "somebody else has just replayed or deleted this dead letter"),
-}
+GONE: Final = Rejected(
+    "gone", "no such dead letter waits: it was replayed or deleted; listDeadLetters names those that do"
+)
+_REFUSALS: Final = {"key_reused": CONFLICT, "version_changed": GONE}
 _BEYOND: Final = Rejected("out_of_range", "this event takes a counter or an account beyond what it can hold")
 
 

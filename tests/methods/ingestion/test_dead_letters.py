@@ -4,7 +4,6 @@ from typing import Any
 import pytest
 
 from methods.errors import Forbidden, InvalidParams
-from storage.errors import NotFound
 from tests.methods.ingestion.conftest import BOTH, Sender, event, iso
 
 UNPRICED: dict[str, Any] = {"provider": "OPENAI", "model": "gpt-9"}
@@ -66,7 +65,21 @@ async def test_a_user_who_is_known_now_pays_for_what_was_kept(sender: Sender) ->
     await sender.admin("grantCredits", {"userId": "stranger", "amount": "5"})
     assert (await sender.admin("replayDeadLetters", {"ids": [letter]}))["accepted"] == 1
     assert (await sender.one(event("v", "stranger")))["status"] == "accepted"
-    assert isinstance(await sender.refused("replayDeadLetters", {"ids": [letter]}), NotFound)
+
+
+@BOTH
+async def test_a_replay_that_was_broken_off_can_be_asked_again_with_the_same_letters(sender: Sender) -> None:
+    await sender.tell(*[event(f"m{n}", **UNPRICED) for n in range(3)])
+    await price_it(sender)
+    first, *others = [letter["id"] for letter in await sender.letters()]
+    before = await sender.balance()
+    assert (await sender.admin("replayDeadLetters", {"ids": [first]}))["accepted"] == 1
+    again = await sender.admin("replayDeadLetters", {"ids": [first, *others, "no-such-letter"]})
+    assert [(one["id"], one["status"], one.get("reason")) for one in again["results"]] == [
+        (first, "rejected", "gone"), *[(other, "accepted", None) for other in others], ("no-such-letter", "rejected", "gone"),
+    ]  # fmt: skip
+    assert (again["accepted"], again["rejected"]) == (2, 2)
+    assert before - await sender.balance() == pytest.approx(0.6)
 
 
 @BOTH
