@@ -76,7 +76,7 @@ class Replayed(Result):
     id: str
     event_id: str | None = None
     status: Status
-    """`accepted`: booked, and no letter any more. `duplicate`: it was booked before. `rejected`: it still waits, but for `gone`."""
+    """`accepted`: booked, and no letter any more. `duplicate`: it was booked before. `rejected`: it waits, but for `gone`."""
     reason: str | None = None
     detail: str | None = None
 
