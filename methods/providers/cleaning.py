@@ -20,7 +20,7 @@ _LOOKS_SECRET: Final = (
         r"\1" + HIDDEN,
     ),
     # Key shapes of the vendors (also half masked by them), their organization and project ids, and signed tokens.
-    (re.compile(r"\b(?:sk|pk|rk|gsk|xai|hf|org|proj|AIza|AKIA)[-_A-Za-z0-9*.]{6,}"), HIDDEN),
+    (re.compile(r"\b(?:(?:sk|pk|rk|gsk|xai|hf|org|proj)[-_]|AIza|AKIA)[-_A-Za-z0-9*.]{5,}"), HIDDEN),
     (re.compile(r"\beyJ[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*){0,2}"), HIDDEN),
     # Whose account a limit is: Anthropic names its organizations so, Google the project.
     (re.compile(r"(?i)\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b"), HIDDEN),
