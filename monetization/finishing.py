@@ -7,6 +7,7 @@ from functools import partial
 from itertools import repeat
 from typing import Final, TypeVar
 
+from monetization.alarms import Alarms
 from storage.errors import StorageUnavailable, StoreClosed
 
 T = TypeVar("T")
@@ -19,20 +20,30 @@ ARREARS_MAX: Final = 10_000
 """Writes that may be in arrears; a hold whose call finds no room ends by itself, with what was noted last."""
 
 
-async def until_done(work: "asyncio.Future[T]") -> asyncio.CancelledError | None:
+async def until_done(work: "asyncio.Future[T]", patience: Alarms | None = None) -> asyncio.CancelledError | None:
     """Wait for work that runs by itself, cancelled or not. Returns the cancellation that the caller must pass on.
 
+    With patience it may return before the work is done: when that has rung.
     It comes without its trace, which would hold this frame as the frame holds it; `again` is how it is passed on.
     What `asyncio.shield` in a loop would do, for a quarter of its price: every paid call waits here twice.
     """
     left: asyncio.CancelledError | None = None
     while not work.done():
         woken: asyncio.Future[None] = work.get_loop().create_future()
-        work.add_done_callback(partial(_wake, woken))
+        wake = partial(_wake, woken)
+        work.add_done_callback(wake)
+        if patience is not None:
+            patience.set(wake)
         try:
             await woken
         except asyncio.CancelledError as leaving:
             left = leaving.with_traceback(None)
+            continue
+        finally:
+            if patience is not None:
+                patience.clear(wake)
+        if patience is not None:
+            break
     return left
 
 
@@ -41,7 +52,7 @@ def again(left: asyncio.CancelledError) -> asyncio.CancelledError:
     return asyncio.CancelledError(*left.args)
 
 
-def _wake(woken: "asyncio.Future[None]", work: object) -> None:
+def _wake(woken: "asyncio.Future[None]", work: object = None) -> None:
     del work
     if not woken.done():
         woken.set_result(None)
@@ -53,10 +64,14 @@ async def to_the_end(work: Awaitable[T]) -> tuple[T, asyncio.CancelledError | No
     Raises: what the work raises; a cancellation that came before that wins.
     """
     task = asyncio.ensure_future(work)
-    left = await until_done(task)
-    if left is not None and (task.cancelled() or task.exception() is not None):
+    return ended(task, await until_done(task))
+
+
+def ended(work: "asyncio.Future[T]", left: asyncio.CancelledError | None) -> tuple[T, asyncio.CancelledError | None]:
+    """What `to_the_end` returns of work that is done. Raises: as that."""
+    if left is not None and (work.cancelled() or work.exception() is not None):
         raise again(left)
-    return task.result(), left
+    return work.result(), left
 
 
 async def insist(

@@ -37,6 +37,8 @@ from storage.records.usage import Usage, UsageRow
 
 CHECKPOINT_SECONDS: Final = 2.0
 """Between two notes of what a running stream has cost: what a crash may lose of it."""
+HOLD_WAIT_SECONDS: Final = 10.0
+"""For a hold to be made. A call that no provider was asked for yet is better refused than kept by a store that is too slow."""
 HEADROOM: Final = 8
 """A stream that has passed its margin holds an eighth more than it has sent, so that it ends before it passes its hold."""
 
@@ -71,12 +73,16 @@ class Means:
     """Waits between attempts to write what a call came to, while the store is unavailable."""
     arrears: Arrears = field(default_factory=Arrears)
     """Goes on with what was delivered when those waits are over."""
+    hold_wait_seconds: float = HOLD_WAIT_SECONDS
 
     heartbeats: Alarms = field(init=False)
     """Rings for every call at half of its hold's life."""
+    hold_waits: Alarms = field(init=False)
+    """Rings for every call whose hold takes too long."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "heartbeats", Alarms(self.hold_seconds / 2))
+        object.__setattr__(self, "hold_waits", Alarms(self.hold_wait_seconds))
 
     def expiry_us(self) -> int:
         """When a hold made or extended now ends by itself."""

@@ -1,12 +1,14 @@
 """Tabs over the ledger: hold money and quota in one command, watch the call, settle or release exactly once."""
 
 import asyncio
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass
+from functools import partial
 from types import TracebackType
 
 from monetization.calls import Call
-from monetization.finishing import again, to_the_end
+from monetization.finishing import again, ended, to_the_end, until_done
 from monetization.funding import Source, sources
 from monetization.held import HeldTab, Means
 from monetization.quoting import Quote
@@ -15,7 +17,7 @@ from monetization.replays import ATTEMPTS_MAX, worn_out
 from monetization.settling import receipt_of
 from monetization.tab import Tab
 from storage.errors import StorageUnavailable
-from storage.records.commands import Done, Hold, Idempotency, Refusal
+from storage.records.commands import Done, Hold, Idempotency, Outcome, Refusal
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,28 @@ class HoldingTabs(Means):
                 return HeldTab(self, call, quote, source, held, first=first)
         raise worn_out()
 
+    async def _in_time(
+        self, hold: Hold, tab: Callable[[Done], HeldTab]
+    ) -> tuple[Outcome, asyncio.CancelledError | None]:
+        """As `to_the_end`, but no longer than `hold_wait_seconds`. A hold that is made later is given back then."""
+        placing = asyncio.ensure_future(self.ledger.submit(hold))
+        left = await until_done(placing, self.hold_waits)
+        if placing.done():
+            return ended(placing, left)
+
+        def give_back(placed: "asyncio.Future[Outcome]") -> None:
+            if placed.cancelled() or placed.exception() is not None:
+                return
+            made = placed.result()
+            if isinstance(made, Done) and not made.is_replay:
+                late = tab(made)
+                self.arrears.take(lambda: late.close("failed"))
+
+        placing.add_done_callback(give_back)
+        if left is not None:
+            raise again(left)
+        raise StorageUnavailable("the database is too slow now; nothing was charged, try again", retry_after_seconds=5)
+
     async def _hold(self, call: Call, quote: Quote, key: Idempotency | None) -> tuple[Source, Done]:
         """Hold by the first source that covers the call. Raises the fault of the first one that does not."""
         first: tuple[Refusal, str] | None = None
@@ -52,7 +76,7 @@ class HoldingTabs(Means):
                 ref=call.request_id,
                 idempotency=key,
             )
-            outcome, left = await to_the_end(self.ledger.submit(hold))
+            outcome, left = await self._in_time(hold, partial(HeldTab, self, call, quote, source))
             if left is not None:
                 if isinstance(outcome, Done) and not outcome.is_replay:
                     await _abandon(HeldTab(self, call, quote, source, outcome), left)

@@ -1,13 +1,14 @@
 """Callers that leave, processes that die, stores that fail: a tab is closed exactly once, and nothing is free."""
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from monetization.alarms import Alarms
-from monetization.finishing import PATIENCE_SECONDS
+from monetization.finishing import PATIENCE_SECONDS, Arrears
 from monetization.tab import Receipt, Tab
 from storage.errors import StorageUnavailable
 from storage.records.commands import Checkpoint, Hold, Release, Settle
@@ -86,6 +87,38 @@ async def test_a_caller_may_leave_while_anything_is_written(
     charged = 63 if ran and ending != "failed" else 0
     assert (row.charge_amount or 0) == charged
     assert (await world.available("TOKEN"), await world.open_holds()) == (1_000 - charged, 0)
+
+
+@pytest.mark.parametrize("leaves", [False, True])
+async def test_a_hold_that_takes_too_long_refuses_its_call_and_is_given_back_when_it_is_made(
+    world: World, *, leaves: bool
+) -> None:
+    await world.fund("tokens")
+    slow = Slow(world.store)
+    there = through(world, slow)
+    arrears = Arrears(lambda _: asyncio.sleep(0))
+    there = replace(there, tabs=replace(there.tabs, hold_wait_seconds=0.05, arrears=arrears))
+    ran: list[Tab] = []
+    call = asyncio.ensure_future(there.run("tokens", ran.append))
+    gate = await asyncio.wait_for(slow.asked.get(), 30)
+    if leaves:
+        call.cancel()
+    with pytest.raises(asyncio.CancelledError if leaves else StorageUnavailable) as refused:
+        await asyncio.wait_for(call, 30)
+    assert leaves or refused.value.retry_after_seconds  # type: ignore[attr-defined]  # only the second one has it
+    assert (await world.rows(), await world.open_holds()) == ([], 0)
+    for _ in range(3):
+        gate.set()
+        gate = await asyncio.wait_for(slow.asked.get(), 30)
+    gate.set()
+
+    async def is_given_back() -> bool:
+        return len(arrears) == 0
+
+    await until(is_given_back)
+    [row] = await world.rows()
+    assert (ran, row.outcome, row.charge_amount) == ([], "failed", None)
+    assert (await world.available("TOKEN"), await world.open_holds()) == (1_000, 0)
 
 
 async def test_a_dead_process_leaves_the_last_note_as_the_charge(tmp_path: Path) -> None:
