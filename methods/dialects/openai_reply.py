@@ -43,7 +43,7 @@ FINISH_WORDS: Final[Mapping[FinishReason, str]] = {
 _OWN_WORDS: Final = frozenset({"stop", "length", "tool_calls", "content_filter", "function_call"})
 _REPLY_READ: Final = frozenset({"id", "object", "model", "choices", "usage"})
 _CHOICE_READ: Final = frozenset({"index", "message", "finish_reason"})
-_BESIDE_CONTENT: Final = ("tool_calls", "reasoning_content", "reasoning", "refusal", "images")
+_BESIDE_CONTENT: Final = ("tool_calls", "function_call", "reasoning_content", "reasoning", "refusal", "images")
 _MESSAGE_READ: Final = frozenset({"role", "content", *_BESIDE_CONTENT})
 
 
@@ -123,6 +123,8 @@ def _parse_parts(message: JsonObject, scope: str) -> tuple[Part, ...]:
         parts.append(Text(refusal, extra={"type": "refusal"}))
     parts += [_parse_image(image) for image in _list(message.get("images"))]
     parts += [_parse_call(call, f"{scope}{place}") for place, call in enumerate(_list(message.get("tool_calls")))]
+    if isinstance(message.get("function_call"), dict):
+        parts.append(_parse_call({"function": message["function_call"]}, f"{scope}0"))
     return tuple(parts)
 
 
@@ -154,13 +156,22 @@ def parse_content(content: Json) -> list[Text | Reasoning]:
 def _parse_call(call: Json, made_id: str) -> ToolCall:
     """A call. Some compatible vendors send no id, no arguments, or the arguments themselves instead of their text."""
     members = call if isinstance(call, dict) else {}
-    function = members.get("function")
-    name = function.get("name") if isinstance(function, dict) else None
-    if not isinstance(function, dict) or not isinstance(name, str):
+    function = called_of(members)
+    name = function.get("name")
+    if not isinstance(name, str):
         raise ValueError("the reply holds a tool call that names no function")  # noqa: TRY004  # the protocol promises ValueError
-    arguments = function.get("arguments")
+    arguments = function.get("arguments", function.get("input"))
     text = to_arguments(arguments) if isinstance(arguments, dict) else _word(arguments)
     return ToolCall(_word(members.get("id")) or made_id, name, text or "", signature_of(call))
+
+
+def called_of(call: JsonObject) -> JsonObject:
+    """What a call says: a function with its arguments, or a tool of the client's own kind with its input."""
+    for name in ("function", "custom"):
+        called = call.get(name)
+        if isinstance(called, dict):
+            return called
+    return {}
 
 
 def _parse_image(image: Json) -> Image:

@@ -23,7 +23,7 @@ from methods.dialects.canonical import (
 from methods.dialects.openai_chunks import SameChunks
 from methods.dialects.openai_errors import error_object, parse_stream_error, type_of
 from methods.dialects.openai_messages import render_signature, signature_of
-from methods.dialects.openai_reply import FINISH_WORDS, finish_reason_of, parse_content
+from methods.dialects.openai_reply import FINISH_WORDS, called_of, finish_reason_of, parse_content
 from methods.dialects.openai_usage import parse_usage, render_usage, untold
 from methods.dialects.several import Answers
 from methods.dialects.shared import tokens_of
@@ -192,6 +192,9 @@ class OpenAIEventParser:
         calls = delta.get("tool_calls")
         if isinstance(calls, list):
             events.extend([self._read_call(call, answer) for call in calls if isinstance(call, dict)])
+        older = delta.get("function_call")  # by the vendor's older words there is only one
+        if isinstance(older, dict):
+            events.append(self._read_call({"index": 0, "function": older}, answer))
 
     def _say(self, text: str, events: list[StreamEvent]) -> None:
         if self._text_index is None:
@@ -214,9 +217,8 @@ class OpenAIEventParser:
             if is_new:
                 self._calls.append(key)
             index = len(self._calls) - 1
-        function = call.get("function")
-        members = function if isinstance(function, dict) else {}
-        arguments = members.get("arguments")
+        members = called_of(call)
+        arguments = members.get("arguments", members.get("input"))
         return ToolCallDelta(
             index=index,
             id=call_id if is_new else None,

@@ -10,6 +10,7 @@ Under `place` stands where they were. `untranslatable_items` tells what of all t
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
+from methods.dialects.arguments import to_arguments
 from methods.dialects.base import Untranslatable
 from methods.dialects.canonical import (
     Image,
@@ -35,6 +36,12 @@ _ROLES: Final[Mapping[str, Role]] = {
     "assistant": "assistant",
 }
 _SAYABLE: Final = ("message", "reasoning", "function_call", "function_call_output")
+_CALLS: Final[Mapping[str, str]] = {
+    "custom_tool_call": "input",
+    "local_shell_call": "action",
+    "apply_patch_call": "operation",
+}
+"""Calls of the client's own tools, beside those of functions, and the member that holds what the model wrote."""
 _PARAGRAPH: Final = "\n\n"
 
 
@@ -145,6 +152,16 @@ def _texts_of(value: Json, field: str) -> list[str]:
 def thinking_of(item: JsonObject) -> Reasoning:
     """The thinking of an item of a reply. Raises: Untranslatable."""
     return _parse_reasoning(item, "output")
+
+
+def call_of(item: JsonObject) -> ToolCall | None:
+    """The call that an item is of a tool which the client runs itself, whatever its kind; None for other items."""
+    kind, call_id, name = item.get("type"), item.get("call_id"), item.get("name")
+    said = item.get(_CALLS.get(str(kind), ""))
+    if said is None:
+        return None
+    text = said if isinstance(said, str) else to_arguments(said)
+    return ToolCall(call_id if isinstance(call_id, str) else "", name if isinstance(name, str) else str(kind), text)
 
 
 def _content_parts(content: Json, field: str) -> list[Part]:

@@ -20,7 +20,7 @@ from methods.dialects.canonical import (
     ToolCall,
 )
 from methods.dialects.mixed import FOREIGN_THOUGHT
-from methods.dialects.responses_items import DIALECT, render_thinking, thinking_of
+from methods.dialects.responses_items import DIALECT, call_of, render_thinking, thinking_of
 from methods.dialects.responses_request import render_echo
 from methods.dialects.responses_usage import parse_usage, render_usage, untold
 
@@ -108,7 +108,8 @@ def _parse_item(item: Json) -> list[Part]:
         case {"type": "message" | "function_call"}:
             raise ValueError("the reply holds an item that is malformed")
         case _:
-            return []
+            call = call_of(item)
+            return [] if call is None else [call]
 
 
 def _parse_content(part: Json) -> Text:

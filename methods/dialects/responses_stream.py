@@ -18,6 +18,7 @@ from methods.dialects.canonical import (
     UsageSeen,
     VendorError,
 )
+from methods.dialects.responses_items import call_of
 from methods.dialects.responses_reply import finish_of
 from methods.dialects.responses_usage import parse_usage, untold
 from methods.dialects.shared import tokens_of
@@ -103,8 +104,15 @@ class ResponsesEventParser:
                 self._fail(
                     event.get("error") or {name: value for name, value in event.items() if name != "type"}, events
                 )
+            case {"type": str(kind), "delta": str(delta)} if delta and kind.endswith(".delta"):
+                self._tell(tokens_of(event, "output_index"), delta, events)
             case _:
                 pass
+
+    def _tell(self, place: int | None, text: str, events: list[StreamEvent]) -> None:
+        """More of an item that is no function's call: whatever the client gets of the model's words counts as delivered."""
+        self._whole.add(place)
+        events.append(ToolCallDelta(self._calls.setdefault(place, len(self._calls)), arguments=text))
 
     def _index_of(self, event: JsonObject) -> int:
         """Which part an event is of."""
@@ -141,6 +149,10 @@ class ResponsesEventParser:
             case {"type": "reasoning", "encrypted_content": str(seal)} if is_done and seal:
                 index = self._indexes.setdefault((place, None), len(self._indexes))
                 events.append(ReasoningDelta("", index, signature=seal, is_redacted=place not in self._thought))
+            case _ if is_done and place not in self._whole:
+                call = call_of(item)
+                if call is not None:
+                    self._tell(place, call.arguments, events)
             case _:
                 pass
 

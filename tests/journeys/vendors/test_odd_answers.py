@@ -1,6 +1,9 @@
 """Vendors that answer oddly, as the official SDK sees them through the door of its own language."""
 
+from typing import Any
+
 import openai
+import orjson
 import pytest
 
 from tests.fakes.provider import FakeProvider
@@ -47,3 +50,66 @@ async def test_a_response_that_failed_before_it_began_is_a_failure_and_costs_not
     assert (reply.status, reply.json["error"]["type"]) == (429, "rate_limit_error"), reply.body
     [row] = usage_rows(shop.server, reply.headers["x-request-id"])
     assert (row["outcome"], row["tokens_input"], row["tokens_output"]) == ("failed", 0, 0)
+
+
+CALLED = "the whole answer, written as what a tool is given " * 9
+CUSTOM = {"tools": [{"type": "custom", "custom": {"name": "c"}}]}
+OLDER = {"functions": [{"name": "f"}]}
+RESPONSES = {"model": "native/fake", "input": "Hi", "tools": [{"type": "custom", "name": "c"}]}
+
+
+def chunk(delta: Any) -> bytes:
+    choice = {"index": 0, "delta": delta, "finish_reason": None}
+    return b"data: %b\n\n" % orjson.dumps({"id": "c", "model": "fake", "choices": [choice]})
+
+
+def told(kind: str, **members: Any) -> bytes:
+    return b"event: %b\ndata: %b\n\n" % (kind.encode(), orjson.dumps({"type": kind, "output_index": 0, **members}))
+
+
+STREAMS: dict[str, tuple[str, dict[str, Any], bytes]] = {
+    "custom": (
+        PATHS["openai"],
+        {**OPENAI, **CUSTOM},
+        chunk({"tool_calls": [{"index": 0, "id": "t", "type": "custom", "custom": {"name": "c", "input": CALLED}}]}),
+    ),
+    "older": (PATHS["openai"], {**OPENAI, **OLDER}, chunk({"function_call": {"name": "f", "arguments": CALLED}})),
+    "responses": (
+        "/v1/responses",
+        RESPONSES,
+        told("response.created", response={"id": "r"}) + told("response.custom_tool_call_input.delta", delta=CALLED),
+    ),
+    "items": (
+        "/v1/responses",
+        {**RESPONSES, "tools": [{"type": "local_shell"}]},
+        told("response.created", response={"id": "r"})
+        + told("response.output_item.done", item={"type": "local_shell_call", "action": {"command": [CALLED]}}),
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", STREAMS)
+async def test_what_a_model_writes_for_any_tool_of_the_clients_is_charged_when_the_stream_breaks(
+    shop: Shop, vendor: FakeProvider, kind: str
+) -> None:
+    """Otherwise who lets a tool be given the whole answer, and leaves before the end, has it for nothing."""
+    _, bearer = await shop.user()
+    path, body, wire = STREAMS[kind]
+    vendor.script = Script(body=wire)
+    reply = await shop.ask(path, {**body, "stream": True}, bearer=bearer)
+    assert CALLED.encode() in reply.body
+    [row] = usage_rows(shop.server, reply.headers["x-request-id"])
+    assert (row["outcome"], row["tokens_output"] > 50) == ("partial", True), row
+
+
+async def test_a_call_of_a_custom_tool_reaches_the_client_as_the_vendor_wrote_it(
+    shop: Shop, vendor: FakeProvider
+) -> None:
+    _, bearer = await shop.user()
+    call = {"id": "t", "type": "custom", "custom": {"name": "c", "input": "ls"}}
+    message = {"role": "assistant", "content": None, "tool_calls": [call]}
+    choice = {"index": 0, "message": message, "finish_reason": "tool_calls"}
+    body = orjson.dumps({"id": "c", "object": "chat.completion", "model": "fake", "choices": [choice]})
+    vendor.script = Script(body=body)
+    reply = await shop.ask(PATHS["openai"], {**OPENAI, **CUSTOM}, bearer=bearer)
+    assert (reply.status, reply.body) == (200, body)
