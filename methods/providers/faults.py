@@ -26,6 +26,7 @@ REDIRECTED: Final = "provider_redirected"
 TOO_LARGE: Final = "provider_reply_too_large"
 AUTH: Final = "provider_auth"
 BILLING: Final = "provider_billing"
+FORBIDDEN: Final = "provider_forbidden"
 RATE_LIMITED: Final = "provider_rate_limited"
 UNAVAILABLE: Final = "provider_unavailable"
 REJECTED: Final = "provider_rejected"
@@ -53,7 +54,8 @@ UNWELL: Final = frozenset(
     }
 )
 """Reasons that speak against the provider itself, so that the breaker counts them. A rate limit is not one: it says when to
-come back, and other callers' keys may have another limit."""
+come back, and other callers' keys may have another limit. Nor is what it forbids: that is about one model or one content, which
+anybody may ask for."""
 
 _UNSAID: Final = "what it says about a server-side prompt is not shown"
 # Only beginnings count: a vendor may repeat what a client wrote, and both kinds of words speak against the provider.
@@ -80,7 +82,7 @@ def fault_of(
     data: dict[str, object] = {"provider": provider, "status": status, "kind": clean(error.kind, secrets)}
     message = _UNSAID if is_private else clean(error.message, secrets)
     if _is_about_key(error):
-        return _key_fault(provider, is_own_key=is_own_key, data=data)
+        return _key_fault(error.status, provider, is_own_key=is_own_key, data=data)
     if _is_about_bill(error):
         whose = "your account there" if is_own_key else "this server's account there"
         return ProviderFailed(f"provider {provider!r} wants payment for {whose}", reason=BILLING, data=data)
@@ -163,11 +165,17 @@ def _is_about_bill(error: VendorError) -> bool:
     return error.status in (400, 429) and error.message.lower().startswith(_UNPAID_WORDS)
 
 
-def _key_fault(provider: str, *, is_own_key: bool, data: dict[str, object]) -> Fault:
+def _key_fault(status: int, provider: str, *, is_own_key: bool, data: dict[str, object]) -> Fault:
     if is_own_key:
         return Unauthenticated(
             f"provider {provider!r} refused your own key; check the key and what it may do",
             reason="own_key_refused",
             data=data,
+        )
+    if status == 403:  # noqa: PLR2004  # HTTP: who asks is known, and may not do this
+        return ProviderFailed(
+            f"provider {provider!r} does not do this for this server; name another model",
+            reason=FORBIDDEN,
+            data={"provider": provider},
         )
     return ProviderFailed(f"provider {provider!r} did not let this server in", reason=AUTH, data={"provider": provider})

@@ -6,7 +6,7 @@ from typing import Final
 
 from methods.errors import ProviderFailed
 from methods.money_shapes import text
-from methods.providers.faults import AUTH, BILLING
+from methods.providers.faults import AUTH, BILLING, FORBIDDEN
 from monetization.calls import Call
 from monetization.tab import Receipt
 from server.errors import headers_of
@@ -26,7 +26,7 @@ _BUSY: Final = frozenset({429, 503, 529})
 """Statuses that say how long to wait, always: clients without a rule of their own go by it."""
 _WAIT_USUAL: Final = 1
 """Seconds, where nobody knows: a provider that limits or has no room often does not say for how long."""
-_OPERATORS: Final = frozenset({AUTH, BILLING})
+_OPERATORS: Final = frozenset({AUTH, BILLING, FORBIDDEN})
 """What only the operator can mend."""
 _SECOND_US: Final = 1_000_000
 

@@ -92,7 +92,7 @@ async def test_a_compatible_vendor_below_a_path_works_by_configuration_alone(fak
         (400, InvalidParams, "provider_rejected"),
         (422, InvalidParams, "provider_rejected"),
         (401, ProviderFailed, "provider_auth"),
-        (403, ProviderFailed, "provider_auth"),
+        (403, ProviderFailed, "provider_forbidden"),
         (402, ProviderFailed, "provider_billing"),
         (404, UnknownModel, "unknown_model"),
         (408, ProviderTimedOut, "provider_timeout"),

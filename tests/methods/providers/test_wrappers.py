@@ -236,7 +236,13 @@ async def test_the_breaker_opens_refuses_tries_one_and_closes(way: Way) -> None:
 
 
 @pytest.mark.parametrize(
-    "fault", [Unauthenticated("no", reason="own_key_refused"), InvalidParams("no"), failed("provider_rate_limited")]
+    "fault",
+    [
+        Unauthenticated("no", reason="own_key_refused"),
+        InvalidParams("no"),
+        failed("provider_rate_limited"),
+        failed("provider_forbidden"),
+    ],
 )
 async def test_the_callers_own_mistakes_do_not_open_the_breaker(fault: Fault) -> None:
     breaker = Breaker(ListProvider(fault), clock=Clock(), failures=1)

@@ -3,7 +3,7 @@
 import pytest
 
 from methods.errors import InvalidParams, ProviderFailed
-from methods.providers.faults import AUTH, BILLING, RATE_LIMITED, UNAVAILABLE, failed
+from methods.providers.faults import AUTH, BILLING, FORBIDDEN, RATE_LIMITED, UNAVAILABLE, failed
 from monetization.errors import Overloaded, PaymentRequired, QuotaExceeded, RateLimited
 from server.vendors.headers import of_fault
 from server.vendors.tables import SURFACES
@@ -30,6 +30,7 @@ def told(surface: str, fault: Fault) -> tuple[int, str | None, str | None]:
         ),
         (failed("p", BILLING, "wants payment"), (502, None, "false"), (502, None, "false")),
         (failed("p", AUTH, "did not let this server in"), (502, None, "false"), (502, None, "false")),
+        (failed("p", FORBIDDEN, "does not do this"), (502, None, "false"), (502, None, "false")),
         (RateLimited("at most 3", retry_after_seconds=20), (429, "20", None), (429, "20", None)),
         (RateLimited("nothing is admitted"), (429, None, "false"), (429, None, "false")),
         (Overloaded("full"), (503, "1", None), (529, "1", None)),
