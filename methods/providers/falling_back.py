@@ -5,9 +5,9 @@ from dataclasses import replace
 from typing import Final, TypeVar
 
 from methods.dialects.canonical import ChatReply
-from methods.errors import InvalidParams, ProviderFailed, ProviderTimedOut
+from methods.errors import InvalidParams, ProviderFailed, ProviderTimedOut, Unauthenticated
 from methods.providers.base import Ask, Batches, Provider
-from methods.providers.faults import UNSUPPORTED, UNTRANSLATABLE
+from methods.providers.faults import OWN_KEY_REQUIRED, UNSUPPORTED, UNTRANSLATABLE
 from methods.providers.wrapping import FirstStream, Stream
 from monetization.errors import Overloaded
 from monetization.terms import Target
@@ -18,7 +18,7 @@ OnTarget = Callable[[Target], object]
 
 MOVES_ON: Final = (ProviderFailed, ProviderTimedOut, Overloaded)
 """Faults after which another provider may do better. A wrong request or a refused key is wrong everywhere."""
-_UNSAID: Final = frozenset({UNTRANSLATABLE, UNSUPPORTED})
+_UNASKED: Final = frozenset({UNTRANSLATABLE, UNSUPPORTED, OWN_KEY_REQUIRED})
 """Reasons why one provider could not be asked at all, and another one may be: nothing was sent, and nobody judged the request."""
 
 Chain = Sequence[tuple[Target, Provider]]
@@ -55,8 +55,8 @@ async def _first(
             return await begin(provider, _ask_of(ask, target, is_last=target is last))
         except MOVES_ON as fault:
             blamed = target, fault
-        except InvalidParams as fault:
-            if fault.slug not in _UNSAID:
+        except (InvalidParams, Unauthenticated) as fault:
+            if fault.slug not in _UNASKED:
                 raise
             blamed = blamed or (target, fault)
     assert blamed is not None, "a call has at least one target"

@@ -33,6 +33,7 @@ REJECTED: Final = "provider_rejected"
 CIRCUIT_OPEN: Final = "provider_circuit_open"
 UNSUPPORTED: Final = "operation_unsupported"
 UNTRANSLATABLE: Final = "untranslatable"
+OWN_KEY_REQUIRED: Final = "own_key_required"
 
 RETRYABLE: Final = frozenset({UNREACHABLE, CONNECT_TIMEOUT, RATE_LIMITED, UNAVAILABLE})
 """Reasons after which the same request may be sent again: it never arrived, or the vendor refused it before working on it."""

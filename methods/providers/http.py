@@ -302,7 +302,7 @@ class HttpProvider:
         else:
             raise Unauthenticated(
                 f"provider {self.name!r} is only served with your own key; send it as apiKey",
-                reason="own_key_required",
+                reason=faults.OWN_KEY_REQUIRED,
                 data={"provider": self.name},
             )
         headers["x-request-id"] = ask.request_id

@@ -189,12 +189,21 @@ async def test_what_a_compatible_vendor_differs_in_is_configured(
     assert not {"max_tokens", "stream_options"} & different
 
 
-@pytest.mark.parametrize("reason", ["untranslatable", "operation_unsupported"])
-async def test_who_cannot_be_asked_is_passed_over_and_hides_no_failure(reason: str) -> None:
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [
+        (InvalidParams, "untranslatable"),
+        (InvalidParams, "operation_unsupported"),
+        (Unauthenticated, "own_key_required"),
+    ],
+)
+async def test_who_cannot_be_asked_is_passed_over_and_hides_no_failure(
+    kind: type[InvalidParams | Unauthenticated], reason: str
+) -> None:
     three = {"openai": ["gpt-4o"], "anthropic": ["claude"], "google": ["gemini"]}
     router, inner = router_of(three, fallbacks={"gpt-4o": ["claude", "gemini"]})
     targets = router.resolve(None, "gpt-4o")
-    busy, unsaid = ProviderFailed("busy"), InvalidParams("no", reason=reason)
+    busy, unsaid = ProviderFailed("busy"), kind("no", reason=reason)
     heard: list[Target] = []
 
     inner["openai"].items, inner["anthropic"].items = [busy], [unsaid]
@@ -207,7 +216,7 @@ async def test_who_cannot_be_asked_is_passed_over_and_hides_no_failure(reason: s
     for first, second, third, told, whose in (
         (busy, unsaid, unsaid, busy, targets[0]),
         (unsaid, busy, unsaid, busy, targets[1]),
-        (unsaid, InvalidParams("other", reason=reason), unsaid, unsaid, targets[0]),
+        (unsaid, kind("other", reason=reason), unsaid, unsaid, targets[0]),
     ):
         inner["openai"].items, inner["anthropic"].items, inner["google"].items = [first], [second], [third]
         with pytest.raises(type(told)) as refused:
