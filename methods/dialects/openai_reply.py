@@ -123,8 +123,9 @@ def _parse_parts(message: JsonObject, scope: str) -> tuple[Part, ...]:
         parts.append(Text(refusal, extra={"type": "refusal"}))
     parts += [_parse_image(image) for image in _list(message.get("images"))]
     parts += [_parse_call(call, f"{scope}{place}") for place, call in enumerate(_list(message.get("tool_calls")))]
-    if isinstance(message.get("function_call"), dict):
-        parts.append(_parse_call({"function": message["function_call"]}, f"{scope}0"))
+    older = message.get("function_call")
+    if isinstance(older, dict) and older.get("name"):
+        parts.append(_parse_call({"function": older}, f"{scope}0"))
     return tuple(parts)
 
 

@@ -193,7 +193,7 @@ class OpenAIEventParser:
         if isinstance(calls, list):
             events.extend([self._read_call(call, answer) for call in calls if isinstance(call, dict)])
         older = delta.get("function_call")  # by the vendor's older words there is only one
-        if isinstance(older, dict):
+        if isinstance(older, dict) and any(older.values()):
             events.append(self._read_call({"index": 0, "function": older}, answer))
 
     def _say(self, text: str, events: list[StreamEvent]) -> None:

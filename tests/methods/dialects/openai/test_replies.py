@@ -2,11 +2,12 @@
 
 from typing import Any
 
+import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from methods.dialects.canonical import ChatReply, Image, Reasoning, Text, ToolCall
+from methods.dialects.canonical import ChatReply, Finished, Image, Reasoning, Started, Text, TextDelta, ToolCall
 from methods.dialects.openai import OpenAI
 from methods.dialects.openai_usage import parse_usage, render_usage
 from storage.records.usage import Usage
@@ -111,6 +112,17 @@ def test_the_vendors_word_for_the_end_is_read_and_kept(word: str | None, reason:
 def test_a_vendor_that_says_stop_where_a_tool_is_asked_for_is_understood() -> None:
     call = {"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
     assert reply_of({"role": "assistant", "content": "", "tool_calls": [call]}).finish_reason == "tool_calls"
+
+
+@pytest.mark.parametrize("nothing", [None, {}, {"name": None, "arguments": None}, {"name": "", "arguments": ""}])
+def test_a_function_by_the_vendors_older_words_is_a_call_and_an_empty_one_is_none(nothing: Any) -> None:
+    said = {"content": "a", "function_call": {"name": "f", "arguments": "{}"}}
+    assert reply_of(said).parts == (Text("a"), ToolCall("call_1_0", "f", "{}"))
+    assert reply_of({"content": "a", "function_call": nothing}).parts == (Text("a"),)
+    parser = OpenAI().event_parser()
+    delta = {"content": "a", "function_call": nothing}
+    read = parser.feed(b"data: %b\n\n" % orjson.dumps({"choices": [{"delta": delta, "finish_reason": "stop"}]}))
+    assert [type(event) for event in read] == [Started, TextDelta, Finished]
 
 
 def test_thinking_is_read_in_every_form_that_compatible_vendors_use() -> None:
