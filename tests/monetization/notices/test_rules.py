@@ -105,3 +105,19 @@ def test_a_threshold_is_put_into_words() -> None:
 def test_every_type_has_a_priority_and_a_heading() -> None:
     assert set(PRIORITIES) == set(TYPES)
     assert title_of("quota_warning") == "Quota warning"
+
+
+def test_unusual_use_is_told_of_once_a_day_and_errors_once_an_hour() -> None:
+    hour_us = DAY_US // 24
+    failed = UsageSum(requests=100, failed=100)
+
+    def ids(at_us: int) -> list[str]:
+        errors = of_installation(RULES, failed, {"openai": failed}, 5, at_us)
+        unusual = of_user(RULES, "ann", days(1_000, 1_000, 1_000, 900_000), {}, at_us)
+        return [notice.id for notice in (*unusual, *errors)]
+
+    first, soon, next_hour, next_day = (ids(NOW + later) for later in (0, hour_us - 1, hour_us, DAY_US))
+    assert len(first) == len(set(first)) == 3
+    assert first == soon
+    assert [one == other for one, other in zip(first, next_hour, strict=True)] == [True, False, False]
+    assert not set(first) & set(next_day)

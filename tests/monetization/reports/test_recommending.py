@@ -1,11 +1,16 @@
-"""Cheaper models are those that answer in the same way, and cost less for the same tokens."""
+"""The cheapest tier is one that lets the month through; cheaper models answer in the same way, for less."""
 
 from dataclasses import replace
+from typing import Any  # what a tier is made of
 
+import pytest
+
+from monetization.charging.policies import Rules
 from monetization.errors import PriceUnknown
 from monetization.prices.rates import Price
-from monetization.reports.recommending import cheaper
+from monetization.reports.recommending import Month, cheaper, cheapest_tier, covers
 from monetization.terms import Target
+from monetization.tiers import Tier
 from storage.records.reports import UsageSum
 from storage.records.usage import Usage
 from tests.monetization.prices.test_book import flat
@@ -42,3 +47,36 @@ def test_no_chat_model_is_named_for_embeddings_and_no_embedding_model_for_chats(
 
 def test_what_has_no_price_any_more_is_taken_for_a_chat() -> None:
     assert others(UNKNOWN, Usage(input=10**6)) == ["nano", "chat"]
+
+
+MONTH = Month(tokens=1_000, requests=10, cost_nano=1_000_000_000)
+"""It costs a dollar, which is a hundred credits."""
+ENOUGH = Tier("t", "T", price_nano=5 * 10**9, monthly_token_quota=1_000, monthly_request_quota=10)
+
+
+@pytest.mark.parametrize(
+    ("more", "is_enough"),
+    [
+        ({}, True),
+        ({"monthly_token_quota": None, "monthly_request_quota": None}, True),
+        ({"monthly_token_quota": 999}, False),
+        ({"monthly_request_quota": 9}, False),
+        ({"policy": "credits"}, True),  # of five dollars a fifth is given in credits
+        ({"policy": "credits", "price_nano": 5 * 10**9 - 1}, False),
+        ({"policy": "byok"}, False),
+        ({"features": frozenset({"basic", "more"})}, True),
+        ({"features": frozenset({"more"})}, False),
+        ({"providers": frozenset({"openai"}), "models": frozenset({"cha*"})}, True),
+        ({"providers": frozenset({"google"})}, False),
+        ({"models": frozenset({"nano"})}, False),
+    ],
+)
+def test_a_tier_covers_a_month_where_each_of_its_bounds_does(more: dict[str, Any], is_enough: bool) -> None:  # noqa: FBT001
+    tier = replace(ENOUGH, **{"features": frozenset({"basic"}), **more})
+    assert covers(tier, MONTH, Rules(), [CHAT], frozenset({"basic"})) == is_enough
+
+
+def test_of_those_that_are_enough_the_cheapest_is_named_and_of_none_nothing() -> None:
+    dear, small = replace(ENOUGH, key="dear", price_nano=10**10), replace(ENOUGH, key="small", monthly_token_quota=1)
+    assert cheapest_tier([dear, ENOUGH, small], MONTH, Rules(), [CHAT], frozenset()) == ENOUGH
+    assert cheapest_tier([small], MONTH, Rules(), [CHAT], frozenset()) is None
