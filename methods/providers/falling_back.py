@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Final, TypeVar
 
 from methods.dialects.canonical import ChatReply
-from methods.errors import InvalidParams, ProviderFailed, ProviderTimedOut, Unauthenticated
+from methods.errors import InvalidParams, ProviderFailed, ProviderTimedOut, Unauthenticated, UnknownModel
 from methods.providers.base import Ask, Batches, Provider
 from methods.providers.faults import OWN_KEY_REQUIRED, UNSUPPORTED, UNTRANSLATABLE
 from methods.providers.wrapping import FirstStream, Stream
@@ -45,7 +45,8 @@ async def _first(
 ) -> _Begun:
     """What the first target gives that gives something.
 
-    Raises: the fault of the last target that failed; where none could be asked, the one of the first.
+    Raises: the fault of the last target that failed; where none could be asked, the one of the first. What a stand-in refuses
+    after such a failure says nothing of the request, which whoever was asked for it has not judged yet.
     """
     blamed: tuple[Target, Fault] | None = None
     last = chain[-1][0]
@@ -55,8 +56,9 @@ async def _first(
             return await begin(provider, _ask_of(ask, target, is_last=target is last))
         except MOVES_ON as fault:
             blamed = target, fault
-        except (InvalidParams, Unauthenticated) as fault:
-            if fault.slug not in _UNASKED:
+        except (InvalidParams, Unauthenticated, UnknownModel) as fault:
+            has_failed = blamed is not None and isinstance(blamed[1], MOVES_ON)
+            if fault.slug not in _UNASKED and not has_failed:
                 raise
             blamed = blamed or (target, fault)
     assert blamed is not None, "a call has at least one target"

@@ -223,3 +223,21 @@ async def test_who_cannot_be_asked_is_passed_over_and_hides_no_failure(
             await router.complete(targets, ask_for("gpt-4o"), heard.append)
         assert refused.value is told
         assert heard[-1] == whose
+
+
+@pytest.mark.parametrize("refusal", [InvalidParams("too long"), UnknownModel("retired")])
+async def test_what_a_stand_in_refuses_hides_no_failure_of_who_was_asked_first(refusal: Exception) -> None:
+    three = {"openai": ["gpt-4o"], "anthropic": ["claude"], "google": ["gemini"]}
+    router, inner = router_of(three, fallbacks={"gpt-4o": ["claude", "gemini"]})
+    targets = router.resolve(None, "gpt-4o")
+    busy = ProviderFailed("busy")
+    inner["openai"].items, inner["anthropic"].items = [busy], [refusal]
+    assert (await router.complete(targets, ask_for("gpt-4o"), lambda _: None)).text == "from google"
+    inner["google"].items = [refusal]
+    with pytest.raises(ProviderFailed, match="busy"):
+        await router.complete(targets, ask_for("gpt-4o"), lambda _: None)
+
+    inner["openai"].items = [InvalidParams("no", reason="untranslatable")]
+    with pytest.raises(type(refusal)) as refused:  # the first that was asked has judged it
+        await router.complete(targets, ask_for("gpt-4o"), lambda _: None)
+    assert refused.value is refusal
