@@ -22,7 +22,7 @@ from monetization.ingestion.payers import Payers
 from monetization.ingestion.rating import Rating
 from monetization.ingestion.rejecting import Rejected, Unrated
 from monetization.tiers import Tiers
-from storage.errors import VersionChanged
+from storage.errors import StorageUnavailable, VersionChanged
 from storage.records.commands import Done, Refusal
 
 RETRY_SECONDS: Final = 1
@@ -86,6 +86,12 @@ class Intake:
         room.taken += wanted
         try:
             verdicts, left = await to_the_end(self._take_all(elements, door))
+        except StorageUnavailable as away:  # of a batch in parts, or in rounds, some may be booked
+            raise StorageUnavailable(
+                "the database cannot record events now; send all of these again, what it has of them counts once",
+                reason=away.slug,
+                retry_after_seconds=away.retry_after_seconds or RETRY_SECONDS,
+            ) from away
         finally:
             room.taken -= wanted
         for result, count in Counter(map(_result, verdicts)).items():

@@ -18,7 +18,7 @@ from monetization.directory import Directory, putting
 from monetization.errors import Overloaded
 from monetization.ingestion.batches import Verdict
 from monetization.ingestion.events import Window, event_of
-from monetization.ingestion.intake import Intake
+from monetization.ingestion.intake import AT_ONCE, Intake
 from monetization.prices.overrides import from_configuration
 from monetization.register_rows import PRICE, body_of_price
 from monetization.registers import Registers
@@ -289,6 +289,17 @@ async def test_a_store_that_is_slow_refuses_batches_instead_of_queueing_them() -
         made.losing.may_answer.set()
         assert {one.status for one in await first} == {"accepted"}
         assert {one.status for one in await made.intake.take(some(90, "a"), "rest")} == {"accepted"}
+
+
+async def test_a_store_that_goes_away_between_two_parts_does_not_say_that_nothing_was_recorded() -> None:
+    async with world("sqlite://") as made:
+        made.losing.loses = {2}
+        with pytest.raises(StorageUnavailable, match="send all of these again") as away:
+            await made.intake.take(some(AT_ONCE + 1), "rest")
+        assert (away.value.retry_after_seconds, "nothing was recorded" in str(away.value)) == (1, False)
+        assert len((await made.store.usage("default", None, limit=500)).rows) >= AT_ONCE
+        again = await made.intake.take(some(AT_ONCE + 1), "rest")
+        assert {one.status for one in again[:AT_ONCE]} == {"duplicate"}
 
 
 async def statuses(made: World, *events: dict[str, Any]) -> list[str]:
