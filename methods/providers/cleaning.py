@@ -23,7 +23,7 @@ _LOOKS_SECRET: Final = (
     (re.compile(r"\b(?:(?:sk|pk|rk|gsk|xai|hf|org|proj)[-_]|AIza|AKIA)[-_A-Za-z0-9*.]{5,}"), HIDDEN),
     (re.compile(r"\beyJ[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*){0,2}"), HIDDEN),
     # Whose account a limit is: Anthropic names its organizations so, Google the project.
-    (re.compile(r"(?i)\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b"), HIDDEN),
+    (re.compile(r"(?i)\b(org(?:anization)?\b[: (]+)[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b"), r"\1" + HIDDEN),
     (re.compile(r"(?i)\b(projects/|project_(?:number|id):\s*)[a-z0-9-]{4,}"), r"\1" + HIDDEN),
 )
 _SECRET_CHARACTERS_MIN: Final = 4
