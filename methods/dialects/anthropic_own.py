@@ -10,7 +10,7 @@ from methods.dialects.canonical import ChatRequest, Json, JsonObject
 from methods.dialects.mixed import replaced, without_unsigned_thinking
 from methods.dialects.passing import EventPasser
 from methods.dialects.relays import RELAYED_USUAL
-from methods.dialects.shared import asks_nothing, in_other_letters
+from methods.dialects.shared import asks_nothing, in_other_letters, inside_in_other_letters
 
 _USUAL: Final[dict[str, tuple[Json, ...]]] = {
     **RELAYED_USUAL,
@@ -21,6 +21,14 @@ _USUAL: Final[dict[str, tuple[Json, ...]]] = {
 """Priced members at what costs no more than leaving them out."""
 _SPELLED: Final = PRICED_EXTRA | {"max_tokens", "messages", "model", "stream", "system", "tools"}
 """Members that some compatible servers take in any letters, while only these are read here."""
+_TURN: Final = frozenset({"content", "role"})
+_BLOCK: Final = frozenset(
+    {
+        *("cache_control", "citations", "content", "data", "id", "input", "is_error", "name", "signature", "source"),
+        *("text", "thinking", "tool_use_id", "type"),
+    }
+)
+"""The same of a turn and of a block of its content."""
 _CLIENTS_TOOLS: Final = ("custom", "bash_", "text_editor_", "computer_", "memory_")
 """Tools that the client runs itself, so that they cost only their tokens. The vendor's own are charged by use."""
 _CLEARING: Final = "clear_"
@@ -48,7 +56,11 @@ def unpriced(body: JsonObject) -> list[str]:
     found += _unforeseen(body.get("system"), "system")
     messages = body.get("messages")
     for place, message in enumerate(messages if isinstance(messages, list) else ()):
-        content = message.get("content") if isinstance(message, dict) else None
+        if not isinstance(message, dict):
+            continue
+        if not _TURN.issuperset(message):  # seldom
+            found += inside_in_other_letters(message, _TURN, f"messages[{place}]")
+        content = message.get("content")
         found += _unforeseen(content, f"messages[{place}].content")
     return found
 
@@ -72,6 +84,8 @@ def _unforeseen(content: Json, field: str) -> Iterator[str]:
         if not isinstance(block, dict):
             continue
         kind, source, here = block.get("type"), block.get("source"), f"{field}[{place}]"
+        if not _BLOCK.issuperset(block):
+            yield from inside_in_other_letters(block, _BLOCK, here)
         source_kind = source.get("type") if isinstance(source, dict) else None
         if kind == "tool_result":
             yield from _unforeseen(block.get("content"), f"{here}.content")

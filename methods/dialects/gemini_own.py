@@ -20,6 +20,37 @@ _TOOLS: Final = frozenset({"functionDeclarations"})
 _SPOKEN: Final = ("speechConfig", "imageConfig", "videoConfig")
 _ROUTED: Final = ("modelConfig", "modelSelectionConfig", "routingConfig")
 """Members by which Vertex answers with another model than the one that was allowed and quoted."""
+_EXACT: Final = frozenset(
+    {
+        *("cachedContent", "candidateCount", "contents", "fileData", "functionResponse", "generationConfig"),
+        *(
+            "inlineData",
+            "maxOutputTokens",
+            "parts",
+            "responseModalities",
+            "serviceTier",
+            "systemInstruction",
+            "text",
+            "tools",
+        ),
+    }
+)
+_FOLDED: Final = frozenset(
+    {
+        *("cachedcontent", "candidatecount", "contents", "filedata", "functionresponse", "generationconfig"),
+        *(
+            "inlinedata",
+            "maxoutputtokens",
+            "parts",
+            "responsemodalities",
+            "servicetier",
+            "systeminstruction",
+            "text",
+            "tools",
+        ),
+    }
+)
+"""Members that some compatible servers take in any letters, while only the first are read here."""
 _CONFIGS: Final = ("generationConfig", "generation_config")
 _BOUNDS: Final = ("maxOutputTokens", "max_output_tokens")
 
@@ -32,6 +63,7 @@ def unpriced(body: JsonObject) -> list[str]:
         for name in sorted(PRICED_EXTRA & given.keys())
         if not asks_nothing(given[name]) and given[name] not in _USUAL.get(name, ())
     ]
+    found += _in_other_letters(given)
     tools = items_of(given.get("tools"))
     for place, tool in enumerate(tools if isinstance(tools, list) else ()):
         if isinstance(tool, dict):
@@ -40,6 +72,7 @@ def unpriced(body: JsonObject) -> list[str]:
     config = given.get("generationConfig")
     if isinstance(config, dict):
         said = members_of(config)
+        found += [f"generationConfig.{name}" for name in _in_other_letters(said)]
         found += [f"generationConfig.{name}" for name in (*_SPOKEN, *_ROUTED) if not asks_nothing(said.get(name))]
         if said.get("responseModalities") not in (None, [], ["TEXT"], ["text"]):
             found.append("generationConfig.responseModalities")
@@ -51,14 +84,24 @@ def unpriced(body: JsonObject) -> list[str]:
 
 def _unforeseen(holder: Json, field: str) -> Iterator[str]:
     """Parts whose tokens depend on something that is not in the request, or that are priced apart: files, audio, video, PDF."""
-    parts = items_of(members_of(holder).get("parts")) if isinstance(holder, dict) else None
+    members = members_of(holder) if isinstance(holder, dict) else {}
+    yield from (f"{field}.{name}" for name in _in_other_letters(members))
+    parts = items_of(members.get("parts"))
     for number, part in enumerate(parts if isinstance(parts, list) else ()):
         members, here = members_of(part) if isinstance(part, dict) else {}, f"{field}.parts[{number}]"
+        yield from (f"{here}.{name}" for name in _in_other_letters(members))
         for name in ("inlineData", "fileData"):
             blob = members.get(name)
             if blob is not None and not (isinstance(blob, dict) and _is_image(members_of(blob))):
                 yield f"{here}.{name}"
         yield from _unforeseen(members.get("functionResponse"), f"{here}.functionResponse")
+
+
+def _in_other_letters(given: JsonObject) -> list[str]:
+    """Google itself takes its two spellings alone, so this is about servers that speak its language."""
+    if _EXACT.issuperset(given):  # nearly always
+        return []
+    return [name for name in given if name not in _EXACT and name.casefold() in _FOLDED]
 
 
 def _is_image(blob: JsonObject) -> bool:

@@ -12,7 +12,7 @@ from methods.dialects.openai_request import MaxTokensField
 from methods.dialects.passing import EventPasser
 from methods.dialects.relays import RELAYED_USUAL
 from methods.dialects.responses_extra import is_long_lived, unpriced_caching
-from methods.dialects.shared import asks_nothing, in_other_letters
+from methods.dialects.shared import asks_nothing, in_other_letters, inside_in_other_letters
 
 _USUAL: Final[dict[str, tuple[Json, ...]]] = {
     **RELAYED_USUAL,
@@ -26,6 +26,9 @@ _PARTS: Final = ("text", "image_url", "refusal")
 _BOUNDS: Final[tuple[MaxTokensField, MaxTokensField]] = ("max_completion_tokens", "max_tokens")
 _SPELLED: Final = PRICED_EXTRA | {*_BOUNDS, "messages", "model", "n", "stream", "tools"}
 """Members that some compatible servers take in any letters, while only these are read here."""
+_TURN: Final = frozenset({"audio", "content", "name", "refusal", "role", "tool_call_id", "tool_calls"})
+_PART: Final = frozenset({"image_url", "refusal", "text", "type"})
+"""The same of a turn and of a part of its content."""
 _NO_USAGE: Final = b',"usage":null'
 
 
@@ -48,12 +51,16 @@ def _unforeseen(messages: Json) -> Iterator[str]:
     for place, message in enumerate(messages if isinstance(messages, list) else ()):
         if not isinstance(message, dict):
             continue
+        if not _TURN.issuperset(message):  # seldom
+            yield from inside_in_other_letters(message, _TURN, f"messages[{place}]")
         if not asks_nothing(message.get("audio")):
             yield f"messages[{place}].audio"
         content = message.get("content")
         for number, part in enumerate(content if isinstance(content, list) else ()):
             if not isinstance(part, dict):
                 continue
+            if not _PART.issuperset(part):
+                yield from inside_in_other_letters(part, _PART, f"messages[{place}].content[{number}]")
             if part.get("type") not in _PARTS or is_long_lived(part.get("prompt_cache_breakpoint")):
                 yield f"messages[{place}].content[{number}]"
 

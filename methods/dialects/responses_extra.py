@@ -10,7 +10,7 @@ from typing import Final
 from methods.dialects.canonical import ChatRequest, Json, JsonObject
 from methods.dialects.relays import RELAYED, RELAYED_USUAL
 from methods.dialects.responses_items import DIALECT, untranslatable_items
-from methods.dialects.shared import asks_nothing, in_other_letters
+from methods.dialects.shared import asks_nothing, in_other_letters, inside_in_other_letters
 
 HARMLESS_EXTRA: Final = frozenset(
     {
@@ -64,6 +64,14 @@ PRICED_EXTRA: Final[Mapping[str, tuple[Json, ...]]] = {
 
 _SPELLED: Final = PRICED_EXTRA.keys() | {"input", "instructions", "max_output_tokens", "model", "stream", "tools"}
 """Members that some compatible servers take in any letters, while only these are read here."""
+_ITEM: Final = frozenset(
+    {
+        *("arguments", "call_id", "content", "encrypted_content", "id", "input", "name", "output", "role", "status"),
+        *("summary", "type"),
+    }
+)
+_PART: Final = frozenset({"annotations", "detail", "image_url", "logprobs", "refusal", "text", "type"})
+"""The same of an item and of a part of its content."""
 _DEFAULTS: Final[Mapping[str, Json]] = {
     "background": False,
     "tool_choice": "auto",
@@ -175,13 +183,19 @@ def is_long_lived(caching: Json) -> bool:
 def _unpriced_items(value: Json) -> Iterable[str]:
     """Items and parts whose tokens depend on something that is not in the request, or that the vendor's own tools left behind."""
     for place, item in enumerate(value if isinstance(value, list) else []):
+        if isinstance(item, dict) and not _ITEM.issuperset(item):  # seldom
+            yield from inside_in_other_letters(item, _ITEM, f"input[{place}]")
         kind = (item.get("type") if isinstance(item, dict) else None) or "message"
         if kind not in _FREE_ITEMS:
             yield f"input[{place}]"
         for name in ("content", "output"):
             content = item.get(name) if isinstance(item, dict) else None
             for number, part in enumerate(content if isinstance(content, list) else []):
-                if isinstance(part, dict) and not _is_foreseen(part, (kind, name)):
+                if not isinstance(part, dict):
+                    continue
+                if not _PART.issuperset(part):
+                    yield from inside_in_other_letters(part, _PART, f"input[{place}].{name}[{number}]")
+                if not _is_foreseen(part, (kind, name)):
                     yield f"input[{place}].{name}[{number}]"
 
 

@@ -106,6 +106,11 @@ def in_other_letters(body: JsonObject, names: AbstractSet[str]) -> list[str]:
     return [name for name in body if name not in names and name.casefold() in names]
 
 
+def inside_in_other_letters(value: JsonObject, names: AbstractSet[str], field: str) -> list[str]:
+    """The same of an object inside of a body, each by its path: a turn or a part of it that would be read as another one."""
+    return [f"{field}.{name}" for name in in_other_letters(value, names)]
+
+
 def tokens_of(counters: Mapping[str, Json], name: str) -> int | None:
     """A token counter of a reply: None when it is absent, null, or no count at all (unknown is not zero).
 

@@ -161,6 +161,58 @@ def test_a_bound_in_other_letters_is_refused_on_every_door(client: str, member: 
     assert list(dialect_of(client).unpriced({**HI[client], "X-Trace": 1})) == []
 
 
+TURN: dict[str, Any] = {"role": "user", "content": "Hi"}
+LONG = "https://example.com/a.png"
+
+
+@pytest.mark.parametrize(
+    ("client", "members", "field"),
+    [
+        ("openai", {"messages": [{**TURN, "Content": "hidden"}]}, "messages[0].Content"),
+        (
+            "openai",
+            {"messages": [{"role": "user", "content": [{**TEXT, "Type": "image_url"}]}]},
+            "messages[0].content[0].Type",
+        ),
+        ("anthropic", {"messages": [{**TURN, "CONTENT": "hidden"}]}, "messages[0].CONTENT"),
+        ("anthropic", blocks({**TEXT, "Source": {"type": "url", "url": LONG}}), "messages[0].content[0].Source"),
+        ("responses", {"input": [{**TURN, "Content": "hidden"}]}, "input[0].Content"),
+        (
+            "responses",
+            {"input": [{"role": "user", "content": [{"type": "input_text", "text": "Hi", "Image_URL": LONG}]}]},
+            "input[0].content[0].Image_URL",
+        ),
+        ("gemini", {"generationconfig": {"maxOutputTokens": 9_000}}, "generationconfig"),
+        ("gemini", {"GenerationConfig": {"maxOutputTokens": 9_000}}, "GenerationConfig"),
+        (
+            "gemini",
+            {"generationConfig": {"maxOutputTokens": 5, "MaxOutputTokens": 9_000}},
+            "generationConfig.MaxOutputTokens",
+        ),
+        ("gemini", {"generation_config": {"Max_Output_Tokens": 9_000}}, "generationConfig.MaxOutputTokens"),
+        ("gemini", {"Tools": [{"googleSearch": {}}]}, "Tools"),
+        ("gemini", parts({"text": "Hi", "InlineData": SOUND["inlineData"]}), "contents[0].parts[0].InlineData"),
+        ("gemini", {"contents": [{"parts": [{"text": "Hi"}], "Parts": [SOUND]}]}, "contents[0].Parts"),
+    ],
+)
+def test_what_stands_in_other_letters_inside_of_a_request_is_refused_too(
+    client: str, members: dict[str, Any], field: str
+) -> None:
+    assert list(dialect_of(client).unpriced({**HI[client], **members})) == [field]
+
+
+def test_names_of_a_clients_own_things_may_have_any_letters() -> None:
+    schema: dict[str, Any] = {"type": "object", "properties": {"Content": {"type": "string"}, "Type": {"type": "string"}}}
+    called = {"type": "tool_use", "id": "t", "name": "f", "input": {"Type": "x", "Content": "y", "Source": {}}}
+    tool: dict[str, Any] = {"name": "f", "input_schema": schema}
+    assert Anthropic().unpriced({**blocks(TEXT, called), "tools": [tool]}) == []
+    answered = {"functionResponse": {"name": "f", "response": {"Text": "x", "Parts": []}}}
+    assert (
+        Gemini().unpriced(parts(answered, tools=[{"functionDeclarations": [{"name": "f", "parameters": schema}]}]))
+        == []
+    )
+
+
 @pytest.mark.parametrize(
     "block",
     [
