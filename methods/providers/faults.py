@@ -12,6 +12,7 @@ from methods.dialects.base import Dialect, Untranslatable
 from methods.dialects.canonical import VendorError
 from methods.errors import InvalidParams, ProviderFailed, ProviderTimedOut, Unauthenticated, UnknownModel
 from methods.providers.cleaning import clean
+from monetization.errors import PaymentRequired
 from storage.errors import Fault
 
 UNREACHABLE: Final = "provider_unreachable"
@@ -85,9 +86,18 @@ def fault_of(
     if _is_about_key(error):
         return _key_fault(error.status, provider, is_own_key=is_own_key, data=data)
     if _is_about_bill(error):
-        whose = "your account there" if is_own_key else "this server's account there"
-        return ProviderFailed(f"provider {provider!r} wants payment for {whose}", reason=BILLING, data=data)
+        return _bill_fault(provider, is_own_key=is_own_key, data=data)
     return _status_fault(error, message, provider, model, data)
+
+
+def _bill_fault(provider: str, *, is_own_key: bool, data: dict[str, object]) -> Fault:
+    """The caller pays for an account of its own; this server's is the operator's matter."""
+    if is_own_key:
+        what = f"provider {provider!r} wants payment for your account there; pay there, or leave your own key out"
+        return PaymentRequired(what, reason="own_account_unpaid", data=data)
+    return ProviderFailed(
+        f"provider {provider!r} wants payment for this server's account there", reason=BILLING, data=data
+    )
 
 
 def _status_fault(error: VendorError, message: str, provider: str, model: str, data: dict[str, object]) -> Fault:

@@ -9,7 +9,7 @@ import pytest
 from tests.fakes.provider import FakeProvider
 from tests.fakes.scripts import Script
 from tests.fakes.wires import stream_error_of, wire_of
-from tests.journeys.vendors.conftest import OPENAI, PATHS, Shop
+from tests.journeys.vendors.conftest import ANTHROPIC, GEMINI, OPENAI, PATHS, Shop
 from tests.journeys.world import usage_rows
 
 
@@ -113,3 +113,21 @@ async def test_a_call_of_a_custom_tool_reaches_the_client_as_the_vendor_wrote_it
     vendor.script = Script(body=body)
     reply = await shop.ask(PATHS["openai"], {**OPENAI, **CUSTOM}, bearer=bearer)
     assert (reply.status, reply.body) == (200, body)
+
+
+@pytest.mark.parametrize(
+    ("door", "status", "word"),
+    [("openai", 429, "insufficient_quota"), ("anthropic", 402, "billing_error"), ("gemini", 403, "PERMISSION_DENIED")],
+)
+async def test_an_own_account_without_money_raises_what_the_vendor_itself_would_raise(
+    shop: Shop, vendor: FakeProvider, door: str, status: int, word: str
+) -> None:
+    _, bearer = await shop.user()
+    vendor.script = Script(status=402)
+    body = {"openai": OPENAI, "anthropic": ANTHROPIC, "gemini": GEMINI}[door]
+    own: Any = {"x_goog_api_key": "own-key"} if door == "gemini" else {"authorization": "Bearer own-key"}
+    reply = await shop.ask(PATHS[door], body, x_tollgate_key=bearer, **own)
+    assert reply.status == status, reply.body
+    assert word in (reply.json["error"].get("type"), reply.json["error"].get("status"))
+    assert "your account there" in reply.json["error"]["message"]
+    assert reply.headers.get("x-should-retry") == ("false" if door == "openai" else None)

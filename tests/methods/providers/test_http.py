@@ -15,6 +15,7 @@ from methods.providers.base import Provider
 from methods.providers.http import Timeouts
 from methods.providers.session import open_session
 from monetization.callers import Secret
+from monetization.errors import PaymentRequired
 from storage.errors import Fault
 from tests.fakes import wires
 from tests.fakes.pace import within
@@ -148,6 +149,13 @@ async def test_a_refused_own_key_is_the_callers_matter_and_goes_nowhere_else(
     assert (type(fault), fault.slug) == (Unauthenticated, "own_key_refused")
     assert "bad-key" not in f"{fault} {fault.data}"
     assert OPERATOR_KEY not in str(fake.seen[0].headers)
+
+
+async def test_an_own_account_without_money_is_its_owners_to_pay(fake: FakeProvider, make: Make) -> None:
+    fake.script = Script(status=402)
+    fault = await fault_of_complete(make(), own_key=Secret("sk-my-own-key"))
+
+    assert (type(fault), fault.slug, fault.data["provider"]) == (PaymentRequired, "own_account_unpaid", "my-openai")
 
 
 async def test_without_any_key_nothing_is_sent(fake: FakeProvider, make: Make) -> None:
