@@ -1,5 +1,6 @@
 """`tollgate tiers`: what plans may cost their providers so that a margin stays. It reads no file and changes nothing."""
 
+import re
 from collections.abc import Mapping, Sequence
 
 from pydantic import ValidationError
@@ -18,11 +19,11 @@ def planned_lines(
     prices: Sequence[str], subscribers: Sequence[str], *, margin: str, fee_percent: str, fee_fixed: str, fee_from: str
 ) -> list[str]:
     """The plans as a table. Raises: PlansRefused naming the option."""
-    counts = _pairs(subscribers, "--subscribers")
-    tiers = [
-        {"tier": key, "price": price, "subscribers": _whole(counts.get(key, "0"))}
-        for key, price in _pairs(prices, "--price").items()
-    ]
+    counts, plans = _pairs(subscribers, "--subscribers"), _pairs(prices, "--price")
+    stray = next((key for key in counts if key not in plans), None)
+    if stray is not None:
+        raise PlansRefused(f"--subscribers {stray}: no --price names this tier; add it")
+    tiers = [{"tier": key, "price": price, "subscribers": _whole(counts.get(key, "0"))} for key, price in plans.items()]
     said = {
         "tiers": tiers,
         "profitMargin": margin,
@@ -33,10 +34,11 @@ def planned_lines(
     try:
         result = calculated(CalculatorParams.model_validate(said), credit_value_nano=DEFAULT.credit_value_nano)
     except ValidationError as wrong:
-        first = wrong.errors(include_url=False, include_input=False)[0]
-        raise PlansRefused(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+        member, *inside = wrong.errors(include_url=False, include_input=False, include_context=False)[0]["loc"]
+        key = list(plans)[int(inside[0])] if member == "tiers" else ""
+        raise PlansRefused(_ASKED[str(inside[1] if key else member)].format(key)) from None
     except Fault as refused:
-        raise PlansRefused(str(refused)) from None
+        raise PlansRefused(_MEMBER.sub(_option, str(refused))) from None
     lines = [_HEAD, *(_line(tier) for tier in result.tiers)]
     if result.totals is not None:
         whole = result.totals
@@ -48,6 +50,25 @@ def planned_lines(
 
 
 _DIGITS_MAX = 18
+_ASKED = {
+    "tier": "--price {}: a tier's key is 1 to 64 printable characters",
+    "price": "--price {}: write dollars a month, as 19 or 19.50",
+    "subscribers": "--subscribers {}: write a whole number from 0",
+    "profitMargin": "--margin: write a percentage, as 80%",
+    "processorFeePercent": "--fee-percent: write a percentage, as 2.9%",
+    "processorFeeFixed": "--fee-fixed: write dollars per payment, as 0.30",
+    "feeFrom": "--fee-from: write profit or budget",
+}
+"""What to type instead, by the member that was refused."""
+_MEMBER = re.compile(r"^(?:tiers\.(?P<key>[^:]+)\.)?(?P<name>[a-zA-Z]+)(?=:)")
+
+
+def _option(member: re.Match[str]) -> str:
+    """`tiers.pro.price` as `--price pro`: whoever typed options knows of no members."""
+    asked = _ASKED.get(member["name"])
+    return member[0] if asked is None else asked.partition(":")[0].format(member["key"])
+
+
 _HEAD = f"{'tier':<16}{'price':>10}{'budget':>12}{'credits':>12}{'fee':>10}{'profit':>12}{'margin':>9}{'after fee':>11}"
 
 

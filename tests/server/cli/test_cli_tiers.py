@@ -30,12 +30,25 @@ def test_the_margin_can_stand_after_the_fee() -> None:
     [
         (["pro"], {}, "--price pro"),
         (["pro=1", "pro=2"], {}, "each tier once"),
-        (["pro=cheap"], {}, "tiers.0.price"),
+        (["free=0", "pro=cheap"], {}, "--price pro: write dollars a month"),
+        (["pro=-3"], {}, "--price pro: must be above zero"),
+        (["pro=1e30"], {}, "--price pro: "),
+        ([f"{'x' * 65}=1"], {}, "x: a tier's key"),
         (["pro=1"], {"fee_from": "budget"}, "raise the price"),
-        (["pro=1"], {"margin": "100%"}, "below 100%"),
-        (["pro=1"], {"fee_from": "nobody"}, "feeFrom"),
+        (["pro=1"], {"margin": "100%"}, "--margin: must be below 100%"),
+        (["pro=1"], {"margin": "most"}, "--margin: write a percentage"),
+        (["pro=1"], {"fee_percent": "few"}, "--fee-percent: write"),
+        (["pro=1"], {"fee_fixed": "few"}, "--fee-fixed: write"),
+        (["pro=1"], {"fee_fixed": "-1"}, "--fee-fixed: must not be below zero"),
+        (["pro=1"], {"fee_from": "nobody"}, "--fee-from: write profit or budget"),
     ],
 )
 def test_what_cannot_be_calculated_is_refused_by_its_name(prices: list[str], more: dict[str, str], says: str) -> None:
     with pytest.raises(PlansRefused, match=says):
         planned_lines(prices, [], **{**DEFAULTS, **more})
+
+
+def test_counts_of_subscribers_are_refused_where_they_are_none_or_of_no_plan() -> None:
+    for said, says in (("pro=-1", "--subscribers pro: write a whole number"), ("por=3", "no --price names this tier")):
+        with pytest.raises(PlansRefused, match=says):
+            planned_lines(["pro=5"], [said], **DEFAULTS)
