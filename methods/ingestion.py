@@ -10,6 +10,7 @@ from pydantic import ConfigDict, Field
 
 from methods.context import Context
 from methods.errors import Forbidden
+from methods.event_schema import ELEMENT
 from methods.method import Access, Example, Method, Params, Result
 from monetization.errors import Overloaded
 from monetization.ingestion.batches import Status, Verdict
@@ -23,7 +24,7 @@ EVENTS_MAX: Final = 1_000
 class IngestParams(Params):
     """Some events."""
 
-    events: Annotated[list[Any], Field(min_length=1, max_length=EVENTS_MAX)]
+    events: Annotated[list[Any], Field(min_length=1, max_length=EVENTS_MAX, json_schema_extra={"items": ELEMENT})]
     """Each an object in OpenMonetize's shape, in snake_case or camelCase, or a CloudEvent 1.0 with such an object as its data."""
 
 

@@ -18,16 +18,14 @@ from methods.progress import Progress
 from monetization.calls import Call
 from server.errors import headers_of, status_of
 from server.plain_http import Means
+from server.rest.analytics import EXPORT
 from server.rest.requests import params_from
-from server.rest.route import CUSTOMER, Route
 from server.rest_ingestion import error_body
 from server.rpc_reading import Refused, Sender, credential_from
 from storage.errors import Fault
 
-PATH: Final = "/v1/usage/export"
-METHOD: Final = "exportUsage"
-_ROUTE: Final = Route(verb="GET", path=PATH, method=METHOD, renamed={"featureId": "feature"}, ignored=CUSTOMER)
-"""How its query is spelled: as that of the other reports."""
+PATH: Final = EXPORT.path
+METHOD: Final = EXPORT.method
 _FLAGS: Final = {"everybody": frozenset({"boolean"})}
 _TYPES: Final = {"csv": b"text/csv; charset=utf-8", "ndjson": b"application/x-ndjson"}
 _UNREADABLE: Final = 400
@@ -56,7 +54,7 @@ class ExportDoor:
         if b"x-api-key" in lines:  # as OpenMonetize's clients show their key
             lines.setdefault(b"x-om-api-key", lines[b"x-api-key"])
         try:
-            params = params_from(_ROUTE, _FLAGS, path={}, query=scope.get("query_string", b""))
+            params = params_from(EXPORT, _FLAGS, path={}, query=scope.get("query_string", b""))
         except InvalidParams as wrong:
             await Sender(send).json(error_body(wrong.slug, str(wrong), request_id, wrong.data), _UNREADABLE)
             return

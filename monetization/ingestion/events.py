@@ -202,7 +202,9 @@ def _members(element: Mapping[str, Any]) -> dict[str, Any]:
     for spelling, value in element.items():
         name = MEMBERS.get(spelling)
         if name is None:
-            raise Rejected("unknown_member", f"{spelling[:64]!r} is no member of an event; correct or remove it")
+            raise Rejected(
+                "unknown_member", f"{spelling[:64]!r} is no member of an event; /openapi.json names those that are"
+            )
         if name in said:
             raise Rejected("ambiguous_member", f"{name} is said twice; keep one spelling")
         if value is not None:

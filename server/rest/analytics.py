@@ -62,3 +62,14 @@ ANALYTICS: Final = (
         ignored=CUSTOMER,
     ),
 )
+
+EXPORT: Final = Route(
+    verb="GET",
+    path="/v1/usage/export",
+    method="exportUsage",
+    files=("text/csv", "application/x-ndjson"),
+    renamed=_REPORT,
+    ignored=CUSTOMER | {"stream"},
+    has_own_door=True,
+    sample=Sample(query={"format": "csv", "period": "last_7_days"}),
+)

@@ -119,13 +119,14 @@ def _body(route: Route, members: JsonObject) -> JsonObject:
     content: JsonObject = {"schema": schema}
     if route.sample.body is not None:
         content["example"] = dict(route.sample.body)
-    return {"required": not route.default, "content": {"application/json": content}}
+    others = {media: {"schema": dict(held)} for media, held in route.bodies.items()}
+    return {"required": not route.default, "content": {"application/json": content, **others}}
 
 
 def _said(route: Route, known: Mapping[str, JsonObject]) -> list[tuple[str, str]]:
     """The members that a request says beside its path: by the route's own name for it, and the method's."""
     names = {param: name for name, param in route.renamed.items()}
-    taken = {route.param(slot) for slot in route.slots} | set(route.set)
+    taken = {route.param(slot) for slot in route.slots} | set(route.set) | route.ignored
     return [(names.get(param, param), param) for param in known if param not in taken]
 
 
@@ -133,7 +134,9 @@ def _responses(
     route: Route, method: Method, by_type: References, schemas: Mapping[str, JsonObject]
 ) -> dict[str, JsonObject]:
     good: JsonObject = {"description": "Done"}
-    if route.status != 204:  # noqa: PLR2004  # a status by its number
+    if route.files:
+        good["content"] = {media: {"schema": {"type": "string"}} for media in route.files}
+    elif route.status != 204:  # noqa: PLR2004  # a status by its number
         result = by_type[(method.result_type, "serialization")]
         shown = route.shape.schema(result, lambda schema: _resolved(schema, schemas))
         good["content"] = {"application/json": {"schema": shown}}

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-from server.rest.shapes import Same, Shape
+from server.rest.shapes import JsonObject, Same, Shape
 
 Verb = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
 Family = Literal["openmonetize", "credits"]
@@ -40,6 +40,10 @@ class Route:
     status: int = 200
     also: frozenset[int] = frozenset()
     """Other statuses of the same answer; only a door of its own knows when."""
+    files: tuple[str, ...] = ()
+    """Media types of an answer that is a file instead of JSON."""
+    bodies: Mapping[str, JsonObject] = field(default_factory=dict)
+    """Media types of other bodies that it takes, and what they hold."""
     renamed: Mapping[str, str] = field(default_factory=dict)
     """Names of the request → parameters of the method. What stands in neither goes by its own name in camelCase."""
     set: Mapping[str, object] = field(default_factory=dict)

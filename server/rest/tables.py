@@ -2,7 +2,9 @@
 
 from typing import Final
 
-from server.rest.analytics import ANALYTICS
+from methods.event_schema import CLOUD_EVENT
+from methods.ingestion import EVENTS_MAX
+from server.rest.analytics import ANALYTICS, EXPORT
 from server.rest.route import CUSTOMER, Route, Sample
 from server.rest.shapes import At, Data, Each, Only, Pick, Same, Shape, Success, Value
 
@@ -243,6 +245,10 @@ EVENTS: Final = (
         status=202,
         also=frozenset({200}),  # where all were duplicates
         has_own_door=True,
+        bodies={
+            "application/cloudevents+json": CLOUD_EVENT,
+            "application/cloudevents-batch+json": {"type": "array", "items": CLOUD_EVENT, "maxItems": EVENTS_MAX},
+        },
         sample=Sample(
             body={
                 "events": [
@@ -339,5 +345,6 @@ ROUTES: Final[tuple[Route, ...]] = (
     *ENTITLEMENTS,
     *RATING,
     *ANALYTICS,
+    EXPORT,
     *GUIDE,
 )

@@ -51,6 +51,20 @@ def test_a_key_of_the_longest_length_that_the_document_names_is_taken_and_no_lon
     assert checked
 
 
+def test_the_doors_of_their_own_are_described_as_they_answer() -> None:
+    paths = openapi_document(Settings())["paths"]
+    events, export = paths["/v1/events/ingest"]["post"], paths["/v1/usage/export"]["get"]
+    assert {"200", "202"} <= events["responses"].keys()
+    assert events["responses"]["200"]["content"] == events["responses"]["202"]["content"]
+    assert list(events["requestBody"]["content"]) == [
+        "application/json", "application/cloudevents+json", "application/cloudevents-batch+json",
+    ]  # fmt: skip
+    assert list(export["responses"]["200"]["content"]) == ["text/csv", "application/x-ndjson"]
+    names = {part["name"] for part in export["parameters"]}
+    assert {"format", "everybody", "featureId", "startDate"} <= names
+    assert "stream" not in names
+
+
 def test_the_same_settings_give_the_same_document() -> None:
     assert openapi_document(Settings()) == openapi_document(Settings())
 
