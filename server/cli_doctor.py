@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
+    from monetization.prices.book import PriceBook
     from server.config import Settings
 
 _TIMEOUT_SECONDS = 2.0
@@ -49,7 +50,17 @@ async def _findings(settings: "Settings") -> list[Finding]:
     reached = [task.result() for task in tasks]
     head = [_server(settings), _auth(settings), _keys(settings)]
     rules = [*_tiers(settings), *_routing(settings), *_limits(settings)]
-    return [*head, *_database(settings), *reached, *_keyless(settings), *rules]
+    return [*head, *_database(settings), *reached, *_keyless(settings), *_agents(settings), *rules]
+
+
+def _agents(settings: "Settings") -> list[Finding]:
+    """Where agents find their door, and whether its package is there."""
+    if not settings.mcp.enabled:
+        return []
+    from server.config_mcp import PATH  # noqa: PLC0415  # see above
+    from server.mcp.opening import missing  # noqa: PLC0415  # same
+
+    return [Finding("mcp", f"{settings.server.public_url}{PATH}", missing())]
 
 
 def _limits(settings: "Settings") -> list[Finding]:
@@ -64,24 +75,25 @@ def _limits(settings: "Settings") -> list[Finding]:
 def _tiers(settings: "Settings") -> list[Finding]:
     """The tiers, and what is allowed but probably not meant; that is told and is no failure."""
     from monetization.tier_checks import warnings  # noqa: PLC0415  # see above
-    from server.from_settings import tiers_of  # noqa: PLC0415  # same
+    from server.from_settings import model_costs_of, tiers_of  # noqa: PLC0415  # same
 
-    tiers = tiers_of(settings)
-    told = [Finding("warning", warning) for warning in warnings(tiers, providers=tuple(settings.providers))]
+    tiers, book = tiers_of(settings), _book(settings)
+    costs = model_costs_of(settings, lambda: book, _now_us)
+    told = [
+        Finding("warning", warning) for warning in warnings(tiers, providers=tuple(settings.providers), costs=costs)
+    ]
     return [Finding("tiers", f"{', '.join(tiers.by_key)}; default {tiers.default.key}"), *told]
 
 
 def _routing(settings: "Settings") -> list[Finding]:
     """What is served under other names, and what of it has no price: a call that it may serve is refused until it has one."""
-    from monetization.prices.book import PriceBook  # noqa: PLC0415  # see above
-    from monetization.terms import Target  # noqa: PLC0415  # same
-    from server.from_settings import ceiling_of, price_sources_of, routing_of  # noqa: PLC0415  # same
+    from monetization.terms import Target  # noqa: PLC0415  # see above
+    from server.from_settings import routing_of  # noqa: PLC0415  # same
 
-    routing, found = routing_of(settings), []
-    book = PriceBook(price_sources_of(settings), ceiling=ceiling_of(settings))
+    routing, found, book = routing_of(settings), [], _book(settings)
     for key, name in routing.named():
         provider, _, model = name.partition("/")
-        if not book.knows(Target(provider, model, settings.providers[provider].kind), time.time_ns() // 1_000):
+        if not book.knows(Target(provider, model, settings.providers[provider].kind), _now_us()):
             found.append(
                 Finding("warning", f"{key}: no price is known for {name}; add it to [prices], or set it with setPrice")
             )
@@ -89,6 +101,18 @@ def _routing(settings: "Settings") -> list[Finding]:
         return found
     told = f"{len(routing.aliases)} alias(es), {len(routing.equivalents)} group(s) of equivalent models"
     return [Finding("routing", f"{told}, substitutes for {len(routing.substitutes)} tier(s)"), *found]
+
+
+def _book(settings: "Settings") -> "PriceBook":
+    """The prices of the file and the built-in ones; those that admins set lie in the database, which is not opened here."""
+    from monetization.prices.book import PriceBook  # noqa: PLC0415  # see above
+    from server.from_settings import ceiling_of, price_sources_of  # noqa: PLC0415  # same
+
+    return PriceBook(price_sources_of(settings), ceiling=ceiling_of(settings))
+
+
+def _now_us() -> int:
+    return time.time_ns() // 1_000
 
 
 def _server(settings: "Settings") -> Finding:

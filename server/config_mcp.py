@@ -52,7 +52,7 @@ class McpSettings(Section):
     """`[mcp]`."""
 
     enabled: bool = False
-    """Needs the extra: `pip install 'tollgate[mcp]'`."""
+    """Needs the extra: `pip install -e '.[mcp]'`."""
     authorization_servers: Annotated[Names, AfterValidator(_servers)] = ()
     """Where agents get tokens (RFC 9728). Empty: `auth.issuer`, where that is an address."""
     scopes: Annotated[Names, AfterValidator(_scopes)] = ()

@@ -50,18 +50,27 @@ def direct_of(settings: Settings, door: ASGIApp) -> dict[str, ASGIApp]:
     return {PATH: door} if settings.mcp.enabled else {}
 
 
+def missing() -> str | None:
+    """What keeps an enabled door from opening; None where its package is there."""
+    try:
+        import mcp.server.streamable_http_manager  # noqa: F401, PLC0415  # only where the door is enabled
+    except ImportError:
+        return "needs the package 'mcp'; install the extra, in this project's folder: pip install -e '.[mcp]'"
+    return None
+
+
 @asynccontextmanager
 async def open_mcp(
     settings: Settings, gateway: Gateway, means: Means, *, extend: "Callable[[Server[object]], None] | None" = None
 ) -> AsyncIterator[ASGIApp]:
     """The door, until the block ends. `extend` may add to what the SDK serves. Raises: ConfigError without the package."""
-    try:
-        from mcp.server.streamable_http_manager import StreamableHTTPSessionManager  # noqa: PLC0415  # only where it is used
+    problem = missing()
+    if problem is not None:
+        raise ConfigError("settings", "mcp.enabled", problem)
+    from mcp.server.streamable_http_manager import StreamableHTTPSessionManager  # noqa: PLC0415  # only where it is used
 
-        from server.mcp.handlers import Handlers  # noqa: PLC0415  # same
-    except ImportError:
-        problem = "needs the package 'mcp'; install it with: pip install 'tollgate[mcp]'"
-        raise ConfigError("settings", "mcp.enabled", problem) from None
+    from server.mcp.handlers import Handlers  # noqa: PLC0415  # same
+
     logging.getLogger("mcp").setLevel(logging.WARNING)  # every exchange has its line in our own log
     handlers = Handlers(means, gateway.catalog)
     server = server_of(settings, handlers)

@@ -8,7 +8,7 @@ from storage.ephemeral.limiter import Limiter
 from storage.ephemeral.memory import MemoryLimiter
 from storage.errors import StoreRefused
 
-_NO_EXTRA: Final = "needs the extra 'redis'; pip install 'tollgate[redis]'"
+_NO_EXTRA: Final = "needs the extra 'redis'; in this project's folder: pip install -e '.[redis]'"
 
 
 @asynccontextmanager

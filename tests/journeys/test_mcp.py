@@ -547,7 +547,7 @@ async def test_a_door_whose_package_is_missing_stops_the_start_and_says_what_to_
     environment = {"PYTHONPATH": str(tmp_path / "without")}
     code, said = await asyncio.to_thread(refused, settings, tmp_path, environment=environment)
     assert code != 0
-    assert "pip install 'tollgate[mcp]'" in said
+    assert "pip install -e '.[mcp]'" in said
     assert "Traceback" not in said
 
 

@@ -63,7 +63,7 @@ def driver() -> Any:
         import asyncpg  # type: ignore[import-untyped]  # noqa: PLC0415  # only where PostgreSQL is configured
     except ImportError as missing:
         raise StoreRefused(
-            "storage.url: PostgreSQL needs asyncpg; install the extra: pip install 'tollgate[postgres]'"
+            "storage.url: PostgreSQL needs asyncpg; install the extra, in this project's folder: pip install -e '.[postgres]'"
         ) from missing
     return asyncpg
 

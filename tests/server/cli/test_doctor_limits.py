@@ -6,10 +6,10 @@ from tests.fakes.valkey import running
 from tests.server.cli.test_cli import run
 
 
-def told(tmp_path: Path, text: str) -> tuple[int, list[str]]:
+def told(tmp_path: Path, text: str, **environ: str) -> tuple[int, list[str]]:
     config = tmp_path / "config.toml"
     config.write_text(f'[providers.simulator]\nkind = "simulator"\n{text}')
-    done = run("doctor", "--config", str(config))
+    done = run("doctor", "--config", str(config), **environ)
     assert done.stderr == ""
     return done.returncode, done.stdout.splitlines()
 

@@ -355,7 +355,7 @@ def test_a_missing_driver_is_one_line_that_names_the_key_and_the_extra() -> None
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env={**os.environ})
     assert done.stdout.startswith("StoreRefused storage.url: PostgreSQL needs asyncpg")
-    assert "tollgate[postgres]" in done.stdout
+    assert "pip install -e '.[postgres]'" in done.stdout
 
 
 async def test_a_store_uses_a_fixed_number_of_connections_and_no_session_state(store_url: tuple[str, Server]) -> None:
