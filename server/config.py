@@ -31,7 +31,6 @@ from server.config_sections import (
     PriceSettings,
     PromptsSettings,
     ProviderSettings,
-    Section,
     ServerSettings,
     StorageSettings,
     TierSettings,
@@ -39,7 +38,7 @@ from server.config_sections import (
     WebhooksSettings,
 )
 from server.config_signals import SignalSettings
-from server.config_values import MissingReference, References, from_json, merged, walk
+from server.config_values import MissingReference, References, Section, from_json, merged, walk
 
 __all__ = ["ConfigError", "Settings"]
 

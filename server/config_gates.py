@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from server.config_sections import Section
+from server.config_values import Section
 
 Word = Annotated[str, Field(min_length=1, max_length=100)]
 

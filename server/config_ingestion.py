@@ -5,8 +5,7 @@ from typing import Annotated, Any, Literal  # Any: TOML before it is checked
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from server.config_sections import Section
-from server.config_values import Exact
+from server.config_values import Exact, Section
 
 Days = Annotated[int, Field(ge=1, le=365)]
 DEDUPE_DAYS_MIN = 35

@@ -6,7 +6,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, SecretStr
 
-from server.config_sections import Filled, Section
+from server.config_sections import Filled
+from server.config_values import Section
 
 SECRET_BYTES_MIN = 32
 ENCRYPTION_BYTES = 32

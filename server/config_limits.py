@@ -4,7 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from server.config_sections import Positive, Section
+from server.config_sections import Positive
+from server.config_values import Section
 
 
 class LimitSettings(Section):

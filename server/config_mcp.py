@@ -5,8 +5,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator
 
-from server.config_sections import Section
-from server.config_values import Names
+from server.config_values import Names, Section
 
 PATH = "/mcp"
 

@@ -51,6 +51,8 @@ def _filled(name: str, section: Any, keys: Mapping[str, str]) -> Any:
     if not isinstance(section, Mapping):
         return section
     kind = section.get("kind", name)
+    if not isinstance(kind, str):
+        return section
     address = str(section.get("base_url") or "").rstrip("/")
     if kind in keys and "api_key" not in section and address in {"", ProviderSettings.BASE_URLS[kind]}:
         return {**section, "api_key": keys[kind]}

@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
-from server.config_sections import Section
-from server.config_values import Names
+from server.config_values import Names, Section
 
 if TYPE_CHECKING:
     from monetization.tiers import Tier, Tiers

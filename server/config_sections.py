@@ -3,11 +3,22 @@
 from decimal import Decimal
 from typing import Annotated, Any, ClassVar, Final, Literal  # Any: TOML before it is checked
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
 
 from monetization.charging.rounding import Rounding
 from monetization.tiers import ORDER, Policy
-from server.config_values import Exact, Folder, HeaderName, HeaderValue, Names, Percent, has_port, header_value, nano
+from server.config_values import (
+    Exact,
+    Folder,
+    HeaderName,
+    HeaderValue,
+    Names,
+    Percent,
+    Section,
+    has_port,
+    header_value,
+    nano,
+)
 
 Kind = Literal["openai", "anthropic", "google", "simulator"]
 Algorithm = Literal["RS256", "ES256", "Ed25519", "EdDSA", "HS256"]
@@ -24,12 +35,6 @@ def _filled(value: SecretStr) -> SecretStr:
 
 Filled = Annotated[SecretStr, AfterValidator(_filled)]
 """A secret that is not empty. It never prints."""
-
-
-class Section(BaseModel):
-    """What all sections share: unknown keys are refused, nothing changes later, no error repeats a value."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, allow_inf_nan=False)
 
 
 class ServerSettings(Section):
@@ -216,7 +221,7 @@ class ProviderSettings(Section):
     @model_validator(mode="before")
     @classmethod
     def _vendor_address(cls, values: Any) -> Any:
-        if isinstance(values, dict) and not values.get("base_url") and values.get("kind") in _BASE_URLS:
+        if isinstance(values, dict) and not values.get("base_url") and str(values.get("kind")) in _BASE_URLS:
             return {**values, "base_url": _BASE_URLS[values["kind"]]}
         return values
 
@@ -300,6 +305,12 @@ Unlimited: Final = BeforeValidator(_unlimited)
 """`"unlimited"` lifts what the built-in tier of the same name limits: said, and None."""
 
 
+_LIFTED: Final = frozenset(
+    {"monthly_token_quota", "monthly_request_quota", "max_tokens_per_request", "rpm", "tpm", "concurrent"}
+)
+"""Keys of a tier for which None is an answer: no limit."""
+
+
 class TierSettings(Section):
     """`[tiers.NAME]`: what the operator says about a tier. None: not said, the built-in tier or the default stands."""
 
@@ -325,6 +336,8 @@ class TierSettings(Section):
         fields: dict[str, object] = {}
         for key in self.model_fields_set:
             value = getattr(self, key)
+            if value is None and key not in _LIFTED:  # a null of the environment says nothing either
+                continue
             match key:
                 case "price_usd":
                     fields["price_nano"] = nano(value)

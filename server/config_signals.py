@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import Field
 
 from monetization.notices.rules import SignalRules
-from server.config_sections import Section
+from server.config_values import Section
 from storage.records.money import CREDIT, TOKEN
 
 NANO = 10**9

@@ -1,4 +1,4 @@
-"""The kinds of value that a setting can have, and the references `env:NAME` and `file:PATH`. No setting is named here."""
+"""Kinds of values that settings have, what sections share and references `env:NAME` and `file:PATH`. No setting is named here."""
 
 import json
 import os
@@ -6,13 +6,37 @@ import re
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any  # Any: TOML before it is checked
+from typing import Annotated, Any, get_args  # Any: TOML before it is checked
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationInfo,
+    field_validator,
+)
 
 _FILE_BYTES_MAX = 65_536
 _SCALE = 9
+
+
+class Section(BaseModel):
+    """What all sections share: unknown keys are refused, nothing changes later, no error repeats a value."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_flag(cls, value: Any, info: ValidationInfo) -> Any:
+        """True would count as 1: `violations_max = true` would block whoever is too fast once."""
+        kind = cls.model_fields[str(info.field_name)].annotation
+        if isinstance(value, bool) and bool not in (kind, *get_args(kind)):
+            raise ValueError("is neither on nor off; give a value as in config.example.toml")
+        return value
 
 
 def _exact(value: object) -> object:

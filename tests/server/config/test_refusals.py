@@ -8,6 +8,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from joserfc.jwk import ECKey, RSAKey
 
 from server.config import ConfigError, Settings
+from server.from_settings import tiers_of
 
 RSA = RSAKey.generate_key(2048)
 PUBLIC = RSA.as_pem(private=False).decode()
@@ -26,6 +27,14 @@ REFUSED = [
     ("server.port", '[server]\nport = "many"'),
     ("server.port", "[server]\nport = 70000"),
     ("server.http_status", '[server]\nhttp_status = "sometimes"'),
+    ("server.workers", "[server]\nworkers = true"),
+    ("abuse.violations_max", "[abuse]\nviolations_max = true"),
+    ("signals.low_credits", "[signals]\nlow_credits = false"),
+    ("tiers.starter.rpm", "[tiers.starter]\nrpm = true"),
+    ("limits.byok.rpm", "[limits]\nbyok = { rpm = true, tpm = 1, concurrent = 1 }"),
+    ("providers.local.retries", '[providers.local]\nkind = "simulator"\nretries = false'),
+    ("providers.local.kind", '[providers.local]\nkind = ["openai"]'),
+    ("providers.local.kind", "[providers.local]\nkind = { a = 1 }"),
     ("server.workers", "[server]\nworkers = 2"),
     ("server.public_url", '[server]\npublic_url = "example.com"'),
     ("server.public_url", '[server]\npublic_url = "http://a b/"'),
@@ -274,3 +283,9 @@ def test_weak_rsa_keys_are_refused(tmp_path: Path) -> None:
     path.write_text(KEYED)
     with pytest.raises(ConfigError, match=r"auth\.public_key: is no usable PEM"):
         Settings.load(path, {"PUBLIC": pem})
+
+
+@pytest.mark.parametrize("key", ["aliases", "features", "providers", "models", "overage"])
+def test_a_null_of_the_environment_leaves_a_tier_as_it_is(key: str) -> None:
+    said = Settings.load(None, {f"TOLLGATE__TIERS__STARTER__{key.upper()}": "null"})
+    assert tiers_of(said).by_key == tiers_of(Settings()).by_key
