@@ -115,7 +115,7 @@ METHODS = [
         faults=(Forbidden, InvalidParams),
         streams=True,
         examples=(
-            Example("nobody takes the stream", {"format": "ndjson"}, {"format": "ndjson", "rows": 0, "characters": 0}),
+            Example("a stream", {"format": "ndjson", "stream": True}, {"format": "ndjson", "rows": 0, "characters": 0}),
         ),
     ),
 ]
