@@ -64,7 +64,11 @@ async def _first(
     assert blamed is not None, "a call has at least one target"
     whose, told = blamed
     on_target(whose)
-    raise told
+    try:
+        raise told
+    finally:
+        # Else the fault would keep this frame and this frame the fault, and both the request, until garbage is looked for.
+        del blamed, told
 
 
 def _ask_of(ask: Ask, target: Target, *, is_last: bool = True) -> Ask:

@@ -1,11 +1,16 @@
 """Which targets serve a request, and who is asked when the first one fails."""
 
+import gc
+import weakref
 from collections.abc import Iterable
+from contextlib import suppress
 
 import aiohttp
 import pytest
 
+from methods.dialects.canonical import ChatReply
 from methods.errors import InvalidParams, ProviderFailed, Unauthenticated, UnknownModel, UnknownProvider
+from methods.providers.base import Ask
 from methods.providers.building import ProviderConfig, build_providers
 from methods.providers.names import RoutingConfig
 from methods.providers.routing import Router
@@ -241,3 +246,34 @@ async def test_what_a_stand_in_refuses_hides_no_failure_of_who_was_asked_first(r
     with pytest.raises(type(refusal)) as refused:  # the first that was asked has judged it
         await router.complete(targets, ask_for("gpt-4o"), lambda _: None)
     assert refused.value is refusal
+
+
+class _Failing(ListProvider):
+    """Fails with a new fault each time, and remembers them without keeping them."""
+
+    def __init__(self) -> None:
+        super().__init__("never")
+        self.failed: list[weakref.ref[ProviderFailed]] = []
+
+    def _fault(self) -> ProviderFailed:
+        fault = ProviderFailed("no")
+        self.failed.append(weakref.ref(fault))
+        return fault
+
+    async def complete(self, ask: Ask) -> ChatReply:
+        del ask
+        raise self._fault()
+
+
+async def test_a_call_that_failed_everywhere_is_forgotten_at_once() -> None:
+    failing = _Failing()
+    router = Router(
+        {"one": failing}, models={"one": ["a", "b"]}, routing=RoutingConfig(fallbacks={"a": ["b"]}), clock=float
+    )
+    gc.disable()  # a request in a ring of faults and frames would stay until the next look
+    try:
+        with suppress(ProviderFailed):
+            await router.complete(router.resolve(None, "a"), ask_for("a"), lambda _: None)
+        assert [fault() for fault in failing.failed] == [None, None]
+    finally:
+        gc.enable()
