@@ -9,9 +9,12 @@ Fault
 ├── KeysOff           this server keeps no keys of this kind
 ├── TooManyKeys       more keys than one user may have
 └── PriceUnknown      nobody can say what the model costs, so it is refused
+
+StorageUnavailable
+└── ChargedLater      the store was away when a whole answer had been sent
 """
 
-from storage.errors import Fault
+from storage.errors import Fault, StorageUnavailable
 
 
 class Unauthenticated(Fault):
@@ -82,3 +85,7 @@ class TooManyKeys(Fault):
 
     reason = "too_many_keys"
     message = "Too many keys"
+
+
+class ChargedLater(StorageUnavailable):
+    """The whole answer was streamed to the caller, and the store is away: the charge follows when it is back."""

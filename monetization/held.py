@@ -9,6 +9,7 @@ from typing import Final, Protocol
 from monetization.alarms import Alarms
 from monetization.calls import Call
 from monetization.charging.policies import Charge
+from monetization.errors import ChargedLater
 from monetization.finishing import PATIENCE_SECONDS, Arrears, insist, to_the_end, until_done, within_seconds
 from monetization.funding import TENANT, Source, quota_of
 from monetization.prices.rates import Price
@@ -308,6 +309,8 @@ class HeldTab:
         except StorageUnavailable as away:
             if self._has_sent and not isinstance(away, StoreClosed):
                 means.arrears.take(lambda: attempt(True))  # noqa: FBT003  # as `insist` calls it
+                # No word of trying again: the answer was sent and is owed.
+                raise ChargedLater("the answer was sent, and is charged once the database can write again") from away
             raise
 
     def _settled(self, charge: Charge, amount: int) -> Done:

@@ -14,6 +14,7 @@ from methods.deadlines import Deadlines
 from methods.errors import Internal, InvalidParams, MethodNotFound
 from monetization.alarms import Alarms
 from monetization.calls import Call, Credential
+from monetization.errors import ChargedLater
 from server.jsonrpc import Malformed, parse
 from server.near import near
 from server.plain_http import Means
@@ -200,6 +201,9 @@ class VendorDoor:
             if not events.has_begun:
                 raise
             departure.stop()
+            if isinstance(problem, ChargedLater):  # the client has all of it, and an SDK raises at what follows the end
+                await events.finish(b"")
+                return
             fault = self._told(problem, call.request_id)
             await events.finish(wire.end(surface.error_frame(endpoint.dialect, fault, call.request_id, wire)))
             return

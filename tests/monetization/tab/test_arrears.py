@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from monetization.errors import ChargedLater
 from monetization.finishing import PATIENCE_SECONDS, Arrears
 from monetization.tab import Tab
 from storage.errors import StorageUnavailable, StoreClosed
@@ -43,8 +44,10 @@ class Away:
                 await sink([1])
             done()(tab)
 
-        with pytest.raises(StorageUnavailable):
+        with pytest.raises(StorageUnavailable) as told:
             await self.there.run("tokens", play)
+        assert isinstance(told.value, ChargedLater) == is_sent
+        assert (told.value.retry_after_seconds, told.value.slug) == (None, "storage_unavailable")
 
     async def is_paid_up(self) -> bool:
         return len(self.arrears) == 0
