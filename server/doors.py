@@ -1,5 +1,6 @@
 """All doors of one process: their paths, and how each is opened once everything behind it stands. No door is described here."""
 
+import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
@@ -67,7 +68,7 @@ class Doors:
             Route("/openapi.json", self.openapi, methods=["GET"]),
             *routes_of(settings, self.mcp),
             *(Route(path, self.vendors) for path in vendor_tables.PATHS),
-            *(Route(prefix, self.rest) for prefix in PREFIXES),  # after every path of its own
+            *(_whole(Route(prefix, self.rest)) for prefix in PREFIXES),  # after every path of its own
         ]
 
     def bounded(self) -> tuple[str, ...]:
@@ -94,6 +95,12 @@ class Doors:
             self.mcp.app = await stack.enter_async_context(open_mcp(settings, parts.gateway, means("mcp")))
         self.openrpc.app = _document(parts.openrpc)
         self.openapi.app = _document(WhenAsked(partial(openapi_document, settings)))
+
+
+def _whole(route: Route) -> Route:
+    """The same, also for paths with an encoded line feed: they too are refused in the words of their door."""
+    route.path_regex = re.compile(route.path_regex.pattern, re.DOTALL)
+    return route
 
 
 def _rpc_door(settings: Settings, parts: Parts, drain: Drain, logs: Logs) -> RpcDoor:

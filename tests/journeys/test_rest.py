@@ -127,6 +127,8 @@ async def test_a_key_in_the_header_or_in_the_body_is_the_same_key(rest: Rest) ->
         ("GET", "/v1/users/x/transactions?limit=%ff", None, 400, "invalid_params"),
         ("GET", f"/v1/users/{'x' * 201}/credits", None, 400, "invalid_params"),
         ("GET", "/v1/users/a%00b/credits", None, 400, "invalid_params"),
+        ("GET", "/v1/users/a%0Ab/credits", None, 400, "invalid_params"),
+        ("GET", "/api/credits/a%0Ab", None, 404, "not_found"),
         ("POST", "/v1/credits/grant", {"userId": "a\nb", "amount": 1}, 400, "invalid_params"),
         ("GET", "/v1/analytics/usage?groupBy=hour", None, 400, "invalid_params"),
         ("GET", "/v1/users//credits", None, 404, "not_found"),
