@@ -28,7 +28,7 @@ from methods.reports_shapes import (
     whose_of,
     zone_named,
 )
-from monetization.reports.asking import Whose, together
+from monetization.reports.asking import TooManyGroups, Whose, together
 from monetization.reports.forecasts import Pace
 from monetization.reports.ranges import DAY_US, Interval, Range, local_iso
 from storage.records.money import USD
@@ -174,11 +174,15 @@ async def _rows(context: Context, whose: Whose, params: SeriesParams, edges: tup
     reports = context.services.reports
     if params.group_by is None:
         return list(await reports.series(whose, edges, params.where))
-    groups = await reports.series_by(whose, edges, _DIMS[params.group_by], params.where)
-    if len(groups) * (len(edges) - 1) > _POINTS_MAX:
-        raise InvalidParams(
-            f"groupBy: {len(groups)} groups in {len(edges) - 1} buckets are too many; narrow or shorten the range"
+    buckets = len(edges) - 1
+    try:
+        groups = await reports.series_by(
+            whose, edges, _DIMS[params.group_by], params.where, groups_max=_POINTS_MAX // buckets
         )
+    except TooManyGroups as many:
+        raise InvalidParams(
+            f"groupBy: {many.count} groups in {buckets} buckets are too many; narrow or shorten the range"
+        ) from None
     return [part for bucket in zip(*groups.values(), strict=True) for part in bucket]
 
 

@@ -18,6 +18,14 @@ from storage.store import Reader
 _MERGED: Final = tuple(item.name for item in fields(UsageSum) if item.name not in {"start_us", "key", "charged"})
 
 
+class TooManyGroups(Exception):  # the report that was asked for says it in its own words
+    """A series has more groups than were asked for at most; `count` says how many."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__(f"{count} groups")
+        self.count = count
+
+
 @fact
 class Whose:
     """Whose usage a report is about. Neither: the whole installation's."""
@@ -74,13 +82,24 @@ class Reports:
         return tuple(at.get(start_us) or UsageSum(start_us) for start_us, _ in pairwise(edges_us))
 
     async def series_by(
-        self, whose: Whose, edges_us: Sequence[int], dim: Dim, where: Mapping[Dim, str | None] | None = None
+        self,
+        whose: Whose,
+        edges_us: Sequence[int],
+        dim: Dim,
+        where: Mapping[Dim, str | None] | None = None,
+        *,
+        groups_max: int | None = None,
     ) -> dict[str | None, tuple[UsageSum, ...]]:
-        """The same for each value of a dimension that occurs, zeros where it does not."""
+        """The same for each value of a dimension that occurs, zeros where it does not.
+
+        Raises: TooManyGroups, before any of the zeros is made: callers choose the names of their features.
+        """
         found = await self.store.usage_sums(whose.scope(where), tuple(edges_us), by=(dim,))
         at: defaultdict[str | None, dict[int, UsageSum]] = defaultdict(dict)
         for part in found:
             at[part.key[0]][part.start_us] = part
+        if groups_max is not None and len(at) > groups_max:
+            raise TooManyGroups(len(at))
         starts = edges_us[:-1]
         return {
             value: tuple(parts.get(start_us) or UsageSum(start_us, (value,)) for start_us in starts)

@@ -183,6 +183,20 @@ async def test_what_cannot_be_shown_is_refused_by_name(start: Start, params: dic
         assert said in str(fault)
 
 
+async def test_a_series_of_more_groups_than_can_be_shown_is_refused_before_it_is_made(
+    tmp_path: Path, start: Start
+) -> None:
+    day_us = (now_us() // DAY_US - 1) * DAY_US
+    await seeded(tmp_path, [row(feature=f"f{number}", occurred_us=day_us) for number in range(15)])
+    minutes = {"interval": "minute", "startDate": day_of(day_us), "endDate": day_of(day_us + DAY_US)}
+    async with start(**CHARGING) as product:
+        token = product.token("ann", "allowance")
+        fault = await product.refused(token, "getUsageTimeSeries", {**minutes, "groupBy": "feature"})
+        assert "15 groups in 1440 buckets are too many" in str(fault)
+        shown = await product.call(token, "getUsageTimeSeries", {**minutes, "interval": "hour", "groupBy": "feature"})
+        assert len(shown["data"]) == 15 * 24
+
+
 async def test_a_call_counts_for_the_feature_that_it_names(start: Start) -> None:
     async with start(**CHARGING) as product:
         token = product.token("ann", "allowance")
