@@ -22,7 +22,7 @@ def only_process(database: Path) -> Iterator[None]:
     try:
         if not _take(handle):
             raise StoreInUse(
-                f"storage.url: {database.name!r} is in use by another process; SQLite serves one, use PostgreSQL for more"
+                f"storage.url: {database.name!r} is in use by another process; stop that one, or use PostgreSQL for several"
             )
         yield
     finally:

@@ -26,7 +26,7 @@ from storage.records.ledger import (
 )
 from storage.records.reports import EVERYTHING, Dim, Order, UsageScope, UsageSum, UsageTop
 from storage.records.usage import UsageRow
-from storage.sql.migrations.revisions import HEAD
+from storage.sql.migrations.revisions import HEAD, refusal
 from storage.sql.paging import LAST
 from storage.sql.sqlite import connections, schema
 from storage.sql.sqlite.directory import DirectoryReads
@@ -166,6 +166,9 @@ def _read(path: Path, clock_us: Callable[[], int], read: Callable[[Readers], T])
         raise unavailable(failed) from failed
 
 
+_NO_SCHEMA = "storage.url: the file has no schema of this program; start the server of this version once"
+
+
 @contextmanager
 def open_sqlite_reader(path: str, *, clock_us: Callable[[], int]) -> Iterator[SqliteReader]:
     """Look into the file at `path`. Raises: StoreRefused when there is none, or its schema is not this program's."""
@@ -176,10 +179,7 @@ def open_sqlite_reader(path: str, *, clock_us: Callable[[], int]) -> Iterator[Sq
         with closing(connections.reader(file)) as connection, long_reads() as threads:
             found = schema.revision_of(connection)
             if found != HEAD:
-                raise StoreRefused(
-                    f"storage.url: the file has schema {found}, this program reads {HEAD}; "
-                    "start the server of this version once"
-                )
+                raise StoreRefused(_NO_SCHEMA if found is None else refusal(found, is_empty=False))
             yield SqliteReader(file, Readers(connection, clock_us), threads, clock_us)
     except sqlite3.Error as failed:
         raise StoreRefused(f"storage.url: {file.name!r} cannot be read ({failed})") from failed

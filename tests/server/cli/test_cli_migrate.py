@@ -1,9 +1,15 @@
 """`tollgate migrate` as an operator meets it."""
 
 import asyncio
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
+import pytest
+
+from storage.errors import StoreRefused
 from storage.sql.migrations.revisions import HEAD
+from storage.sql.sqlite.reading import open_sqlite_reader
 from storage.store import open_store
 from tests.fakes.postgres import Server, postgres
 from tests.server.cli.test_cli import run
@@ -67,3 +73,13 @@ async def _is_untouched(folder: Path) -> bool:
     async with open_store(f"sqlite:///{folder / 'ledger.db'}", clock_us=lambda: 0) as store:
         await store.ping()
     return True
+
+
+@pytest.mark.parametrize(("schema", "says"), [("0002", "run: tollgate migrate"), ("9999", "run a newer Tollgate")])
+def test_a_look_into_a_file_of_another_schema_says_which_way_to_go(tmp_path: Path, schema: str, says: str) -> None:
+    url = f"sqlite:///{tmp_path / 'ledger.db'}"
+    assert run("migrate", "--config", config(tmp_path, url)).returncode == 0
+    with closing(sqlite3.connect(tmp_path / "ledger.db")) as connection, connection:
+        connection.execute("UPDATE alembic_version SET version_num=?", (schema,))
+    with pytest.raises(StoreRefused, match=says), open_sqlite_reader(str(tmp_path / "ledger.db"), clock_us=lambda: 0):
+        pass
