@@ -202,7 +202,10 @@ def test_what_stands_in_other_letters_inside_of_a_request_is_refused_too(
 
 
 def test_names_of_a_clients_own_things_may_have_any_letters() -> None:
-    schema: dict[str, Any] = {"type": "object", "properties": {"Content": {"type": "string"}, "Type": {"type": "string"}}}
+    schema: dict[str, Any] = {
+        "type": "object",
+        "properties": {"Content": {"type": "string"}, "Type": {"type": "string"}},
+    }
     called = {"type": "tool_use", "id": "t", "name": "f", "input": {"Type": "x", "Content": "y", "Source": {}}}
     tool: dict[str, Any] = {"name": "f", "input_schema": schema}
     assert Anthropic().unpriced({**blocks(TEXT, called), "tools": [tool]}) == []
