@@ -8,11 +8,15 @@ import pytest
 from methods.all_methods import METHODS
 from methods.errors import InvalidParams
 from methods.method import Method
+from monetization.ingestion.events import Window, event_of
+from monetization.ingestion.rejecting import Rejected
 
 # Any: JSON Schemas and the JSON that is made from them.
 
 DEPTH_MAX = 12
 Path = tuple[str | int, ...]
+KINDS = {"quantity": "API_CALL", "image_count": "IMAGE_GENERATION", "duration_seconds": "AUDIO_PROCESSING"}
+"""Kinds of events that are counted by a member."""
 
 
 def numbers_in(schema: Any, whole: Any, path: Path = ()) -> Iterator[tuple[Path, frozenset[str]]]:
@@ -53,8 +57,21 @@ def placed(path: Path, value: object) -> Any:
     return value
 
 
+def is_rejected(name: str, value: object) -> bool:
+    """Whether an event is rejected for what its member says: events are judged one by one, so a bad one is no bad parameter."""
+    kind = KINDS.get(name, "TOKEN_USAGE")
+    said = {"event_id": "e", "user_id": "u", "event_type": kind, "provider": "p", "model": "m", name: value}
+    try:
+        event_of(said, Window(now_us=10**15, future_us=1, late_us=1))
+    except Rejected as rejected:
+        return rejected.detail.startswith(f"{name}:")
+    return False
+
+
 def accused(method: Method, path: Path, value: object) -> bool:
     """Whether the parameters are refused for what stands at the place."""
+    if method.name == "ingestEvents":
+        return is_rejected(str(path[-1]), value)
     try:
         method.parse(placed(path, value))
     except InvalidParams as refused:
