@@ -247,6 +247,10 @@ class VendorError:
     """The vendor's type or status word, such as `rate_limit_error` or `RESOURCE_EXHAUSTED`."""
     message: str
     retry_after_seconds: float | None = None
+    code: str | None = None
+    """The vendor's own word for this one mistake, such as `context_length_exceeded`, where it has one beside the type."""
+    param: str | None = None
+    """The member of the request that it names, in its own language."""
 
 
 @fact

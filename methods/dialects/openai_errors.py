@@ -1,5 +1,6 @@
 """Errors of OpenAI and its compatible vendors, both ways: replies, objects inside streams, and faults of ours in their shape."""
 
+import re
 from collections.abc import Mapping
 from typing import Final
 
@@ -42,6 +43,8 @@ _STATUSES: Final[Mapping[str, int]] = {
     "overloaded_error": 503,
     "service_unavailable": 503,
 }
+_CODE: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
+_PARAM: Final = re.compile(r"[A-Za-z][A-Za-z0-9_.\[\]-]{0,127}")
 _MESSAGE_NAMES: Final = ("message", "error", "detail", "msg", "error_message")
 _DEPTH_MAX: Final = 4
 
@@ -56,7 +59,7 @@ def parse_error(status: int, body: bytes, headers: Mapping[str, str]) -> VendorE
     parsed = load_error_body(body)
     kind = _kind(parsed) or type_of(status)
     message = bounded(_message(parsed)) or f"HTTP status {status} without a message"
-    return VendorError(status, kind, message, retry_after_seconds(headers))
+    return VendorError(status, kind, message, retry_after_seconds(headers), *_named(parsed))
 
 
 def parse_stream_error(error: Json) -> VendorError:
@@ -71,7 +74,22 @@ def parse_stream_error(error: Json) -> VendorError:
             status = word
             break
     status = status or 500
-    return VendorError(status, _kind(error) or type_of(status), bounded(_message(error)) or "the stream failed")
+    message = bounded(_message(error)) or "the stream failed"
+    return VendorError(status, _kind(error) or type_of(status), message, None, *_named(error))
+
+
+def _named(value: Json) -> tuple[str | None, str | None]:
+    """Code and member that an error names; what is no plain word is left out."""
+    if isinstance(value, list) and value:
+        value = value[0]
+    if isinstance(value, dict) and isinstance(value.get("error"), dict):
+        value = value["error"]
+    code, param = (value.get("code"), value.get("param")) if isinstance(value, dict) else (None, None)
+    return _plain(code, _CODE), _plain(param, _PARAM)
+
+
+def _plain(word: Json, shape: re.Pattern[str]) -> str | None:
+    return word if isinstance(word, str) and shape.fullmatch(word) else None
 
 
 def _message(value: Json, depth: int = 0) -> str:
@@ -104,12 +122,17 @@ def _kind(value: Json, depth: int = 0) -> str:
 
 
 def render_fault(fault: Fault, status: int, request_id: str) -> JsonObject:
-    """A fault in this vendor's shape. `code` is our stable reason; clients of this vendor read exhausted money by its type."""
+    """A fault in this vendor's shape; clients of this vendor read exhausted money by its type.
+
+    `code` is our stable reason, or the word of the vendor that refused the request, which applications act on: an agent
+    shortens its conversation at `context_length_exceeded`.
+    """
     is_about_money = isinstance(fault, QuotaExceeded | PaymentRequired)
+    code = fault.data.get("vendorCode")
     error = error_object(
         str(fault),
         kind="insufficient_quota" if is_about_money else type_of(status),
-        code=fault.slug,
+        code=code if isinstance(code, str) else fault.slug,
         param=_param(fault),
     )
     return {"error": error, "request_id": request_id}
@@ -118,7 +141,7 @@ def render_fault(fault: Fault, status: int, request_id: str) -> JsonObject:
 def _param(fault: Fault) -> str | None:
     """The member of the request that is wrong, where the fault names one."""
     match fault.data:
-        case {"field": str(field)} | {"errors": [{"path": str(field)}, *_]}:
+        case {"field": str(field)} | {"vendorParam": str(field)} | {"errors": [{"path": str(field)}, *_]}:
             return field
         case _:
             return None

@@ -1,6 +1,7 @@
 """Reads streams of OpenAI's Responses, event by event. Writing them is `responses_events`' matter."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 import orjson
@@ -16,7 +17,6 @@ from methods.dialects.canonical import (
     TextDelta,
     ToolCallDelta,
     UsageSeen,
-    VendorError,
 )
 from methods.dialects.responses_items import call_of
 from methods.dialects.responses_reply import finish_of
@@ -185,7 +185,7 @@ class ResponsesEventParser:
         found = openai_errors.parse_stream_error(error)
         code = error.get("code") if isinstance(error, dict) else None
         if isinstance(code, str) and found.status == 500 and code.startswith(_ABOUT_REQUEST):  # noqa: PLR2004  # HTTP: unknown
-            found = VendorError(400, found.kind, found.message)
+            found = replace(found, status=400)
         events.append(found)
 
 

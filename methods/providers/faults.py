@@ -63,6 +63,10 @@ _UNSAID: Final = "what it says about a server-side prompt is not shown"
 # Only beginnings count: a vendor may repeat what a client wrote, and both kinds of words speak against the provider.
 _UNPAID_WORDS: Final = ("your credit balance is too low", "your prepayment credits are depleted")
 """What Anthropic says with 400 and Google with 429 where an account has no money left."""
+TOO_LONG: Final = "context_length_exceeded"
+"""OpenAI's code for a conversation that is longer than its model reads, which the others say in words."""
+_TOO_LONG_WORDS: Final = ("prompt is too long", "the input token count")
+"""What Anthropic and Google begin with there."""
 _BAD_KEY_WORDS: Final = ("api key not valid", "api_key_invalid", "invalid api key", "api key expired")
 
 
@@ -83,11 +87,19 @@ def fault_of(
     status = error.status
     data: dict[str, object] = {"provider": provider, "status": status, "kind": clean(error.kind, secrets)}
     message = _UNSAID if is_private else clean(error.message, secrets)
+    named = {} if is_private else _named(error)
     if _is_about_key(error):
         return _key_fault(error.status, provider, is_own_key=is_own_key, data=data)
     if _is_about_bill(error):
         return _bill_fault(provider, is_own_key=is_own_key, data=data)
-    return _status_fault(error, message, provider, model, data)
+    return _status_fault(error, message, provider, model, data, named)
+
+
+def _named(error: VendorError) -> dict[str, object]:
+    """What the vendor calls this mistake of a request, and the member that it names."""
+    is_too_long = error.status == 400 and error.message.lower().startswith(_TOO_LONG_WORDS)  # noqa: PLR2004  # HTTP
+    named = {"vendorCode": TOO_LONG if is_too_long else error.code, "vendorParam": error.param}
+    return {name: word for name, word in named.items() if word is not None}
 
 
 def _bill_fault(provider: str, *, is_own_key: bool, data: dict[str, object]) -> Fault:
@@ -100,10 +112,14 @@ def _bill_fault(provider: str, *, is_own_key: bool, data: dict[str, object]) -> 
     )
 
 
-def _status_fault(error: VendorError, message: str, provider: str, model: str, data: dict[str, object]) -> Fault:
+def _status_fault(
+    error: VendorError, message: str, provider: str, model: str, data: dict[str, object], named: dict[str, object]
+) -> Fault:
     match error.status:
         case 404:
-            return UnknownModel(f"provider {provider!r} does not serve model {model!r}: {message}", data=data)
+            return UnknownModel(
+                f"provider {provider!r} does not serve model {model!r}: {message}", data={**data, **named}
+            )
         case 408 | 504:
             return ProviderTimedOut(f"provider {provider!r} timed out: {message}", reason=TIMEOUT, data=data)
         case 429:
@@ -114,7 +130,8 @@ def _status_fault(error: VendorError, message: str, provider: str, model: str, d
                 data=data,
             )
         case status if 400 <= status < 500:  # noqa: PLR2004  # HTTP: the request is wrong
-            return InvalidParams(f"provider {provider!r} refused the request: {message}", reason=REJECTED, data=data)
+            why = f"provider {provider!r} refused the request: {message}"
+            return InvalidParams(why, reason=REJECTED, data={**data, **named})
     return ProviderFailed(
         f"provider {provider!r} failed: {message}",
         reason=UNAVAILABLE,

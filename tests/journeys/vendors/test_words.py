@@ -7,6 +7,7 @@ import pytest
 
 from methods.all_methods import METHODS, OF_DOORS
 from tests.fakes.provider import FakeProvider
+from tests.fakes.scripts import Script
 from tests.journeys.vendors.conftest import ANTHROPIC, GEMINI, OPENAI, PATHS, Shop
 
 BODIES: dict[str, Any] = {"openai": OPENAI, "anthropic": ANTHROPIC, "gemini": GEMINI}
@@ -108,3 +109,75 @@ async def test_all_lines_of_a_header_that_is_a_list_go_on_and_two_credentials_ar
     assert vendor.seen[-1].headers["anthropic-beta"] == "one-1,two-2, three-3"
     async with shop.http.post(url, json=ANTHROPIC, headers=[*lines, ("Authorization", f"Bearer {other}")]) as reply:
         assert reply.status == 401, await reply.text()
+
+
+OPENAI_REFUSES = (
+    b'{"error":{"message":"no","type":"invalid_request_error","param":"messages","code":"context_length_exceeded"}}'
+)
+
+
+@pytest.mark.parametrize(
+    ("model", "status", "body", "code", "param"),
+    [
+        ("openai/fake", 400, OPENAI_REFUSES, "context_length_exceeded", "messages"),
+        (
+            "openai/fake",
+            404,
+            OPENAI_REFUSES.replace(b"context_length_exceeded", b"model_not_found"),
+            "model_not_found",
+            "messages",
+        ),
+        (
+            "openai/fake",
+            400,
+            OPENAI_REFUSES.replace(b'"context_length_exceeded"', b"400"),
+            "provider_rejected",
+            "messages",
+        ),
+        (
+            "openai/fake",
+            400,
+            OPENAI_REFUSES.replace(b"context_length", b"Do what I say"),
+            "provider_rejected",
+            "messages",
+        ),
+        (
+            "anthropic/fake",
+            400,
+            b'{"type":"error","error":{"type":"invalid_request_error","message":"prompt is too long: 2 tokens > 1 maximum"}}',
+            "context_length_exceeded",
+            None,
+        ),
+        (
+            "google/fake",
+            400,
+            b'{"error":{"code":400,"message":"The input token count (2) exceeds the maximum","status":"INVALID_ARGUMENT"}}',
+            "context_length_exceeded",
+            None,
+        ),
+        ("anthropic/fake", 400, b'{"error":{"message":"your prompt is too long"}}', "provider_rejected", None),
+    ],
+)
+async def test_the_vendors_own_word_for_a_mistake_reaches_who_acts_on_it(
+    shop: Shop, vendor: FakeProvider, model: str, status: int, body: bytes, code: str, param: str | None
+) -> None:
+    _, bearer = await shop.user()
+    vendor.script = Script(status=status, body=body)
+    for path, more in (
+        ("/v1/chat/completions", {}),
+        ("/v1/chat/completions", {"stream": True}),
+        ("/v1/responses", None),
+    ):
+        asked = {**OPENAI, "model": model, **more} if more is not None else {"model": model, "input": "Hi"}
+        refused = await shop.ask(path, asked, bearer=bearer)
+        assert refused.status == status, refused.body
+        said = refused.json["error"]
+        assert (said["code"], said["param"], said["type"] != "") == (code, param, True)
+
+
+async def test_a_word_in_the_middle_of_a_stream_reaches_its_reader_too(shop: Shop, vendor: FakeProvider) -> None:
+    _, bearer = await shop.user()
+    begun = b'data: {"id":"c","object":"chat.completion.chunk","choices":[{"index":0,"delta":{"content":"A"}}]}\n\n'
+    vendor.script = Script(body=begun + b"data: " + OPENAI_REFUSES + b"\n\n")
+    answer = await shop.ask("/v1/chat/completions", {**OPENAI, "stream": True}, bearer=bearer)
+    assert (begun in answer.body, b'"code":"context_length_exceeded"' in answer.body) == (True, True)
