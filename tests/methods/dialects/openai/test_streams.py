@@ -139,7 +139,7 @@ def test_what_follows_the_end_is_ignored() -> None:
     [
         (
             {"message": "Slow down", "type": "rate_limit_error", "code": "rate_limit_exceeded"},
-            VendorError(429, "rate_limit_error", "Slow down"),
+            VendorError(429, "rate_limit_error", "Slow down", code="rate_limit_exceeded"),
         ),
         ({"message": "Overloaded", "code": 503}, VendorError(503, "overloaded_error", "Overloaded")),
         ({"message": "Bad", "code": "400", "type": "BadRequestError"}, VendorError(400, "BadRequestError", "Bad")),

@@ -161,7 +161,7 @@ def test_a_failure_raises_in_the_sdk_and_ends_the_answer_for_other_readers() -> 
     parser = Responses().event_parser()
     found = parser.feed(written([VendorError(429, "rate_limit_error", "slow")]))
     assert [event for event in found if isinstance(event, VendorError)] == [
-        VendorError(429, "rate_limit_error", "slow")
+        VendorError(429, "rate_limit_error", "slow", code="rate_limit_exceeded")
     ]
     assert not parser.is_complete
 
@@ -184,7 +184,10 @@ def frame(kind: str, **members: Any) -> bytes:
 @pytest.mark.parametrize(
     ("frames", "expected"),
     [
-        ([frame("error", code="server_error", message="no", param=None)], VendorError(500, "server_error", "no")),
+        (
+            [frame("error", code="server_error", message="no", param=None)],
+            VendorError(500, "server_error", "no", code="server_error"),
+        ),
         (
             [frame("error", error={"type": "insufficient_quota", "message": "pay"})],
             VendorError(429, "insufficient_quota", "pay"),
@@ -196,7 +199,7 @@ def frame(kind: str, **members: Any) -> bytes:
                     response={"status": "failed", "error": {"code": "rate_limit_exceeded", "message": "slow"}},
                 )
             ],
-            VendorError(429, "rate_limit_exceeded", "slow"),
+            VendorError(429, "rate_limit_exceeded", "slow", code="rate_limit_exceeded"),
         ),
         (
             [
@@ -205,7 +208,7 @@ def frame(kind: str, **members: Any) -> bytes:
                     response={"status": "failed", "error": {"code": "invalid_prompt", "message": "bad"}},
                 )
             ],
-            VendorError(400, "invalid_prompt", "bad"),
+            VendorError(400, "invalid_prompt", "bad", code="invalid_prompt"),
         ),
         ([frame("response.refusal.delta", delta="No.", output_index=0, content_index=0)], TextDelta("No.", 0)),
         (
