@@ -145,6 +145,10 @@ def _database(settings: "Settings") -> list[Finding]:
         problem = "its folder does not exist; create it"
     elif not os.access(folder, os.W_OK | os.X_OK) or (path.exists() and not os.access(path, os.R_OK | os.W_OK)):
         problem = "cannot be written; correct its owner or mode"
+    elif path.exists():
+        from storage.sql.sqlite.reading import schema_problem  # noqa: PLC0415  # only where there is a file
+
+        problem = schema_problem(str(path))
     return [Finding("database", f"sqlite {path}", problem)]
 
 

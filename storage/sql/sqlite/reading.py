@@ -26,7 +26,7 @@ from storage.records.ledger import (
 )
 from storage.records.reports import EVERYTHING, Dim, Order, UsageScope, UsageSum, UsageTop
 from storage.records.usage import UsageRow
-from storage.sql.migrations.revisions import HEAD, refusal
+from storage.sql.migrations.revisions import HEAD, REVISIONS, refusal
 from storage.sql.paging import LAST
 from storage.sql.sqlite import connections, schema
 from storage.sql.sqlite.directory import DirectoryReads
@@ -167,6 +167,17 @@ def _read(path: Path, clock_us: Callable[[], int], read: Callable[[Readers], T])
 
 
 _NO_SCHEMA = "storage.url: the file has no schema of this program; start the server of this version once"
+
+
+def schema_problem(path: str) -> str | None:
+    """Why the start refuses the file at `path`, also while a server runs on it. None: it is there with a schema that is known."""
+    file = Path(path)
+    try:
+        with closing(connections.reader(file)) as connection:
+            found = schema.revision_of(connection)
+    except sqlite3.Error as failed:
+        return f"cannot be read ({failed}); give another file, or put a copy of it back"
+    return None if found is None or found in REVISIONS else refusal(found, is_empty=False).removeprefix("storage.url: ")
 
 
 @contextmanager

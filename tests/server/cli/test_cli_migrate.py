@@ -83,3 +83,16 @@ def test_a_look_into_a_file_of_another_schema_says_which_way_to_go(tmp_path: Pat
         connection.execute("UPDATE alembic_version SET version_num=?", (schema,))
     with pytest.raises(StoreRefused, match=says), open_sqlite_reader(str(tmp_path / "ledger.db"), clock_us=lambda: 0):
         pass
+
+
+def test_doctor_fails_over_a_file_that_the_start_would_refuse(tmp_path: Path) -> None:
+    file, path = config(tmp_path, f"sqlite:///{tmp_path / 'ledger.db'}"), tmp_path / "ledger.db"
+    assert run("migrate", "--config", file).returncode == 0
+    for schema, code, says in ((HEAD, 0, ""), ("0002", 0, ""), ("9999", 1, "run a newer Tollgate")):
+        with closing(sqlite3.connect(path)) as connection, connection:
+            connection.execute("UPDATE alembic_version SET version_num=?", (schema,))
+        done = run("doctor", "--config", file)
+        assert (done.returncode, says in done.stdout) == (code, True), schema
+    path.write_bytes(b"no database at all" * 64)
+    done = run("doctor", "--config", file)
+    assert (done.returncode, "file is not a database" in done.stdout) == (1, True)
