@@ -27,7 +27,7 @@ from methods.progress import ProgressSink
 from methods.providers.base import Ask
 from monetization.callers import Secret
 from monetization.estimate import IMAGE_TOKENS, request_tokens_rough, text_tokens_max
-from monetization.images import image_tokens_beyond
+from monetization.images import image_tokens_beyond, is_detail_ignored
 from monetization.tab import Meter
 from monetization.terms import Most, Route, Target, Terms
 from storage.records.fact import fact
@@ -113,7 +113,8 @@ def most_of(services: Services, params: VendorParams) -> Most:
     draft, model = request, route.equals[0].model
     if request.model != model or not request.max_tokens:
         draft = replace(request, model=model, max_tokens=request.max_tokens or MAX_TOKENS_DEFAULT)
-    images, detailed = images_in(draft), images_detailed_in(draft)
+    images = images_in(draft)
+    detailed = images if not images or is_detail_ignored(route.targets) else images_detailed_in(draft)
     unread = _unread(draft)
     tokens_input = tokens_input_max(draft, images=images) + text_tokens_max(unread)
     text = None if params.text is None else params.text.encode()

@@ -6,10 +6,11 @@ import orjson
 import pytest
 
 from methods.errors import InvalidParams
+from methods.providers.names import RoutingConfig
 from methods.vendors.chat import VendorParams, most_of
 from monetization.images import image_tokens_beyond
 from monetization.terms import Target
-from tests.methods.ai.support import Bench, Scripted
+from tests.methods.ai.support import Bench, Scripted, services_of
 
 MARKED = {"type": "text", "text": "Hi", "cache_control": {"type": "ephemeral", "ttl": "1h"}}
 BODY = {"model": "m", "max_tokens": 5, "messages": [{"role": "user", "content": [MARKED]}]}
@@ -54,3 +55,14 @@ def test_a_models_name_is_no_longer_here_than_over_json_rpc(tmp_path: Path, name
     services = Bench(Scripted("a"), Scripted("b"), tmp_path).services
     with pytest.raises(InvalidParams, match=r"^model: must hold at most 200 characters$"):
         most_of(services, VendorParams(dialect="openai", body={**PLAIN, "model": name}))
+
+
+def test_low_detail_lowers_no_hold_where_the_model_knows_no_detail(tmp_path: Path) -> None:
+    def held(detail: str) -> int:
+        part = {"type": "image_url", "image_url": {"url": "https://example.org/a.png", "detail": detail}}
+        body = {"model": "seer", "messages": [{"role": "user", "content": [part]}]}
+        return most_of(services, VendorParams(dialect="openai", body=body)).tokens_input
+
+    routing = RoutingConfig(default_provider="a", default_model="m", aliases={"seer": {"a/Qwen3-VL-Plus": 1}})
+    services = services_of({"a": Scripted("a")}, routing, tmp_path)
+    assert held("low") >= held("high") - 5 > 16_000  # the words differ by a few bytes
