@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from monetization.alarms import Alarms
 from monetization.callers import Caller
 from monetization.directory import Directory
 from monetization.errors import Overloaded
-from monetization.finishing import again, to_the_end
+from monetization.finishing import again, ended, until_done
 from monetization.ingestion.batches import KEY_CONFLICT, Batch, Verdict, rejected, verdict_of
 from monetization.ingestion.booking import KEY, REPLAYED, Booking, Order
 from monetization.ingestion.dead_letters import DeadLetters, Letter, act_on, keeping, taking_away
@@ -26,6 +27,12 @@ from storage.errors import StorageUnavailable, VersionChanged
 from storage.records.commands import Done, Refusal
 
 RETRY_SECONDS: Final = 1
+SLOW_RETRY_SECONDS: Final = 5
+WAIT_SECONDS: Final = 20.0
+"""For a batch to be booked, which takes some commits. Longer, and senders give up without a word of ours."""
+_TOO_SLOW: Final = (
+    "the database is too slow to book these events now; send the same batch again, what is booked counts once"
+)
 AT_ONCE: Final = 250
 """Events that are parsed and rated at a stretch: some milliseconds in which this process serves nobody else."""
 _NOBODY: Final = Unrated(
@@ -38,10 +45,21 @@ Who = tuple[str, str | None]
 class _Room:
     """How many events are under way in this process."""
 
-    __slots__ = ("taken",)
+    __slots__ = ("_late", "taken")
 
     def __init__(self) -> None:
         self.taken = 0
+        self._late: set[asyncio.Future[list[Verdict]]] = set()
+
+    def leave_to_itself(self, work: "asyncio.Future[list[Verdict]]") -> None:
+        """Keep a batch that nobody waits for any longer until it is done. Its sender hears of it when it comes again."""
+        self._late.add(work)
+        work.add_done_callback(self._forget)
+
+    def _forget(self, work: "asyncio.Future[list[Verdict]]") -> None:
+        self._late.discard(work)
+        if not work.cancelled():
+            work.exception()  # heard, so that the loop does not tell of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +77,8 @@ class Intake:
     in_flight_max: int
     on_taken: Callable[[str, int], None] = lambda _result, _count: None
     """Hears how many events of a batch were accepted, duplicate, rejected or kept as a dead_letter."""
+    waits: Alarms = field(default_factory=lambda: Alarms(WAIT_SECONDS))
+    """Rings when a batch has been under way for longer than its sender is kept waiting."""
     _room: _Room = field(default_factory=_Room)
 
     @property
@@ -84,8 +104,21 @@ class Intake:
                 retry_after_seconds=RETRY_SECONDS,
             )
         room.taken += wanted
+        work = asyncio.ensure_future(self._take_counted(elements, door))
+        left = await until_done(work, self.waits)
+        if not work.done():
+            room.leave_to_itself(work)
+            if left is not None:
+                raise again(left)
+            raise StorageUnavailable(_TOO_SLOW, retry_after_seconds=SLOW_RETRY_SECONDS)
+        verdicts, left = ended(work, left)
+        if left is not None:
+            raise again(left)
+        return verdicts
+
+    async def _take_counted(self, elements: Sequence[object], door: str) -> list[Verdict]:
         try:
-            verdicts, left = await to_the_end(self._take_all(elements, door))
+            verdicts = await self._take_all(elements, door)
         except StorageUnavailable as away:  # of a batch in parts, or in rounds, some may be booked
             raise StorageUnavailable(
                 "the database cannot record events now; send all of these again, what it has of them counts once",
@@ -93,11 +126,9 @@ class Intake:
                 retry_after_seconds=away.retry_after_seconds or RETRY_SECONDS,
             ) from away
         finally:
-            room.taken -= wanted
+            self._room.taken -= len(elements)
         for result, count in Counter(map(_result, verdicts)).items():
             self.on_taken(result, count)
-        if left is not None:
-            raise again(left)
         return verdicts
 
     async def _take_all(self, elements: Sequence[object], door: str) -> list[Verdict]:

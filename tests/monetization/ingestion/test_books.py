@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from billing.accounts import credits_of, pool_of
 from monetization import organizations
+from monetization.alarms import Alarms
 from monetization.charging.policies import charge_for
 from monetization.directory import Directory, putting
 from monetization.errors import Overloaded
@@ -300,6 +301,21 @@ async def test_a_store_that_goes_away_between_two_parts_does_not_say_that_nothin
         assert len((await made.store.usage("default", None, limit=500)).rows) >= AT_ONCE
         again = await made.intake.take(some(AT_ONCE + 1), "rest")
         assert {one.status for one in again[:AT_ONCE]} == {"duplicate"}
+
+
+async def test_a_batch_that_takes_too_long_is_refused_booked_by_itself_and_counts_once_when_it_is_sent_again() -> None:
+    async with asyncio.timeout(30), world("sqlite://") as made:
+        intake = replace(made.intake, waits=Alarms(0.05))
+        made.losing.may_answer.clear()
+        with pytest.raises(StorageUnavailable) as refused:
+            await intake.take(some(20), "rest")
+        assert refused.value.retry_after_seconds
+        assert intake.in_flight == 20, "what is still under way takes room"
+        made.losing.may_answer.set()
+        while intake.in_flight:  # noqa: ASYNC110  # nobody waits for it, so nothing tells of it
+            await asyncio.sleep(0)
+        assert {one.status for one in await intake.take(some(20), "rest")} == {"duplicate"}
+        assert len((await made.store.usage("default", None, limit=500)).rows) == 20
 
 
 async def statuses(made: World, *events: dict[str, Any]) -> list[str]:
