@@ -144,8 +144,9 @@ _ALONE: Final = ("chat", "responses", "embeddings")
 PATHS: Final = (
     *(f"{prefix}/{{rest:path}}" for prefix in (*PREFIXES, "/v1beta", "/v1alpha", "/upload")),
     *(f"/v1/{root}{{rest:path}}" for roots in _ROOTS.values() for root in roots),
+    *("/chat/completions", "/completions", "/responses", "/embeddings", "/messages", "/v1/v1/{rest:path}"),
 )
-"""What of the app's paths comes to these doors."""
+"""What of the app's paths comes to these doors: also where an address was given to an SDK without its `/v1`, or with it twice."""
 DIRECT: Final = tuple(
     f"{prefix}{path}"
     for surface, path in ((OPENAI, "/v1/chat/completions"), (ANTHROPIC, "/v1/messages"))
@@ -165,7 +166,7 @@ def surface_of(verb: str, path: str, headers: Mapping[bytes, bytes], query: byte
             return surface, path[len(prefix) :]
     if path.startswith(("/v1beta/", "/v1alpha/", "/upload/")) or (verb == "POST" and ":" in path.rpartition("/")[2]):
         return GEMINI, path
-    root = path.removeprefix("/v1/")
+    root = path.removeprefix("/v1").removeprefix("/v1").lstrip("/")
     if root.startswith(_ALONE):
         return OPENAI, path
     if root.startswith(_ROOTS["anthropic"]) or b"anthropic-version" in headers:

@@ -222,6 +222,24 @@ async def test_what_is_not_served_is_said_in_the_vendors_own_words(shop: Shop) -
     assert (skills.status, skills.json["error"]["code"]) == (404, "not_served")
 
 
+async def test_an_address_without_its_version_or_with_two_is_told_the_right_path(shop: Shop) -> None:
+    _, bearer = await shop.user()
+    for path in (
+        "/chat/completions",
+        "/v1/v1/chat/completions",
+        "/openai/chat/completions",
+        "/responses",
+        "/embeddings",
+    ):
+        openai = await shop.ask(path, {}, bearer=bearer)
+        assert (openai.status, openai.json["error"]["code"]) == (404, "not_served"), path
+        assert "/v1/chat/completions" in openai.json["error"]["message"]
+    for path in ("/messages", "/v1/v1/messages", "/anthropic/messages"):
+        anthropic = await shop.ask(path, {}, bearer=bearer, anthropic_version="2023-06-01")
+        assert (anthropic.status, anthropic.json["error"]["type"]) == (404, "not_found_error"), path
+        assert "/v1/messages" in anthropic.json["error"]["message"]
+
+
 async def test_a_models_name_may_hold_colons_on_every_door(shop: Shop) -> None:
     _, bearer = await shop.user()
     for path in ("/v1/models/ft:fake:acme::1", "/openai/v1/models/ft:fake:acme::1"):
