@@ -32,6 +32,8 @@ async def running(jobs: Sequence[Job], on_failure: Callable[[str, Exception], No
 
 
 async def _repeat(job: Job, on_failure: Callable[[str, Exception], None]) -> None:
+    task = asyncio.current_task()
+    assert task is not None, "a job runs as a task"
     if not job.is_first_at_once:
         await asyncio.sleep(job.every_seconds)
     while True:
@@ -39,4 +41,6 @@ async def _repeat(job: Job, on_failure: Callable[[str, Exception], None]) -> Non
             await job.run()
         except Exception as problem:  # noqa: BLE001  # the broad net of jobs: one failure must not end the schedule
             on_failure(job.name, problem)
+        if task.cancelling():  # a database driver whose server is silent answers it with an exception of its own
+            return
         await asyncio.sleep(job.every_seconds)

@@ -38,3 +38,19 @@ async def test_a_job_that_hangs_does_not_hold_up_the_end() -> None:
     async with asyncio.timeout(30):
         async with running([Job("hang", 0.001, hang)], on_failure=lambda *_: None):
             await begun.wait()
+
+
+async def test_a_job_that_answers_its_cancellation_with_another_exception_ends_all_the_same() -> None:
+    begun, failures = asyncio.Event(), []
+
+    async def stubborn() -> None:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            raise TimeoutError from None
+
+    async with asyncio.timeout(30):
+        async with running([Job("stubborn", 0, stubborn)], lambda name, _: failures.append(name)):
+            await begun.wait()
+    assert failures == ["stubborn"]
