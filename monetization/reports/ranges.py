@@ -16,6 +16,10 @@ BUCKETS_MAX: Final = 1_500
 _SECOND_US: Final = 1_000_000
 _MINUTE_US: Final = 60 * _SECOND_US
 _DAYS: Final[dict[Named, int]] = {"last_30_days": 30, "last_7_days": 7}
+_OF_MACHINE: Final = frozenset({"localtime", "posixrules", "Factory"})
+"""What lies among the zones without being one: the first two are whatever this machine is set to, the last one nothing yet."""
+_TWICE: Final = ("posix/", "right/")
+"""Before the names of the second copies that some systems have, the latter with leap seconds."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _YEAR_MONTHS: Final = 12
 
@@ -51,6 +55,8 @@ def last_days(days: int, now_us: int) -> Range:
 
 def zone_of(name: str) -> ZoneInfo | None:
     """A time zone by its IANA name; None where there is none of that name."""
+    if name in _OF_MACHINE or name.startswith(_TWICE):
+        return None
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):  # a name may also be a path that leads nowhere

@@ -100,7 +100,12 @@ def test_a_series_has_an_end() -> None:
         edges_of("minute", Range(0, 30 * DAY_US), ZoneInfo("UTC"))
 
 
-@pytest.mark.parametrize("name", ["Nowhere/Atlantis", "", "../../etc/passwd", "/etc/localtime", "Europe", "a\0b"])
+OF_MACHINE = ["localtime", "posixrules", "Factory", "posix/Europe/Berlin", "right/UTC"]
+
+
+@pytest.mark.parametrize(
+    "name", ["Nowhere/Atlantis", "", "../../etc/passwd", "/etc/localtime", "Europe", "a\0b", *OF_MACHINE]
+)
 def test_a_name_that_is_no_zone_is_none(name: str) -> None:
     assert zone_of(name) is None
     assert zone_of("Europe/Berlin") is not None
