@@ -53,6 +53,7 @@ class MethodNotFound(Fault):
 class InvalidParams(Fault):
     """The parameters do not fit the method. `data.errors` lists path and problem of each."""
 
+    is_of_caller = True
     reason = "invalid_params"
     message = "Invalid params"
 
@@ -60,6 +61,7 @@ class InvalidParams(Fault):
 class Forbidden(Fault):
     """The caller is known and may not do this."""
 
+    is_of_caller = True
     reason = "forbidden"
     message = "Forbidden"
 

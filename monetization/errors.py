@@ -20,6 +20,7 @@ from storage.errors import Fault, StorageUnavailable
 class Unauthenticated(Fault):
     """No credential, or one that does not hold (expired, forged, for someone else)."""
 
+    is_of_caller = True
     reason = "unauthenticated"
     message = "Unauthenticated"
 
@@ -48,6 +49,7 @@ class RateLimited(Fault):
 class PaymentRequired(Fault):
     """The balance is too small, or the subscription is expired or suspended. `data`: reason, billingUrl."""
 
+    is_of_caller = True
     reason = "insufficient_funds"
     message = "Payment required"
 

@@ -128,6 +128,11 @@ class HeldTab:
         self._has_sent = False
         """Something of the answer has gone to the caller, so that it is owed whatever happens."""
 
+    @property
+    def is_own_key(self) -> bool:
+        """Whether the caller's own provider key pays."""
+        return self._quote.caller.kind == "byok"
+
     def watch(self, sink: Sink[Item] | None) -> Sink[Item] | None:
         """The sink, with the running cost noted as the stream goes on."""
         if sink is None:

@@ -6,6 +6,7 @@ from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass
 from functools import partial
 from types import TracebackType
+from typing import Final
 
 from monetization.calls import Call
 from monetization.finishing import again, ended, to_the_end, until_done
@@ -16,8 +17,12 @@ from monetization.refusals import fault_of
 from monetization.replays import ATTEMPTS_MAX, worn_out
 from monetization.settling import receipt_of
 from monetization.tab import Tab
-from storage.errors import StorageUnavailable
+from storage.errors import Fault, StorageUnavailable
 from storage.records.commands import Done, Hold, Idempotency, Outcome, Refusal
+from storage.records.usage import Outcome as Ending
+
+_OF_ACCOUNT: Final = frozenset({"provider_rate_limited", "unknown_model"})
+"""Reasons that are about the account that asks: its rate there, and the models that it may use."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +128,15 @@ class _Opening:
             raise again(left) from ended
 
 
+def ending_of(ended: BaseException, *, is_own_key: bool) -> Ending:
+    """How a call ended that this ended. What a provider says of an own key's account, or has under it, is its owner's matter."""
+    if isinstance(ended, asyncio.CancelledError):
+        return "cancelled"
+    if isinstance(ended, Fault) and (ended.is_of_caller or (is_own_key and ended.slug in _OF_ACCOUNT)):
+        return "refused"
+    return "failed"
+
+
 async def _abandon(tab: HeldTab, ended: BaseException) -> asyncio.CancelledError | None:
     """Close the tab of a call that did not end well. Returns the cancellation that came meanwhile.
 
@@ -130,7 +144,6 @@ async def _abandon(tab: HeldTab, ended: BaseException) -> asyncio.CancelledError
     """
     if not tab.is_replay:
         with suppress(StorageUnavailable):
-            return (
-                await to_the_end(tab.close("cancelled" if isinstance(ended, asyncio.CancelledError) else "failed"))
-            )[1]
+            ending = ending_of(ended, is_own_key=tab.is_own_key)
+            return (await to_the_end(tab.close(ending)))[1]
     return None

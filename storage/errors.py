@@ -24,6 +24,8 @@ class Fault(Exception):
 
     reason: ClassVar[str] = "internal_error"
     message: str = "Internal error"
+    is_of_caller: ClassVar[bool] = False
+    """True: the request or who makes it is why, and nothing has failed that an operator could mend."""
 
     def __init__(
         self,

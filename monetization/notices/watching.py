@@ -138,12 +138,21 @@ class LookOut:
         return balances
 
     async def _look_at_errors(self, now_us: int) -> int:
-        """Own provider keys are left out: one that holds no longer fails as often as its owner asks, and is theirs to mend."""
+        """What fails, of the calls on the platform's keys and of all, so that neither hides the other.
+
+        What was refused counts nowhere: who asks wrongly, or with a key that holds no longer, could wake the operator as often
+        as it pleases, and it is theirs to mend.
+        """
         span = Range(now_us - LOOK_MINUTES * MINUTE_US, now_us + 1)
-        kinds = await self._reports.parts(Whose(), span, ("provider", "caller_kind"), where={"source": "gateway"})
-        parts = [part for part in kinds if part.key[1] != "byok"]
-        providers = {name: part for name, part in folded(parts, 0).items() if name is not None}
-        return await self._tell_all(of_installation(self._rules, together(parts), providers, LOOK_MINUTES, now_us))
+        by: tuple[Dim, ...] = ("provider", "caller_kind", "outcome")
+        kinds = await self._reports.parts(Whose(), span, by, where={"source": "gateway"})
+        judged = [part for part in kinds if part.key[2] != "refused"]
+        told = 0
+        for parts in ([part for part in judged if part.key[1] != "byok"], judged):
+            providers = {name: part for name, part in folded(parts, 0).items() if name is not None}
+            found = of_installation(self._rules, together(parts), providers, LOOK_MINUTES, now_us)
+            told += await self._tell_all(found)
+        return told
 
     async def _tell_all(self, notices: Iterable[Notice]) -> int:
         return sum([await self._tell(notice) for notice in notices])

@@ -9,8 +9,8 @@ from storage.records.fact import fact
 Side = Literal["input", "output"]
 """What went in, or what came out."""
 Outcome = Literal["done", "partial", "failed", "cancelled", "refused", "expired"]
-"""How a call ended: whole; cut off after some output; without output; by the caller; before a provider was asked; with its
-process, so that its hold expired and was charged what was noted last."""
+"""How a call ended: whole; cut off after some output; without output; by the caller; refused by the provider because of the
+request or of the caller's own account there; with its process, so that its hold expired and was charged what was noted last."""
 
 
 @fact

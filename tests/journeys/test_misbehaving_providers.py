@@ -82,6 +82,25 @@ async def test_every_kind_of_nonsense_has_its_code(
     assert {seen.path for seen in fake.seen}.isdisjoint({"/elsewhere"})
 
 
+OWN = "own-key-of-mine"
+WHOSE = [
+    (500, None, "failed"), (500, OWN, "failed"), (503, OWN, "failed"), (504, OWN, "failed"),
+    (400, None, "refused"), (400, OWN, "refused"), (401, None, "failed"), (401, OWN, "refused"), (402, OWN, "refused"),
+    (429, None, "failed"), (429, OWN, "refused"), (404, None, "failed"), (404, OWN, "refused"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("status", "own", "outcome"), WHOSE)
+async def test_a_row_says_whether_a_provider_failed_or_refused_who_asked(
+    client: Client, fake: FakeProvider, status: int, own: str | None, outcome: str
+) -> None:
+    """Alarms count what failed, whoever's key it was, and never what a caller alone can mend."""
+    fake.script = Script(status=status, message="no", headers={"retry-after": "0"})
+    error = await client.error("executeAIRequest", asking(**({} if own is None else {"apiKey": own})))
+    [row] = usage_rows(client.server, error["data"]["requestId"])
+    assert (row["outcome"], row["caller_kind"]) == (outcome, "subscription" if own is None else "byok")
+
+
 @pytest.mark.parametrize("provider", VENDORS)
 @pytest.mark.parametrize(
     "script",

@@ -5,6 +5,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from billing.accounts import credits_of, pool_of
 from monetization.notices.desk import Notices
 from monetization.notices.kinds import OPERATOR, Notice
@@ -83,10 +85,22 @@ async def test_what_is_found_is_told_once_with_one_event_whoever_looks(tmp_path:
         assert {told.type for told in await Notices(store).of(OPERATOR)} == {"error_rate", "provider_failure"}
 
 
-async def test_calls_on_own_provider_keys_raise_no_alarm_and_hide_none(tmp_path: Path) -> None:
-    """Whoever asks with a key that holds no longer would wake the operator, or, with one that does, drown a real failure."""
+@pytest.mark.parametrize("own", [{"caller_kind": "byok", "cost": None}, {}], ids=["own", "platform"])
+async def test_what_was_refused_raises_no_alarm_and_hides_none(tmp_path: Path, own: dict[str, Any]) -> None:
+    """Whoever asks wrongly, or with a key that holds no longer, would wake the operator, or drown a real failure."""
+    own = {**own, "occurred_us": now_us()}
+    await seeded(tmp_path, [row(outcome="refused", tokens=0, **own) for _ in range(300)])
+    async with open_store(f"sqlite:///{tmp_path / 'money.db'}", clock_us=now_us) as store:
+        assert await look_out(store).look() == 0
+    await seeded(tmp_path, [row(outcome="failed", tokens=0, **own) for _ in range(20)])
+    async with open_store(f"sqlite:///{tmp_path / 'money.db'}", clock_us=now_us) as store:
+        assert await look_out(store).look() == 2
+        found = await Notices(store).of(OPERATOR)
+        assert {(told.data["requests"], told.data["percent"]) for told in found} == {(20, 100)}
+
+
+async def test_calls_on_own_provider_keys_that_go_well_hide_no_failure(tmp_path: Path) -> None:
     own: dict[str, Any] = {"caller_kind": "byok", "cost": None, "occurred_us": now_us()}
-    await seeded(tmp_path, [row(outcome="failed", tokens=0, **own) for _ in range(30)])
     async with open_store(f"sqlite:///{tmp_path / 'money.db'}", clock_us=now_us) as store:
         assert await look_out(store).look() == 0
     failed = [row(outcome="failed", tokens=0, cost=0, occurred_us=now_us()) for _ in range(20)]
