@@ -4,6 +4,7 @@ import re
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Final
+from urllib.parse import quote
 
 import orjson
 from starlette.applications import Starlette
@@ -21,6 +22,8 @@ _SAFE_HEADERS: Final = (
     (b"referrer-policy", b"no-referrer"),
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
 )
+
+_REDIRECT: Final = 307
 
 _SAFE_LINES: Final = b"".join([b"%b: %b\r\n" % pair for pair in _SAFE_HEADERS])
 
@@ -176,6 +179,34 @@ class BodyLimit:
         await problem(send, status=413, title="Content Too Large", detail=detail, instance=request_id_of(scope))
 
 
+class OwnRedirects:
+    """Names only a path in a redirect (RFC 9110, 10.2.2), so that it leads to nobody else.
+
+    What is known here of our own address is what `Host` says and the scheme behind a proxy: a client would follow them with its
+    credential to another server, or to the same one without TLS.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one exchange. The only redirects of `app` are those of its router, from a path with a slash at its end."""
+
+        def send_own(message: Message) -> Awaitable[None]:
+            if message["type"] == "http.response.start" and message["status"] == _REDIRECT:
+                others = [pair for pair in message["headers"] if pair[0] != b"location"]
+                message["headers"] = [*others, (b"location", _without_slash(scope))]
+            return send(message)
+
+        await self._app(scope, receive, send_own)
+
+
+def _without_slash(scope: Scope) -> bytes:
+    """Where the same path is served; every path of ours ends without a slash."""
+    path = quote(scope["path"].rstrip("/")).encode("ascii")
+    return b"%b?%b" % (path, scope["query_string"]) if scope["query_string"] else path
+
+
 def _announced_bytes(scope: Scope) -> int:
     for name, value in scope["headers"]:
         if name == b"content-length":
@@ -289,6 +320,7 @@ def transport(
     `direct`: doors by their exact path. They bound their bodies themselves, as do those whose paths begin as `bounded` says.
     `sockets`: the paths of those that take WebSockets too.
     """
+    app.add_middleware(OwnRedirects)
     app.add_middleware(BodyLimit, bytes_max=body_bytes_max, bounded=bounded)
     if not cors_origins:
         return Transport(app, metrics=metrics, monotonic=monotonic, direct=direct, sockets=sockets)

@@ -38,6 +38,17 @@ async def test_statuses_around_the_rpc(client: Client, method: str, headers: dic
             assert name in reply.headers
 
 
+@pytest.mark.parametrize("path", ["/rpc", "/openapi.json", "/livez"])
+@pytest.mark.parametrize("host", ["evil.example", "evil.example//x", "a/b"])
+async def test_a_path_with_a_slash_too_many_leads_nobody_to_another_server(
+    client: Client, path: str, host: str
+) -> None:
+    head = f"GET {path}/?a=b%2F HTTP/1.1\r\nhost: {host}\r\n\r\n"
+    status, lines, _ = await exchanged(client.server.port, head.encode())
+    assert status == 307
+    assert f"\r\nlocation: {path}?a=b%2f\r\n".encode() in lines.lower()
+
+
 async def test_a_body_above_the_limit_is_refused_by_its_length_alone(client: Client) -> None:
     head = b"POST /rpc HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 5000000\r\n\r\n["
     status, _, body = await exchanged(client.server.port, head)
