@@ -39,6 +39,19 @@ async def test_usage_rows_go_by_their_age_and_the_books_stay(store: Store, clock
     assert [one.requests for one in await store.usage_sums(UsageScope("t"), (0, clock() + 1))] == [2]
 
 
+async def test_a_row_of_long_ago_goes_at_once_however_late_it_came(tmp_path: Path, clock: Clock) -> None:
+    """On PostgreSQL it goes with its month. Here: behind younger ones, before them, and another tenant's."""
+    month_us = 31 * 24 * HOUR_US
+    async with open_store(f"sqlite:///{tmp_path / 'ledger.db'}", clock_us=clock) as store:
+        for number in range(ROWS_MAX + 1):
+            await store.record_usage(usage_row(f"young-{number}", "ada", clock()))
+        await store.record_usage(usage_row("late", "ada", clock() - month_us))
+        await store.record_usage(replace(usage_row("other", "ada", clock() - month_us), tenant="u"))
+        assert await store.prune(usage_before_us=clock() - HOUR_US) == 2
+        assert len(await ids(store)) == ROWS_MAX + 1
+        assert [check for check in await store.verify() if not check.is_ok] == []
+
+
 async def test_whose_rows_are_gone_is_still_ranked_by_the_sums_of_their_hours(store: Store, clock: Clock) -> None:
     first_us = clock() - clock() % HOUR_US
     await store.record_usage(usage_row("old", "ada", clock()))

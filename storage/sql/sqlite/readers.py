@@ -68,8 +68,14 @@ _TOTALS = (
     f"(SELECT 1 AS s, code, amount FROM transfer WHERE credit_account=:id AND {rows.MOVED} "
     f"UNION ALL SELECT -1, code, amount FROM transfer WHERE debit_account=:id AND {rows.MOVED}) GROUP BY code"
 )
-_USAGE_OLDEST = (
-    "SELECT seq FROM (SELECT seq, occurred_us FROM usage WHERE seq>0 ORDER BY seq LIMIT ?) WHERE occurred_us<?"
+_TENANTS = (
+    "WITH RECURSIVE each(tenant) AS (SELECT min(tenant) FROM usage UNION ALL "
+    "SELECT (SELECT min(u.tenant) FROM usage u WHERE u.tenant>each.tenant) FROM each WHERE each.tenant IS NOT NULL) "
+    "SELECT tenant FROM each WHERE tenant IS NOT NULL"
+)
+_USAGE_OLDEST = (  # by when they happened: an event that was told of late stands behind younger rows
+    f"SELECT u.seq FROM ({_TENANTS}) t CROSS JOIN usage u INDEXED BY usage_by_time "
+    "WHERE u.tenant=t.tenant AND u.occurred_us<?2 LIMIT ?1"
 )
 _OUTBOX_OLDEST = (
     "SELECT id FROM (SELECT id, state, next_us FROM outbox WHERE id>0 ORDER BY id LIMIT ?) "
