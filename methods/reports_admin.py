@@ -48,7 +48,10 @@ class Revenue(Result):
     refunds: float
     overage: float
     subscriptions: float
-    """Of those live at the end of the time, at their tiers' prices, a month's price counted for 30 days; trials bring none."""
+    """Of those live at the end of the time, at their tiers' prices, a month's price counted for 30 days; trials bring none.
+
+    Days to come bring nothing yet.
+    """
     monthly_recurring: float
     credits_used_value: float
     """What the credits that calls took are worth; a part of what was bought, so it is not in the total."""
@@ -171,10 +174,11 @@ async def get_admin_analytics(context: Context, params: AdminParams) -> AdminRes
 
 
 async def _money(context: Context, total: UsageSum, span: Range) -> _Money:
-    business = context.services.reports.business
+    reports = context.services.reports
+    business, passed = reports.business, span.so_far(reports.clock_us())
     purchases, subscribers = await business.purchases(span), await business.subscribers(context.services.tiers(), span)
-    subscribed = subscribers.revenue_nano(span)
-    return _Money(purchases, subscribers, subscribed, revenue_nano(total, purchases, subscribers, span))
+    subscribed = subscribers.revenue_nano(passed)
+    return _Money(purchases, subscribers, subscribed, revenue_nano(total, purchases, subscribers, passed))
 
 
 def _span(context: Context, params: AdminParams) -> Range:

@@ -1,8 +1,8 @@
 """What an operator's business comes to: money that came in, subscribers, and what is left after the providers. Reads only.
 
 Revenue is what customers owe for a time: single purchases less refunds, overage, and the subscriptions that were live at its end
-at their tier's price, where a month's price counts for thirty days (so payments for them are told of and not added again).
-Processors' fees are unknown here.
+at their tier's price, where a month's price counts for thirty days (so payments for them are told of and not added again). Days
+to come bring nothing yet. Processors' fees are unknown here.
 """
 
 from collections import Counter

@@ -36,6 +36,10 @@ class Range:
         """The range as one bucket."""
         return (self.since_us, self.until_us)
 
+    def so_far(self, now_us: int) -> "Range":
+        """What of it has passed, this instant included; empty where it begins later."""
+        return Range(self.since_us, max(self.since_us, min(self.until_us, now_us + 1)))
+
 
 class TooManyBuckets(ValueError):
     """The range holds more intervals than one series shows."""

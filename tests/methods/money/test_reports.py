@@ -39,6 +39,10 @@ def day_of(at_us: int) -> str:
     return time.strftime("%Y-%m-%d", time.gmtime(at_us // 10**6))
 
 
+def day_and_time(at_us: int) -> str:
+    return datetime.fromtimestamp(at_us / 10**6, UTC).isoformat()
+
+
 def row(
     user: str | None = "ann", *, days_ago: float = 0, tokens: int = 100, cost: int | None = 1_000, **more: Any
 ) -> UsageRow:
@@ -347,6 +351,12 @@ async def test_a_time_that_has_ended_is_told_of_with_the_subscribers_of_its_end(
         now = await product.admin("getAdminAnalytics", {"period": "last_7_days"})
         assert (now["users"]["subscribers"], now["users"]["started"]) == (2, 2)
         assert now["revenue"]["monthlyRecurring"] == 99.0
+        for since, owed in ((-30, 99.0), (30, 0.0)):  # days to come bring nothing yet
+            since_us, until_us = (now_us() + days * DAY_US for days in (since, 300))
+            asked = {"startDate": day_and_time(since_us), "endDate": day_and_time(until_us)}
+            told = (await product.admin("getAdminAnalytics", asked))["revenue"]
+            assert (round(told["subscriptions"], 2), round(told["total"], 2)) == (owed, owed)
+            assert told["monthlyRecurring"] == 99.0
 
 
 async def test_usage_of_one_kind_is_not_set_against_everybodys_money(tmp_path: Path, start: Start) -> None:
