@@ -1,22 +1,22 @@
 """One held call, from its hold to its close: what it has cost so far, what it came to, and the row that is kept of it."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
-from typing import Final, Protocol
+from dataclasses import replace
+from typing import Final
 
-from monetization.alarms import Alarms
 from monetization.calls import Call
 from monetization.charging.policies import Charge
 from monetization.errors import ChargedLater
-from monetization.finishing import PATIENCE_SECONDS, Arrears, insist, to_the_end, until_done, within_seconds
+from monetization.finishing import again, insist, to_the_end, until_done, within_seconds
 from monetization.funding import TENANT, Source, quota_of
+from monetization.means import CHECKPOINT_SECONDS, Means
 from monetization.prices.rates import Price
 from monetization.quoting import Quote
 from monetization.receipts import bounds_of, month_of, paid_of, quota_left
-from monetization.refusals import Links, fault_of
-from monetization.replays import Kept, Replays
+from monetization.refusals import fault_of
+from monetization.replays import Kept
 from monetization.settling import BYTES_PER_TOKEN, MARGIN, STEP_BYTES, Used, counted, told_to, used
 from monetization.tab import Item, Meter, Receipt, Sink
 from storage.errors import Fault, StorageUnavailable, StoreClosed
@@ -26,7 +26,6 @@ from storage.records.commands import (
     Command,
     Done,
     Extend,
-    Outcome,
     RecordUsage,
     Refusal,
     Release,
@@ -36,58 +35,8 @@ from storage.records.fact import fact
 from storage.records.usage import Outcome as Ending
 from storage.records.usage import Usage, UsageRow
 
-CHECKPOINT_SECONDS: Final = 2.0
-"""Between two notes of what a running stream has cost: what a crash may lose of it."""
-HOLD_WAIT_SECONDS: Final = 10.0
-"""For a hold to be made. A call that no provider was asked for yet is better refused than kept by a store that is too slow."""
 HEADROOM: Final = 8
 """A stream that has passed its margin holds an eighth more than it has sent, so that it ends before it passes its hold."""
-
-
-class Ledger(Protocol):
-    """What tabs need of the store."""
-
-    def submit(self, command: Command) -> Awaitable[Outcome]:
-        """Apply one command; it is durable when this returns. Raises: StorageUnavailable."""
-        ...
-
-    def submit_together(self, commands: Sequence[Command]) -> Awaitable[tuple[Done, ...] | Refusal]:
-        """Apply all commands or none, in one commit. Raises: StorageUnavailable."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Means:
-    """What every tab works with."""
-
-    ledger: Ledger
-    replays: Replays
-    links: Links
-    clock_us: Callable[[], int]
-    monotonic: Callable[[], float]
-    new_id: Callable[[], str]
-    hold_seconds: int
-    """Life of a hold whose process died. A running call extends its own at half of it."""
-    overdraft_tokens: int = 0
-    sleep_seconds: Callable[[float], Awaitable[object]] = asyncio.sleep
-    patience_seconds: Sequence[float] = PATIENCE_SECONDS
-    """Waits between attempts to write what a call came to, while the store is unavailable."""
-    arrears: Arrears = field(default_factory=Arrears)
-    """Goes on with what was delivered when those waits are over."""
-    hold_wait_seconds: float = HOLD_WAIT_SECONDS
-
-    heartbeats: Alarms = field(init=False)
-    """Rings for every call at half of its hold's life."""
-    hold_waits: Alarms = field(init=False)
-    """Rings for every call whose hold takes too long."""
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "heartbeats", Alarms(self.hold_seconds / 2))
-        object.__setattr__(self, "hold_waits", Alarms(self.hold_wait_seconds))
-
-    def expiry_us(self) -> int:
-        """When a hold made or extended now ends by itself."""
-        return self.clock_us() + self.hold_seconds * 1_000_000
 
 
 @fact
@@ -122,6 +71,7 @@ class HeldTab:
         self._usage_id: str | None = None
         """One for all that is written of the call, so that it leaves one row whatever happens."""
         self._noted = means.monotonic()
+        self._bytes_noted = 0
         self._bytes_next = MARGIN * quote.most.tokens_output
         self._noting: asyncio.Task[None] | None = None
         self._stopped: Fault | None = None
@@ -140,14 +90,16 @@ class HeldTab:
 
         async def watched(items: Sequence[Item]) -> None:
             await sink(items)
-            self._has_sent = True
+            if not self._has_sent:
+                self._has_sent = True
+                self._means.first_notes.set(self._jot)
             if self._stopped is not None:
                 raise self._stopped
             if (
                 self.meter.bytes_delivered >= self._bytes_next
                 or self._means.monotonic() - self._noted >= CHECKPOINT_SECONDS
             ):
-                await self._note()
+                await self._note_alone()
 
         return watched
 
@@ -158,9 +110,33 @@ class HeldTab:
         self._means.heartbeats.set(self._pulse)
 
     def _pulse(self) -> None:
+        self._begin_note()
+        self.keep_alive()
+
+    def _jot(self) -> None:
+        """Note what has been sent since the last note."""
+        if self.meter.bytes_delivered > self._bytes_noted:
+            self._begin_note()
+        self._means.notes.set(self._jot)
+
+    def _begin_note(self) -> None:
         if self._noting is None or self._noting.done():  # else the store is slow, and one note at a time is enough
             self._noting = asyncio.ensure_future(self._note_quietly())
-        self.keep_alive()
+
+    def _rest(self) -> None:
+        """Nothing more is to be noted of a call that has ended."""
+        self._means.heartbeats.clear(self._pulse)
+        if self._has_sent:
+            self._means.first_notes.clear(self._jot)
+            self._means.notes.clear(self._jot)
+
+    async def _note_alone(self) -> None:
+        """Note once the note that is under way is written, or each would hold what the other holds. Raises: as `_note`."""
+        if self._noting is not None and not self._noting.done():
+            left = await until_done(self._noting)
+            if left is not None:
+                raise again(left)
+        await self._note()
 
     async def _note_quietly(self) -> None:
         try:
@@ -174,6 +150,7 @@ class HeldTab:
         Raises: QuotaExceeded, PaymentRequired when it cannot be raised; StorageUnavailable when nobody can tell.
         """
         self._noted = self._means.monotonic()
+        self._bytes_noted = self.meter.bytes_delivered
         so_far = used(self.meter, self._quote.most)
         usage = so_far.usage if so_far else Usage()
         charge, price = self._quote.charged(self.meter.target, usage)
@@ -224,7 +201,7 @@ class HeldTab:
 
     async def close(self, ending: Ending) -> None:
         """Settle what was used, or release the hold; with the usage row, in one commit. Raises: StorageUnavailable."""
-        self._means.heartbeats.clear(self._pulse)
+        self._rest()
         if self._noting is not None:
             await self._noting
         found = used(self.meter, self._quote.most)
@@ -244,7 +221,7 @@ class HeldTab:
         found = used(self.meter, self._quote.most) if self._noting is None else None
         if found is None or found.is_estimated:
             return (await to_the_end(self.close("done")))[1]
-        self._means.heartbeats.clear(self._pulse)
+        self._rest()
         bill = self._bill("done", found)
         writing = asyncio.ensure_future(self._means.ledger.submit_together(bill.commands))
         left = await until_done(writing)

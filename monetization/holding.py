@@ -11,7 +11,8 @@ from typing import Final
 from monetization.calls import Call
 from monetization.finishing import again, ended, to_the_end, until_done
 from monetization.funding import Source, sources
-from monetization.held import HeldTab, Means
+from monetization.held import HeldTab
+from monetization.means import Means
 from monetization.quoting import Quote
 from monetization.refusals import fault_of
 from monetization.replays import ATTEMPTS_MAX, worn_out

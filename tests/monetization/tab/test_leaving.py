@@ -154,6 +154,38 @@ async def test_a_dead_process_leaves_the_last_note_as_the_charge(tmp_path: Path)
         await world.assert_sound()
 
 
+async def test_a_stream_that_has_just_begun_is_noted_and_what_follows_before_a_silence_too(world: World) -> None:
+    await world.fund("tokens")
+    tabs = replace(world.tabs, first_note_seconds=0.01)
+    object.__setattr__(tabs, "notes", Alarms(0.01))
+    tab = await replace(world, tabs=tabs).doomed("tokens")
+    sink = tab.watch(_nowhere)
+    assert sink is not None
+    tab.meter.target = TARGET
+    for delivered, noted in ((40, 113), (80, 125)):
+        tab.meter.bytes_delivered = delivered
+        await sink([1])  # and then the provider is silent
+
+        async def is_noted(noted: int = noted) -> bool:
+            return [hold.used for hold in await world.store.holds(_key("TOKEN"))] == [noted]
+
+        await until(is_noted)
+
+
+async def test_a_stream_that_ends_leaves_no_note_to_be_made(world: World) -> None:
+    await world.fund("tokens")
+
+    async def play(tab: Tab) -> None:
+        sink = tab.watch(_nowhere)
+        assert sink is not None
+        tab.meter.bytes_delivered = 40
+        await sink([1])
+        done()(tab)
+
+    await world.run("tokens", play)
+    assert (len(world.tabs.first_notes), len(world.tabs.notes), len(world.tabs.heartbeats)) == (0, 0, 0)
+
+
 async def test_a_process_that_dies_before_any_output_charges_nothing(tmp_path: Path) -> None:
     clock = Clock()
     async with world_at(tmp_path / "tollgate.db", clock) as world:

@@ -231,6 +231,7 @@ def world_over(store: Store, clock: Clock, **rules: Any) -> World:
         new_id=lambda: f"use_{next(numbers)}",
         hold_seconds=HOLD_SECONDS,
         sleep_seconds=sleep,
+        first_note_seconds=3600,  # tests move their own clock
     )
     tiers = Tiers(TIERS, default="allowance")
     book = PriceBook([Table(PRICES)])
