@@ -13,9 +13,12 @@ from methods.dialects.canonical import (
     ChatReply,
     Finished,
     FinishReason,
+    Image,
+    ImageMade,
     Passed,
     Reasoning,
     ReasoningDelta,
+    RefusalDelta,
     Started,
     StreamEvent,
     Text,
@@ -27,6 +30,8 @@ from methods.dialects.canonical import (
 )
 from methods.progress import Progress
 from monetization.counting import tokens_likely
+from monetization.estimate import IMAGE_TOKENS_LIKELY
+from monetization.settling import BYTES_PER_TOKEN
 from monetization.tab import Meter
 
 
@@ -56,13 +61,14 @@ class _Asked:
 class Answer:
     """What has arrived of one answer. It tells the meter as it goes, so a break midway leaves the truth there."""
 
-    __slots__ = ("_asked", "_meter", "_texts", "_thoughts", "finish_reason", "model")
+    __slots__ = ("_asked", "_images", "_meter", "_texts", "_thoughts", "finish_reason", "model")
 
     def __init__(self, meter: Meter) -> None:
         self._meter = meter
         self._texts: list[str] = []
         self._thoughts: dict[int, _Thought] = {}
         self._asked: dict[int, _Asked] = {}
+        self._images = 0
         self.finish_reason: FinishReason = "other"
         self.model: str | None = None
 
@@ -91,6 +97,8 @@ class Answer:
                 self._think(ReasoningDelta(part.text, index, part.signature, part.is_redacted))
             elif type(part) is ToolCall:
                 self._ask(ToolCallDelta(index, part.id, part.name, part.arguments, part.signature))
+            elif type(part) is Image:
+                self._see()
         self.model = reply.model or None
         self.finish_reason = reply.finish_reason
         meter.usage, meter.untold = reply.usage, reply.untold
@@ -130,7 +138,8 @@ class Answer:
         """The tokens of all that has arrived, for a vendor who never said. Slow: call it in a thread, once nothing more comes."""
         thoughts = ["".join(thought.texts) for thought in self._thoughts.values()]
         asked = [asked.name + "".join(asked.arguments) for asked in self._asked.values()]
-        return sum(map(tokens_likely, ["".join(self._texts), *thoughts, *asked]))
+        images = self._images * IMAGE_TOKENS_LIKELY
+        return images + sum(map(tokens_likely, ["".join(self._texts), *thoughts, *asked]))
 
     def _take_other(self, event: StreamEvent | Passed) -> Progress | None:
         match event:
@@ -143,6 +152,12 @@ class Answer:
             case UsageSeen():
                 self._meter.usage, self._meter.untold = event.usage, event.untold
                 return event
+            case RefusalDelta():
+                self._texts.append(event.text)
+                self._meter.bytes_delivered += bytes_of(event.text)
+                return event
+            case ImageMade():
+                self._see()
             case Started():
                 self.model = event.model or None
             case Finished():
@@ -166,6 +181,11 @@ class Answer:
         asked.signature = delta.signature or asked.signature
         asked.arguments.append(delta.arguments)
         self._meter.bytes_delivered += bytes_of(delta.arguments)
+
+    def _see(self) -> None:
+        """An image has come, whose bytes say nothing of its tokens."""
+        self._images += 1
+        self._meter.bytes_delivered += IMAGE_TOKENS_LIKELY * BYTES_PER_TOKEN
 
 
 def bytes_of(text: str) -> int:

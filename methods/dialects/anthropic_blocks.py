@@ -30,6 +30,20 @@ def parse_blocks(content: Json, field: str) -> tuple[Part, ...]:
     return tuple(parts)
 
 
+def read_blocks(content: Sequence[Json]) -> list[Part]:
+    """The parts of a reply, which never raises: blocks that nobody can read are left out, and such calls have no name."""
+    parts: list[Part] = []
+    for block in content:
+        if isinstance(block, dict):
+            try:
+                part = parse_block(block, "content")
+            except Untranslatable:
+                part = ToolCall("", "", "{}") if block.get("type") == "tool_use" else None
+            if part is not None:
+                parts.append(part)
+    return parts
+
+
 def parse_block(block: JsonObject, field: str) -> Part | None:
     """One block; None for one that the canonical form cannot say. Raises: Untranslatable."""
     read = _PARSERS.get(name_at(block.get("type"), f"{field}.type"))

@@ -3,8 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
-from methods.dialects.anthropic_blocks import DIALECT, parse_blocks, render_reply_block
-from methods.dialects.base import Untranslatable
+from methods.dialects.anthropic_blocks import DIALECT, read_blocks, render_reply_block
 from methods.dialects.canonical import ChatReply, FinishReason, Json, JsonObject, Reasoning, Text, ToolCall
 from methods.dialects.shared import tokens_of, untold_of
 from storage.records.usage import Side, Usage
@@ -94,10 +93,7 @@ def parse_reply(body: JsonObject) -> ChatReply:
     content = body.get("content")
     if not isinstance(content, list):
         raise ValueError("a reply needs an array 'content'")  # noqa: TRY004 - the protocol promises ValueError
-    try:
-        parts = parse_blocks(content, "content")
-    except Untranslatable as malformed:
-        raise ValueError(f"the reply is malformed: {malformed}") from malformed
+    parts = read_blocks(content)
     extra: dict[str, Json] = {name: value for name, value in body.items() if name not in _READ and value is not None}
     is_own = [render_reply_block(part, is_own=True) for part in parts] == content
     if not is_own:
@@ -108,9 +104,11 @@ def parse_reply(body: JsonObject) -> ChatReply:
     native, stop = body.get("stop_reason"), body.get("stop_sequence")
     reply_id, model = body.get("id"), body.get("model")
     native = native if isinstance(native, str) else None
+    said = tuple(part for part in parts if isinstance(part, Text | Reasoning | ToolCall))
     return ChatReply(
         model=model if isinstance(model, str) else "",
-        parts=tuple(part for part in parts if isinstance(part, Text | Reasoning | ToolCall)),
+        parts=said,
+        is_unread=not said and bool(content),
         finish_reason=finish_reason_of(native),
         usage=usage,
         untold=untold(body.get("usage")),

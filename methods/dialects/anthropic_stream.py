@@ -1,6 +1,7 @@
 """Streams of Anthropic messages, both ways: event by event, the plain text delta on a short path of its own."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import orjson
 
@@ -28,7 +29,16 @@ from storage.records.usage import Usage
 class AnthropicEventParser:
     """Reads one stream. Blocks of the vendor's own tools have no canonical event and are passed over."""
 
-    __slots__ = ("_calls", "_counters", "_empty_calls", "_has_failed", "_has_output", "_is_complete", "_reader")
+    __slots__ = (
+        "_calls",
+        "_counters",
+        "_empty_calls",
+        "_has_failed",
+        "_has_finished",
+        "_has_output",
+        "_is_complete",
+        "_reader",
+    )
 
     def __init__(self) -> None:
         self._reader = EventReader()
@@ -39,6 +49,7 @@ class AnthropicEventParser:
         self._counters: dict[str, Json] = {}
         self._has_output = False
         """Whether what came out was counted after it had come."""
+        self._has_finished = False
         self._is_complete = False
         self._has_failed = False
 
@@ -58,14 +69,11 @@ class AnthropicEventParser:
             except orjson.JSONDecodeError as garbage:
                 raise ValueError(f"an event of the stream ({len(payload)} bytes) is not JSON") from garbage
             if name == b"content_block_delta":
-                try:
-                    delta = event["delta"]
-                    if delta["type"] == "text_delta" and type(text := delta["text"]) is str:
-                        if text:
-                            events.append(TextDelta(text, event["index"]))
-                        continue
-                except (KeyError, TypeError) as malformed:
-                    raise ValueError("a content_block_delta of the stream is malformed") from malformed
+                text = _plain_text(event)
+                if text is not None:
+                    if text:
+                        events.append(TextDelta(text, event["index"]))
+                    continue
             if not isinstance(event, dict):
                 raise ValueError("an event of the stream is no JSON object")  # noqa: TRY004 - the protocol promises ValueError
             self._read({**event, "type": "error"} if name == b"error" else event, events)
@@ -73,13 +81,14 @@ class AnthropicEventParser:
 
     def _read(self, event: JsonObject, events: list[StreamEvent]) -> None:
         """Any event but a plain text delta; kinds not known yet are passed over, as the vendor asks of clients."""
-        index = event.get("index")
+        given = event.get("index")
+        index = given if isinstance(given, int) else 0
         match event:
-            case {"type": "content_block_delta", "delta": dict(delta)} if isinstance(index, int):
+            case {"type": "content_block_delta", "delta": dict(delta)}:
                 self._read_delta(delta, index, events)
-            case {"type": "content_block_start", "content_block": dict(block)} if isinstance(index, int):
+            case {"type": "content_block_start", "content_block": dict(block)}:
                 self._read_start(block, index, events)
-            case {"type": "content_block_stop"} if isinstance(index, int) and index in self._empty_calls:
+            case {"type": "content_block_stop"} if index in self._empty_calls:
                 self._empty_calls.discard(index)
                 events.append(ToolCallDelta(self._calls[index], arguments="{}"))
             case {"type": "message_start", "message": dict(message)}:
@@ -93,6 +102,8 @@ class AnthropicEventParser:
                 self._finish(event.get("delta"), events)
             case {"type": "message_stop"}:
                 self._is_complete = True
+                if not self._has_finished:  # servers that speak this vendor's language may end without a reason
+                    events.append(Finished("tool_calls" if self._calls else "other"))
             case {"type": "error"}:
                 self._has_failed = True
                 events.append(parse_stream_error(event))
@@ -115,6 +126,9 @@ class AnthropicEventParser:
                     self._empty_calls.add(index)
                 arguments = to_arguments(given) if given else ""
                 events.append(ToolCallDelta(self._calls[index], call_id, name, arguments))
+            case {"type": "tool_use"}:  # a call that nobody can read
+                self._calls[index] = len(self._calls)
+                events.append(ToolCallDelta(self._calls[index]))
             case _:
                 pass
 
@@ -153,7 +167,19 @@ class AnthropicEventParser:
             (delta.get("stop_reason"), delta.get("stop_sequence")) if isinstance(delta, dict) else (None, None)
         )
         if isinstance(reason, str):
+            self._has_finished = True
             events.append(Finished(finish_reason_of(reason), reason, stop if isinstance(stop, str) else None))
+
+
+def _plain_text(event: Any) -> str | None:  # Any: one of another shape raises, which is the answer
+    """The text of a delta that is whole and of a text, or None."""
+    try:
+        delta = event["delta"]
+        if delta["type"] == "text_delta" and type(text := delta["text"]) is str and type(event["index"]) is int:
+            return text
+    except (KeyError, TypeError):
+        return None
+    return None
 
 
 class AnthropicEventRenderer:

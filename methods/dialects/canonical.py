@@ -56,6 +56,7 @@ class ToolCall:
 
     id: str
     name: str
+    """Empty in a reply: this is a call, and nobody can read which."""
     arguments: str
     """JSON text, exactly as the model wrote it (it may be invalid JSON)."""
     signature: str | None = None
@@ -172,6 +173,8 @@ class ChatReply:
     """The answer to what was no chat: vectors, or a count. It then has no parts."""
     untold: Side | None = None
     """The side of the usage that the vendor left out: it is zero there, and unknown."""
+    is_unread: bool = False
+    """True: the vendor said something of which nobody here can read a part, so that there are no parts."""
     others: tuple[Part, ...] = ()
     """What the further answers of a vendor say that was asked for several. Only `raw` shows them."""
 
@@ -198,6 +201,19 @@ class TextDelta:
 
 
 @fact
+class RefusalDelta(TextDelta):
+    """More of the words by which the model refuses: text as well, for vendors who do not tell them apart."""
+
+
+@fact
+class ImageMade:
+    """An image that is part `index`, whole: no vendor sends one in pieces."""
+
+    image: Image
+    index: int = 0
+
+
+@fact
 class ReasoningDelta:
     """More thinking of part `index`; a signature closes it."""
 
@@ -209,7 +225,7 @@ class ReasoningDelta:
 
 @fact
 class ToolCallDelta:
-    """More of a tool call. `id` and `name` come with the first fragment of each call."""
+    """More of a tool call. `id` and `name` come with the first fragment of each call; without a name nobody can read it."""
 
     index: int
     """Which tool call, counted from 0 in this reply."""
@@ -260,4 +276,6 @@ class Passed:
     data: bytes
 
 
-StreamEvent: TypeAlias = Started | TextDelta | ReasoningDelta | ToolCallDelta | UsageSeen | Finished | VendorError
+StreamEvent: TypeAlias = (
+    Started | TextDelta | ImageMade | ReasoningDelta | ToolCallDelta | UsageSeen | Finished | VendorError
+)

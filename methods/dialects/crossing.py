@@ -1,11 +1,14 @@
-"""A request on its way to a vendor of another language: what that one cannot be told is refused in the client's words."""
+"""A request on its way to a vendor of another language: what that one cannot be told is refused in the client's words.
+
+And a reply on its way back: which of them another language can tell.
+"""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, TypeVar
 
 from methods.dialects.base import Untranslatable
-from methods.dialects.canonical import ChatRequest
+from methods.dialects.canonical import ChatReply, ChatRequest, ToolCall
 
 _Rendered = TypeVar("_Rendered")
 _OWN: Final[Mapping[str, Mapping[str, str]]] = {
@@ -51,6 +54,14 @@ def own_field(field: str, request: ChatRequest) -> str:
         return field if field in request.extra else member_of(dialect, field)
     turns, content = member_of(dialect, "messages"), _CONTENTS.get(dialect)
     return turns if content is None else f"{turns}[{turn[1]}].{content}"
+
+
+def is_tellable(reply: ChatReply) -> bool:
+    """Whether a reply can be told in another language: parts that nobody can read are left out of it.
+
+    An answer that is nothing else, and a call of which nobody knows which, would be another answer without them.
+    """
+    return not reply.is_unread and all(part.name for part in reply.parts if type(part) is ToolCall)
 
 
 def crossed(lost: Sequence[str], request: ChatRequest | None, render: Callable[[], _Rendered]) -> _Rendered:

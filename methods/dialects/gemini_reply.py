@@ -45,6 +45,7 @@ _WORDS: Final[Mapping[FinishReason, str]] = {
     "error": "OTHER",
     "other": "OTHER",
 }
+_CALLS: Final = ("functionCall", "function_call")
 _UNSPECIFIED: Final = "FINISH_REASON_UNSPECIFIED"
 _READ: Final = frozenset({"candidates", "usageMetadata", "modelVersion", "responseId"})
 _READ_CANDIDATE: Final = frozenset({"content", "finishReason", "index"})
@@ -103,6 +104,7 @@ def parse_reply(body: JsonObject) -> ChatReply:
     return ChatReply(
         model=model if isinstance(model, str) else "",
         parts=parts,
+        is_unread=not parts and any(map(_says, said)) if isinstance(said := extra.get("parts"), list) else False,
         finish_reason="content_filter" if is_blocked else finish_reason_of(native, calls_tools=calls_tools),
         usage=usage,
         untold=untold(body.get("usageMetadata")),
@@ -115,7 +117,7 @@ def parse_reply(body: JsonObject) -> ChatReply:
 
 
 def _said_by(candidates: list[Json]) -> tuple[Part, ...]:
-    """The parts of further answers. Raises: ValueError."""
+    """The parts of further answers."""
     contents = [candidate.get("content") for candidate in candidates if isinstance(candidate, dict)]
     return tuple([part for content in contents for part in _parse_parts(content, {}, CallIds(""))])
 
@@ -125,14 +127,25 @@ def _parse_parts(content: Json, extra: dict[str, Json], ids: CallIds) -> tuple[P
     given = content.get("parts") if isinstance(content, dict) else None
     if not isinstance(given, list):
         return ()
-    try:
-        parsed = [parse_part(item, f"parts[{place}]", ids) for place, item in enumerate(given)]
-    except Untranslatable as malformed:
-        raise ValueError(f"the reply is malformed: {malformed}") from malformed
+    parsed = [read_part(item, ids) for item in given]
     parts = tuple(part for part in parsed if isinstance(part, Text | Reasoning | ToolCall | Image))
     if [render_reply_part(part, is_own=True) for part in parts] != given:
         extra["parts"] = given
     return parts
+
+
+def read_part(value: Json, ids: CallIds) -> Part | None:
+    """A part of a reply, which never raises: None for one that nobody can read, a call without a name for such a call."""
+    try:
+        return parse_part(value, "parts", ids)
+    except Untranslatable:
+        is_call = isinstance(value, dict) and not value.keys().isdisjoint(_CALLS)
+        return ToolCall("", "", "{}") if is_call else None
+
+
+def _says(part: Json) -> bool:
+    """Whether a part holds anything beside a seal."""
+    return isinstance(part, dict) and any(value for name, value in part.items() if not name.startswith("thought"))
 
 
 def render_reply(reply: ChatReply) -> JsonObject:
@@ -146,7 +159,7 @@ def render_reply(reply: ChatReply) -> JsonObject:
     )
     body: JsonObject = {}
     if not (is_own and not reply.parts and block_reason_of(extra)):
-        parts: Json = [render_reply_part(part, is_own=is_own) for part in reply.parts if _is_whole(part)]
+        parts: Json = [render_reply_part(part, is_own=is_own) for part in reply.parts if is_whole(part)]
         native = reply.native_finish_reason if is_own else None
         candidate: JsonObject = {
             "content": {"role": "model", "parts": parts if verbatim is None else verbatim},
@@ -163,7 +176,7 @@ def render_reply(reply: ChatReply) -> JsonObject:
     return {**body, **extra}
 
 
-def _is_whole(part: Part) -> bool:
+def is_whole(part: Part) -> bool:
     """Whether a reply of this vendor can hold it: opaque thinking of another vendor and images without anything cannot be."""
     if isinstance(part, Reasoning):
         return not part.is_redacted

@@ -5,10 +5,11 @@ from dataclasses import replace
 
 import orjson
 
-from methods.dialects.base import Untranslatable
 from methods.dialects.canonical import (
     ChatRequest,
     Finished,
+    Image,
+    ImageMade,
     Json,
     JsonObject,
     Part,
@@ -24,8 +25,15 @@ from methods.dialects.canonical import (
     VendorError,
 )
 from methods.dialects.gemini_errors import error_body, parse_stream_error
-from methods.dialects.gemini_parts import CallIds, parse_part, render_reply_part
-from methods.dialects.gemini_reply import block_reason_of, finish_reason_of, finish_word_of, word_of_finish
+from methods.dialects.gemini_parts import CallIds, render_reply_part
+from methods.dialects.gemini_reply import (
+    block_reason_of,
+    finish_reason_of,
+    finish_word_of,
+    is_whole,
+    read_part,
+    word_of_finish,
+)
 from methods.dialects.gemini_usage import parse_usage, render_usage, untold
 from methods.dialects.several import Answers
 from methods.dialects.sse import EventReader
@@ -33,7 +41,7 @@ from storage.records.usage import Usage
 
 
 class GeminiEventParser:
-    """Reads one stream. Texts that follow each other are one part, also across events; images have no canonical event.
+    """Reads one stream. Texts that follow each other are one part, also across events.
 
     Of several answers all parts are told, and an end once all that have begun have ended.
     """
@@ -130,11 +138,8 @@ class GeminiEventParser:
                 self._read_part(part, events)
 
     def _read_part(self, value: Json, events: list[StreamEvent]) -> None:
-        """Any part but plain text."""
-        try:
-            part = parse_part(value, "parts", self._ids)
-        except Untranslatable as malformed:
-            raise ValueError(f"an event of the stream is malformed: {malformed}") from malformed
+        """Any part but plain text; what nobody can read is passed over."""
+        part = read_part(value, self._ids)
         match part:
             case Text(text) if text:
                 events.append(TextDelta(text, self._index_of(Text)))
@@ -144,12 +149,14 @@ class GeminiEventParser:
                 self._index_of(ToolCall)
                 events.append(ToolCallDelta(self._calls, part.id, part.name, part.arguments, part.signature))
                 self._calls += 1
+            case Image():
+                events.append(ImageMade(part, self._index_of(Image)))
             case _:
                 pass
 
     def _index_of(self, kind: type[Part]) -> int:
         """The index of the open part, a new one when the kind changes."""
-        if kind is not self._kind or kind is ToolCall:
+        if kind is not self._kind or kind is ToolCall or kind is Image:
             self._kind = kind
             self._index += 1
         return self._index
@@ -213,6 +220,8 @@ class GeminiEventRenderer:
                 rendered = self._end_call() + self._chunk([{"text": text}])
             case ReasoningDelta(text) if text and not event.is_redacted:
                 rendered = self._end_call() + self._chunk([{"text": text, "thought": True}])
+            case ImageMade(image) if is_whole(image):
+                rendered = self._end_call() + self._chunk([render_reply_part(image, is_own=False)])
             case _:
                 pass
         return rendered

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from methods.dialects.arguments import to_arguments
+from methods.dialects.base import Untranslatable
 from methods.dialects.canonical import ChatReply, FinishReason, Image, Json, JsonObject, Part, Reasoning, Text, ToolCall
 from methods.dialects.openai_messages import DIALECT, render_call, signature_of
 from methods.dialects.openai_usage import parse_usage, render_usage, untold
@@ -69,6 +70,7 @@ def parse_reply(body: JsonObject) -> ChatReply:
     return ChatReply(
         model=_word(body.get("model")) or "",
         parts=parts,
+        is_unread=not parts and bool(_list(message.get("content")) or _list(message.get("images"))),
         finish_reason=finish_reason_of(
             word,
             calls_tools=bool(_list(message.get("tool_calls"))),
@@ -85,7 +87,7 @@ def parse_reply(body: JsonObject) -> ChatReply:
 
 
 def _said_by(choices: list[Json]) -> tuple[Part, ...]:
-    """The parts of further choices. Raises: ValueError."""
+    """The parts of further choices."""
     messages = [choice.get("message") for choice in choices if isinstance(choice, dict)]
     return tuple([part for message in messages if isinstance(message, dict) for part in _parse_parts(message, "call_")])
 
@@ -121,7 +123,7 @@ def _parse_parts(message: JsonObject, scope: str) -> tuple[Part, ...]:
     refusal = message.get("refusal")
     if isinstance(refusal, str) and refusal:
         parts.append(Text(refusal, extra={"type": "refusal"}))
-    parts += [_parse_image(image) for image in _list(message.get("images"))]
+    parts += parse_images(message.get("images"))
     parts += [_parse_call(call, f"{scope}{place}") for place, call in enumerate(_list(message.get("tool_calls")))]
     older = message.get("function_call")
     if isinstance(older, dict) and older.get("name"):
@@ -136,7 +138,7 @@ def _list(value: Json) -> list[Json]:
 def parse_content(content: Json) -> list[Text | Reasoning]:
     """Content as text, or as the array of text and thinking parts that some compatible vendors send (Mistral).
 
-    Raises: ValueError for a part that is neither.
+    What is neither is left out: the vendor has billed the answer, and the client can read the rest of it.
     """
     if content is None or content == "":
         return []
@@ -150,19 +152,20 @@ def parse_content(content: Json) -> list[Text | Reasoning]:
             case {"type": "thinking", "thinking": list(thoughts)}:
                 parts.append(Reasoning("".join([part.text for part in parse_content(thoughts)])))
             case _:
-                raise ValueError("the reply's content holds a part that is neither text nor thinking")
+                pass
     return parts
 
 
 def _parse_call(call: Json, made_id: str) -> ToolCall:
-    """A call. Some compatible vendors send no id, no arguments, or the arguments themselves instead of their text."""
+    """A call. Some compatible vendors send no id, no arguments, or the arguments themselves instead of their text.
+
+    One that names no function is one that nobody can read.
+    """
     members = call if isinstance(call, dict) else {}
     function = called_of(members)
-    name = function.get("name")
-    if not isinstance(name, str):
-        raise ValueError("the reply holds a tool call that names no function")  # noqa: TRY004  # the protocol promises ValueError
     arguments = function.get("arguments", function.get("input"))
     text = to_arguments(arguments) if isinstance(arguments, dict) else _word(arguments)
+    name = _word(function.get("name")) or ""
     return ToolCall(_word(members.get("id")) or made_id, name, text or "", signature_of(call))
 
 
@@ -175,13 +178,20 @@ def called_of(call: JsonObject) -> JsonObject:
     return {}
 
 
-def _parse_image(image: Json) -> Image:
-    match image:
-        case {"image_url": {"url": str(url)}}:
-            inline = from_data_url(url, "images")
-            return Image(media_type=inline[0], data=inline[1]) if inline else Image(url=url)
-        case _:
-            raise ValueError("the reply holds an image without a URL")
+def parse_images(images: Json) -> list[Image]:
+    """The images that some compatible vendors send beside the text; one without an address is left out."""
+    found: list[Image] = []
+    for image in _list(images):
+        match image:
+            case {"image_url": {"url": str(url)}} if url:
+                try:
+                    inline = from_data_url(url, "images")
+                except Untranslatable:
+                    continue
+                found.append(Image(media_type=inline[0], data=inline[1]) if inline else Image(url=url))
+            case _:
+                pass
+    return found
 
 
 def render_reply(reply: ChatReply) -> JsonObject:
@@ -213,6 +223,12 @@ def render_reply(reply: ChatReply) -> JsonObject:
     return {**body, **extra}
 
 
+def render_image(image: Image) -> JsonObject:
+    """An image of the model, as compatible vendors write it."""
+    url = image.url if image.data is None else to_data_url(image.media_type, image.data)
+    return {"type": "image_url", "image_url": {"url": url}}
+
+
 def _render_message(parts: tuple[Part, ...], *, is_own: bool) -> JsonObject:
     said, refused, thought = "", "", ""
     calls: list[Json] = []
@@ -228,8 +244,7 @@ def _render_message(parts: tuple[Part, ...], *, is_own: bool) -> JsonObject:
             case ToolCall():
                 calls.append(render_call(part))
             case Image():
-                url = part.url if part.data is None else to_data_url(part.media_type, part.data)
-                images.append({"type": "image_url", "image_url": {"url": url}})
+                images.append(render_image(part))
             case _:
                 pass  # Sealed thinking and tool results have no place in this vendor's replies.
     message: JsonObject = {"role": "assistant", "content": said or None, "refusal": refused or None}

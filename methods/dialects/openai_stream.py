@@ -9,10 +9,12 @@ from methods.dialects.arguments import to_arguments
 from methods.dialects.canonical import (
     ChatRequest,
     Finished,
+    ImageMade,
     Json,
     JsonObject,
     Reasoning,
     ReasoningDelta,
+    RefusalDelta,
     Started,
     StreamEvent,
     TextDelta,
@@ -23,7 +25,14 @@ from methods.dialects.canonical import (
 from methods.dialects.openai_chunks import SameChunks
 from methods.dialects.openai_errors import error_object, parse_stream_error, type_of
 from methods.dialects.openai_messages import render_signature, signature_of
-from methods.dialects.openai_reply import FINISH_WORDS, called_of, finish_reason_of, parse_content
+from methods.dialects.openai_reply import (
+    FINISH_WORDS,
+    called_of,
+    finish_reason_of,
+    parse_content,
+    parse_images,
+    render_image,
+)
 from methods.dialects.openai_usage import parse_usage, render_usage, untold
 from methods.dialects.several import Answers
 from methods.dialects.shared import tokens_of
@@ -48,6 +57,7 @@ class OpenAIEventParser:
         "_has_failed",
         "_has_finished",
         "_has_started",
+        "_images",
         "_is_refused",
         "_reader",
         "_reasoning_index",
@@ -65,6 +75,7 @@ class OpenAIEventParser:
         self._has_failed = False
         self._has_ended = False
         self._is_refused = False
+        self._images = 0
         self._text_index: int | None = None
         self._reasoning_index: int | None = None
         self._calls: list[str | None] = []
@@ -152,7 +163,7 @@ class OpenAIEventParser:
             return
         choices, usage = chunk.get("choices"), parse_usage(chunk.get("usage"))
         if not isinstance(choices, list) and usage is None:
-            raise ValueError("an event of the stream has neither choices nor usage")
+            return  # nothing of an answer: compatible vendors send signs of life and notes of their own
         if not self._has_started:
             self._has_started = True
             events.append(Started(_word(chunk.get("id")), _word(chunk.get("model"))))
@@ -184,11 +195,14 @@ class OpenAIEventParser:
             if type(part) is Reasoning:
                 self._think(part.text, events)
             else:
-                self._say(part.text, events)
+                events.append(TextDelta(part.text, self._text_place()))
         refusal = delta.get("refusal")
         if isinstance(refusal, str) and refusal:
             self._is_refused = True
-            self._say(refusal, events)
+            events.append(RefusalDelta(refusal, self._text_place()))
+        for image in parse_images(delta.get("images")):
+            events.append(ImageMade(image, self._images))
+            self._images += 1
         calls = delta.get("tool_calls")
         if isinstance(calls, list):
             events.extend([self._read_call(call, answer) for call in calls if isinstance(call, dict)])
@@ -196,10 +210,10 @@ class OpenAIEventParser:
         if isinstance(older, dict) and any(older.values()):
             events.append(self._read_call({"index": 0, "function": older}, answer))
 
-    def _say(self, text: str, events: list[StreamEvent]) -> None:
+    def _text_place(self) -> int:
         if self._text_index is None:
             self._text_index = 0 if self._reasoning_index is None else self._reasoning_index + 1
-        events.append(TextDelta(text, self._text_index))
+        return self._text_index
 
     def _think(self, text: str, events: list[StreamEvent]) -> None:
         if self._reasoning_index is None:
@@ -288,6 +302,8 @@ class OpenAIEventRenderer:
                 rendered += self._chunk({"reasoning_content": text})
             case ToolCallDelta():
                 rendered += self._chunk({"tool_calls": [_call_fragment(event)]})
+            case ImageMade(image, index):  # numbered, because the SDKs gather the items of a list by their numbers
+                rendered += self._chunk({"images": [{"index": index, **render_image(image)}]})
             case UsageSeen(usage):
                 self._usage = usage
             case Finished(reason):

@@ -1,15 +1,19 @@
 """Writes streams of OpenAI's Responses: named events, numbered from 0, in the order that the vendor's SDK needs."""
 
+from typing import Final
+
 import orjson
 
 from methods.dialects import openai_errors
 from methods.dialects.canonical import (
     ChatRequest,
     Finished,
+    ImageMade,
     Json,
     JsonObject,
     Reasoning,
     ReasoningDelta,
+    RefusalDelta,
     Started,
     StreamEvent,
     TextDelta,
@@ -25,12 +29,16 @@ from methods.dialects.responses_reply import (
     ItemIds,
     call_item,
     ending_of,
+    image_item,
     message_item,
+    refusal_part,
     response_object,
     text_part,
 )
 from methods.dialects.responses_usage import render_usage
 from storage.records.usage import Usage
+
+_TEXTS: Final = (TextDelta, RefusalDelta)
 
 
 class _Open:
@@ -63,6 +71,7 @@ class ResponsesEventRenderer:
         "_has_opened",
         "_id",
         "_ids",
+        "_is_refused",
         "_model",
         "_number",
         "_open",
@@ -82,6 +91,7 @@ class ResponsesEventRenderer:
         self._finished: Finished | None = None
         self._has_opened = False
         self._has_failed = False
+        self._is_refused = False
         self._open: _Open | None = None
         self._calls: dict[int, _Open] = {}
         """Which tool call → its item."""
@@ -101,30 +111,33 @@ class ResponsesEventRenderer:
         return self._begin() + self._render_rare(event)
 
     def _render_rare(self, event: StreamEvent) -> bytes:
+        rendered = b""
         match event:
             case TextDelta():
-                return self._say(event)
+                rendered = self._say(event)
             case ReasoningDelta():
-                return self._think(event)
+                rendered = self._think(event)
             case ToolCallDelta():
-                return self._call(event)
+                rendered = self._call(event)
+            case ImageMade():
+                rendered = self._show(event)
             case VendorError():
-                return self._fail(event)
+                rendered = self._fail(event)
             case UsageSeen(usage):
                 self._usage = usage
             case Finished():
                 self._finished = event
-                return self._leave()
+                rendered = self._leave()
             case _:
                 pass
-        return b""
+        return rendered
 
     def close(self) -> bytes:
         """The whole answer as one object, which ends the stream. A stream that failed or was cut gets no such end."""
         if self._has_failed or self._finished is None:
             return b""
         rendered = self._begin() + self._leave()
-        ending = ending_of(self._finished.finish_reason)
+        ending = ending_of(self._finished.finish_reason, is_refused=self._is_refused)
         return rendered + self._frame(f"response.{ending['status']}", {"response": self._response(**ending)})
 
     def _begin(self) -> bytes:
@@ -143,7 +156,7 @@ class ResponsesEventRenderer:
         self._number += 1
         return frame(kind, self._number - 1, members)
 
-    def _enter(self, event: TextDelta | ReasoningDelta | ToolCallDelta, prefix: str) -> tuple[_Open, bytes]:
+    def _enter(self, event: TextDelta | ReasoningDelta | ToolCallDelta | ImageMade, prefix: str) -> tuple[_Open, bytes]:
         """Close what is open and open an item."""
         rendered = self._leave()
         self._open = _Open((type(event), event.index), self._ids.next(prefix), len(self._output))
@@ -155,15 +168,21 @@ class ResponsesEventRenderer:
     def _say(self, event: TextDelta) -> bytes:
         """Text of a part that is not open: a new one of the message that is open, or of a new message."""
         opened = self._open
-        if opened is not None and opened.key[0] is TextDelta:
+        is_refusal = type(event) is RefusalDelta
+        if is_refusal and opened is not None and opened.key == (RefusalDelta, event.index):
+            return self._refuse(opened, event.text)
+        if opened is not None and opened.key[0] in _TEXTS:
             rendered = self._end_text(opened)
-            opened.key = (TextDelta, event.index)
+            opened.key = (type(event), event.index)
         else:
             opened, rendered = self._enter(event, "msg")
             item = message_item(opened.id, [], "in_progress")
             rendered += self._frame("response.output_item.added", {"output_index": opened.output_index, "item": item})
         place = self._at(opened, content_index=len(opened.content))
-        rendered += self._frame("response.content_part.added", {**place, "part": text_part("")})
+        part = refusal_part("") if is_refusal else text_part("")
+        rendered += self._frame("response.content_part.added", {**place, "part": part})
+        if is_refusal:
+            return rendered + self._refuse(opened, event.text)
         marker = "\x00"
         head = orjson.dumps({"type": "response.output_text.delta", **place, "delta": marker, "logprobs": []})
         before, _, after = head[:-1].rpartition(orjson.dumps(marker))
@@ -171,9 +190,30 @@ class ResponsesEventRenderer:
         self._after = after + b',"sequence_number":'
         return rendered + self.render(event)
 
+    def _refuse(self, opened: _Open, text: str) -> bytes:
+        """More of the words by which the model refuses, which are a part of their own."""
+        self._is_refused = True
+        opened.pieces.append(text)
+        return self._frame("response.refusal.delta", self._at(opened, content_index=len(opened.content), delta=text))
+
+    def _show(self, event: ImageMade) -> bytes:
+        """An image, whole: an item that begins and ends at once."""
+        opened, rendered = self._enter(event, "ig")
+        self._open, item = None, image_item(opened.id, event.image)
+        place: JsonObject = {"output_index": opened.output_index}
+        begun: JsonObject = {**item, "status": "in_progress", "result": None}
+        self._output.append(item)
+        rendered += self._frame("response.output_item.added", {**place, "item": begun})
+        return rendered + self._frame("response.output_item.done", {**place, "item": item})
+
     def _end_text(self, opened: _Open) -> bytes:
         place, text = self._at(opened, content_index=len(opened.content)), "".join(opened.pieces)
         opened.pieces = []
+        if opened.key[0] is RefusalDelta:
+            opened.content.append(refusal_part(text))
+            return self._frame("response.refusal.done", {**place, "refusal": text}) + self._frame(
+                "response.content_part.done", {**place, "part": refusal_part(text)}
+            )
         opened.content.append(text_part(text))
         return self._frame("response.output_text.done", {**place, "text": text, "logprobs": []}) + self._frame(
             "response.content_part.done", {**place, "part": text_part(text)}
@@ -225,7 +265,7 @@ class ResponsesEventRenderer:
             return b""
         kind, text = opened.key[0], "".join(opened.pieces)
         rendered = b""
-        if kind is TextDelta:
+        if kind in _TEXTS:
             rendered = self._end_text(opened)
             item = message_item(opened.id, opened.content)
         elif kind is ToolCallDelta:

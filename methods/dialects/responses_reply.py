@@ -66,10 +66,7 @@ def parse_reply(body: JsonObject) -> ChatReply:
         raise ValueError("the reply has no output")  # noqa: TRY004 - the protocol promises ValueError
     if body.get("status") in _UNFINISHED:
         raise ValueError("the reply is not finished")
-    try:
-        parts = tuple([part for item in output for part in _parse_item(item)])
-    except Untranslatable as malformed:
-        raise ValueError(f"the reply is malformed: {malformed}") from malformed
+    parts = tuple([part for item in output for part in _read_item(item)])
     extra: dict[str, Json] = {name: value for name, value in body.items() if name not in _READ and value is not None}
     if body.get("status") == "failed" and not parts and body.get("usage") is None:
         raise ValueError("the answer failed before it began")
@@ -82,6 +79,7 @@ def parse_reply(body: JsonObject) -> ChatReply:
     return ChatReply(
         model=model if isinstance(model, str) else "",
         parts=parts,
+        is_unread=not parts and bool(output),
         finish_reason=reason,
         usage=parse_usage(body.get("usage")),
         untold=untold(body.get("usage")),
@@ -92,34 +90,40 @@ def parse_reply(body: JsonObject) -> ChatReply:
     )
 
 
-def _parse_item(item: Json) -> list[Part]:
-    """The parts of an item; none for one that the canonical form cannot say."""
-    if not isinstance(item, dict):
-        raise ValueError("the reply holds an item that is no object")  # noqa: TRY004 - the protocol promises ValueError
+def _read_item(item: Json) -> list[Part]:
+    """The parts of an item; none for one that the canonical form cannot say, or nobody can read."""
+    try:
+        return _parse_item(item) if isinstance(item, dict) else []
+    except Untranslatable:
+        return []
+
+
+def _parse_item(item: JsonObject) -> list[Part]:
+    """Raises: Untranslatable."""
     match item:
         case {"type": "message", "content": list(content)}:
-            return [_parse_content(part) for part in content]
+            return [part for value in content for part in _parse_content(value)]
         case {"type": "function_call", "call_id": str(call_id), "name": str(name), "arguments": str(arguments)}:
             return [ToolCall(call_id, name, arguments)]
         case {"type": "reasoning"}:
             return [thinking_of(item)]
         case {"type": "image_generation_call", "result": str(data)} if data:
             return [Image(f"image/{item.get('output_format') or 'png'}", data=data)]
-        case {"type": "message" | "function_call"}:
-            raise ValueError("the reply holds an item that is malformed")
+        case {"type": "function_call"}:
+            return [ToolCall("", "", "{}")]
         case _:
             call = call_of(item)
             return [] if call is None else [call]
 
 
-def _parse_content(part: Json) -> Text:
+def _parse_content(part: Json) -> list[Part]:
     match part:
         case {"type": "output_text", "text": str(text)}:
-            return Text(text)
+            return [Text(text)]
         case {"type": "refusal", "refusal": str(text)}:
-            return Text(text, {"type": "refusal"})
+            return [Text(text, {"type": "refusal"})]
         case _:
-            raise ValueError("the reply's content holds a part that is neither text nor a refusal")
+            return []
 
 
 def render_reply(reply: ChatReply, request: ChatRequest | None = None) -> JsonObject:
@@ -210,6 +214,12 @@ def call_item(item_id: str, call: ToolCall, status: str = "completed") -> JsonOb
     }
 
 
+def image_item(item_id: str, image: Image) -> JsonObject:
+    """An image of the model: its data, or its address where it has none."""
+    result = image.url if image.data is None else image.data
+    return {"id": item_id, "type": "image_generation_call", "status": "completed", "result": result}
+
+
 def _render_call(part: Part, ids: ItemIds) -> JsonObject:
     assert type(part) is ToolCall
     return call_item(ids.next("fc"), part)
@@ -222,8 +232,7 @@ def _render_reasoning(part: Part, ids: ItemIds) -> JsonObject:
 
 def _render_image(part: Part, ids: ItemIds) -> JsonObject:
     assert type(part) is Image
-    result = part.url if part.data is None else part.data
-    return {"id": ids.next("ig"), "type": "image_generation_call", "status": "completed", "result": result}
+    return image_item(ids.next("ig"), part)
 
 
 _RENDERERS: Final[Mapping[type[Part], Callable[[Part, ItemIds], JsonObject]]] = {

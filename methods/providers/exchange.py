@@ -21,6 +21,17 @@ _INTERIM: Final = range(100, 200)
 _SWITCHED: Final = 101
 
 
+ERROR_BYTES_MAX: Final = 64 * 1024
+
+
+async def beginning_of(content: aiohttp.StreamReader) -> bytes:
+    """As much of a body as an error may have."""
+    pieces = bytearray()
+    while len(pieces) < ERROR_BYTES_MAX and (piece := await content.readany()):
+        pieces += piece
+    return bytes(pieces[:ERROR_BYTES_MAX])
+
+
 class Exchange:
     """An answer whose head has come. Leave it with `end`, however it went."""
 

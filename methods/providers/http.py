@@ -17,19 +17,18 @@ from methods.deadlines import Deadlines
 from methods.dialects.base import Dialect, Original, Untranslatable
 from methods.dialects.canonical import ChatReply, ChatRequest, JsonObject, VendorError
 from methods.dialects.canonical_once import EmbedReply, Operation
-from methods.dialects.crossing import crossed
+from methods.dialects.crossing import crossed, is_tellable
 from methods.dialects.once import AnyOnce, Once
 from methods.errors import InvalidParams, Unauthenticated
 from methods.providers import faults
 from methods.providers.base import Ask
-from methods.providers.exchange import Exchange, Exchanges
+from methods.providers.exchange import Exchange, Exchanges, beginning_of
 from methods.providers.http_stream import HttpStream
 from monetization.callers import Secret
 from storage.errors import Fault
 
 REPLY_BYTES_MAX: Final = 16 * 1024 * 1024
 STREAM_BYTES_MAX: Final = 256 * 1024 * 1024
-ERROR_BYTES_MAX: Final = 64 * 1024
 _URLS_KEPT: Final = 256
 _LOST: Final = (aiohttp.ClientError, TimeoutError, OSError)
 _OK: Final = 200
@@ -115,7 +114,9 @@ class HttpProvider:
             request = replace(request, is_stream=False)
         body = await self._fetch(ask, *self._said(ask, request))
         reply: ChatReply = self._reply(ask, self.dialect_for(ask), body)
-        return reply if self.same(ask) is None else replace(reply, raw=body)
+        if self.same(ask) is not None:
+            return replace(reply, raw=body)
+        return reply if is_tellable(reply) else self.raise_unreadable()
 
     async def _complete_once(self, ask: Ask, once: Once) -> ChatReply:
         """Vectors, or a count. Raises: what `Provider` says; InvalidParams for what the vendor does not do."""
@@ -153,7 +154,7 @@ class HttpProvider:
         finally:
             if response is not None:
                 response.end()
-        if "json" not in response.headers.get("content-type", ""):
+        if "json" not in response.headers.get("content-type", "").lower():
             raise faults.failed(self.name, faults.MALFORMED, "answered with something that is not JSON")
         return body
 
@@ -208,6 +209,10 @@ class HttpProvider:
     def raise_vendor_error(self, ask: Ask, error: VendorError) -> NoReturn:
         """Raise the fault that stands for a vendor's error."""
         raise self._fault_of(ask, error)
+
+    def raise_unreadable(self) -> NoReturn:
+        """Raise the fault that stands for an answer which makes no sense without what nobody can read of it."""
+        raise faults.failed(self.name, faults.MALFORMED, "answered with a part that nobody here can read")
 
     def raise_lost(self, lost: BaseException, reason: str) -> NoReturn:
         """Raise the fault that stands for a broken or silent connection; `reason` is the one for a plain break."""
@@ -361,9 +366,9 @@ class HttpProvider:
         """Why this reply is not a stream. None: it is one."""
         if response.status != _OK:
             return await self._refusal(ask, response)
-        if response.headers.get("content-type", "").startswith("text/event-stream"):
+        if response.headers.get("content-type", "").lstrip().lower().startswith("text/event-stream"):
             return None
-        error = faults.error_in(self.dialect_for(ask), await _beginning(response))
+        error = faults.error_in(self.dialect_for(ask), await beginning_of(response.content))
         if error is not None:
             return self._fault_of(ask, error)
         return faults.failed(self.name, faults.MALFORMED, "answered a stream with something that is none")
@@ -374,7 +379,7 @@ class HttpProvider:
         if status < 400:  # noqa: PLR2004  # HTTP: errors begin here
             reason = faults.REDIRECTED if status >= 300 else faults.MALFORMED  # noqa: PLR2004  # HTTP: redirects
             return faults.failed(self.name, reason, f"answered with status {status}", status=status)
-        error = self.dialect_for(ask).parse_error(status, await _beginning(response), response.headers)
+        error = self.dialect_for(ask).parse_error(status, await beginning_of(response.content), response.headers)
         return self._fault_of(ask, error)
 
     def _fault_of(self, ask: Ask, error: VendorError) -> Fault:
@@ -387,11 +392,3 @@ class HttpProvider:
             secrets=(*own, *self._secrets),
             is_private=ask.is_private,
         )
-
-
-async def _beginning(response: aiohttp.ClientResponse | Exchange) -> bytes:
-    """As much of a body as an error may have."""
-    pieces = bytearray()
-    while len(pieces) < ERROR_BYTES_MAX and (piece := await response.content.readany()):
-        pieces += piece
-    return bytes(pieces[:ERROR_BYTES_MAX])

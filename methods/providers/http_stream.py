@@ -1,12 +1,21 @@
 """One answer of an HTTP provider as it arrives: bytes in, batches of events out. No request is built here."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final, NoReturn, Self
 
 import aiohttp
 
-from methods.dialects.canonical import Passed, ReasoningDelta, StreamEvent, TextDelta, ToolCallDelta, VendorError
+from methods.dialects.canonical import (
+    ImageMade,
+    Passed,
+    ReasoningDelta,
+    StreamEvent,
+    TextDelta,
+    ToolCallDelta,
+    VendorError,
+)
 from methods.providers import faults
 from methods.providers.base import Ask
 
@@ -14,7 +23,8 @@ if TYPE_CHECKING:
     from methods.providers.http import HttpProvider
 
 _LOST: Final = (aiohttp.ClientError, TimeoutError, OSError)
-_OUTPUT: Final = (TextDelta, ReasoningDelta, ToolCallDelta)
+_OUTPUT: Final = (TextDelta, ImageMade, ReasoningDelta, ToolCallDelta)
+_SUSPECTS: Final = frozenset({ToolCallDelta, VendorError})
 _Batch = Sequence[StreamEvent | Passed]
 
 
@@ -23,7 +33,8 @@ class HttpStream:
 
     __slots__ = (
         "_ask",
-        "_error",
+        "_calls",
+        "_failing",
         "_first",
         "_has_begun",
         "_has_ended",
@@ -45,7 +56,10 @@ class HttpStream:
         self._has_begun = False
         """The first events have come. Bytes before them (a ping) do not begin an answer, since an error may still follow."""
         self._has_ended = False
-        self._error: VendorError | None = None
+        self._calls: set[int] = set()
+        """The calls whose names have come, of an answer that is told in another language."""
+        self._failing: Callable[[], NoReturn] | None = None
+        """Raises what ends the stream, once all before it has been taken."""
         self._size = 0
 
     async def __aenter__(self) -> Self:
@@ -77,8 +91,8 @@ class HttpStream:
         return await self._read()
 
     async def _read(self) -> _Batch:
-        if self._error is not None:
-            self._provider.raise_vendor_error(self._ask, self._error)
+        if self._failing is not None:
+            self._failing()
         if self._passer is None:
             return self._checked((await self._arrived())[0])
         if self._has_ended:
@@ -120,11 +134,25 @@ class HttpStream:
                 return events, passed
 
     def _checked(self, events: Sequence[StreamEvent]) -> Sequence[StreamEvent]:
-        """The events before a vendor's error, which is raised when they have been taken."""
+        """The events before a vendor's error or what cannot be told, which is raised when they have been taken."""
         for position, event in enumerate(events):
-            if type(event) is VendorError:
+            failing = self._failing_at(event) if type(event) in _SUSPECTS else None
+            if failing is not None:
                 if not any(isinstance(before, _OUTPUT) for before in events[:position]):
-                    self._provider.raise_vendor_error(self._ask, event)
-                self._error = event
+                    failing()
+                self._failing = failing
                 return events[:position]
         return events
+
+    def _failing_at(self, event: StreamEvent) -> Callable[[], NoReturn] | None:
+        """What raises the fault of this event; None where nothing is wrong with it.
+
+        A call without a name cannot be told in another language, and to leave it out would falsify the answer.
+        """
+        if type(event) is VendorError:
+            return partial(self._provider.raise_vendor_error, self._ask, event)
+        if type(event) is ToolCallDelta and self._passer is None and event.index not in self._calls:
+            if not event.name:
+                return self._provider.raise_unreadable
+            self._calls.add(event.index)
+        return None

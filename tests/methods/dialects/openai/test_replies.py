@@ -146,9 +146,6 @@ def test_images_that_the_model_made_are_read() -> None:
         {"choices": [{}]},
         {"choices": [{"message": "x"}]},
         {"error": {"message": "no"}},
-        {"choices": [{"message": {"content": [{"type": "hologram"}]}}]},
-        {"choices": [{"message": {"tool_calls": [{}]}}]},
-        {"choices": [{"message": {"images": [{}]}}]},
     ],
 )
 def test_what_is_no_reply_is_refused(body: Any) -> None:
