@@ -151,9 +151,8 @@ async def get_admin_analytics(context: Context, params: AdminParams) -> AdminRes
     span = _span(context, params)
     reports = context.services.reports
     whose = Whose(params.user_id, params.organization_id)
-    parts = await reports.parts(
-        whose, span, ("provider", "model", "tier", "caller_kind", "feature"), where=params.where
-    )
+    parts = await reports.parts(whose, span, ("provider", "model", "tier", "caller_kind"), where=params.where)
+    features = await reports.top_features(whose, span, params.top, params.where)
     users = await reports.top_users(whose, span, params.top, params.where)
     total, own = together(parts), together([part for part in parts if part.key[3] == "byok"])
     money = None if whose != Whose() or params.where else await _money(context, total, span)
@@ -168,7 +167,7 @@ async def get_admin_analytics(context: Context, params: AdminParams) -> AdminRes
         top_users=[_top(part, part.key[0] or "anonymous", total) for part in users.sums],
         top_providers=_tops(parts, 0, total, params.top),
         top_models=_models(parts, total, params.top),
-        top_features=_tops(parts, 4, total, params.top),
+        top_features=[_top(part, part.key[0] or "", total) for part in features],
         period=period_report(span),
     )
 

@@ -20,7 +20,7 @@ from methods.reports_shapes import (
     whose_of,
 )
 from monetization.periods import iso
-from monetization.reports.asking import Whose, together
+from monetization.reports.asking import Whose
 from monetization.reports.ranges import named
 from storage.records.money import USD
 from storage.records.reports import Dim
@@ -56,7 +56,7 @@ class CostPart(SumReport):
 
 
 class BreakdownResult(Result):
-    """Cost by one dimension, the dearest part first."""
+    """Cost by one dimension, the dearest part first; at most 500 parts, while the summary is of all."""
 
     by: By
     summary: SumReport
@@ -93,8 +93,7 @@ async def get_cost_breakdown(context: Context, params: BreakdownParams) -> Break
     if params.by == "user" and whose.organization_id is None and not context.caller.may("users:read"):
         raise beyond("users:read", "usage by user", "choose another value for by")
     span = range_of(context, params.period, params.start_date, params.end_date, default="current_month")
-    parts = await context.services.reports.parts(whose, span, (_DIMS[params.by],), where=params.where)
-    total = together(parts)
+    total, parts = await context.services.reports.dearest(whose, span, _DIMS[params.by], _PARTS_MAX, params.where)
     dearest = sorted(parts, key=lambda part: (-part.cost_nano, -part.usage.tokens_total))[:_PARTS_MAX]
     return BreakdownResult(
         by=params.by,

@@ -139,14 +139,13 @@ async def get_usage_breakdown(context: Context, params: UsagePartsParams) -> Usa
     whose, zone, reports = _everybody_or(context, params), zone_named(params.timezone), context.services.reports
     span = range_of(context, params.period, params.start_date, params.end_date, zone=zone)
     edges = buckets_of(params.group_by, span, zone)
-    parts = await reports.parts(whose, span, ("feature", "kind", "provider", "model"), where=params.where)
+    parts = await reports.parts(whose, span, ("kind", "provider", "model"), where=params.where)
+    _, features = await reports.dearest(whose, span, "feature", _PARTS_MAX, params.where)
     steps = await reports.series(whose, edges, params.where)
-    kinds = _dearest(folded(parts, 1).values())
+    kinds = _dearest(folded(parts, 0).values())
     return UsagePartsResult(
         summary=_totals(together(parts)),
-        by_feature=[
-            FeaturePart(feature_id=part.key[0], **_figures(part)) for part in _dearest(folded(parts, 0).values())
-        ],
+        by_feature=[FeaturePart(feature_id=part.key[0], **_figures(part)) for part in _dearest(features)],
         by_provider=[
             ModelPart(
                 provider=provider,
@@ -155,7 +154,7 @@ async def get_usage_breakdown(context: Context, params: UsagePartsParams) -> Usa
                 input_tokens=str(part.usage.tokens_input),
                 output_tokens=str(part.usage.tokens_output),
             )
-            for (provider, model), part in _by_model(parts, 2)
+            for (provider, model), part in _by_model(parts, 1)
         ],
         by_event_type=[KindPart(event_type=part.key[0] or "", **_figures(part)) for part in kinds],
         timeline=[

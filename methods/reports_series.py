@@ -175,13 +175,12 @@ async def _rows(context: Context, whose: Whose, params: SeriesParams, edges: tup
     if params.group_by is None:
         return list(await reports.series(whose, edges, params.where))
     buckets = len(edges) - 1
+    most = _POINTS_MAX // buckets
     try:
-        groups = await reports.series_by(
-            whose, edges, _DIMS[params.group_by], params.where, groups_max=_POINTS_MAX // buckets
-        )
-    except TooManyGroups as many:
+        groups = await reports.series_by(whose, edges, _DIMS[params.group_by], params.where, groups_max=most)
+    except TooManyGroups:
         raise InvalidParams(
-            f"groupBy: {many.count} groups in {buckets} buckets are too many; narrow or shorten the range"
+            f"groupBy: more than {most} groups in {buckets} buckets are too many; narrow or shorten the range"
         ) from None
     return [part for bucket in zip(*groups.values(), strict=True) for part in bucket]
 

@@ -277,7 +277,9 @@ def _summary(parts: tuple[UsageSum, ...]) -> AnalyticsSummary:
     tokens = total.usage.tokens_total
     own = together([part for part in parts if part.key[2] == "byok"])
     ours = together([part for part in parts if part.key[2] != "byok"])
-    models = {provider: [part.key[1] for part in parts if part.key[0] == provider] for provider, _, _ in _keys(parts)}
+    models: dict[str | None, set[str]] = {}
+    for provider, model, _ in (part.key for part in parts):
+        models.setdefault(provider, set()).update(() if model is None else (model,))
     return AnalyticsSummary(
         total_requests=total.requests,
         total_tokens=tokens,
@@ -290,7 +292,7 @@ def _summary(parts: tuple[UsageSum, ...]) -> AnalyticsSummary:
                 tokens=part.usage.tokens_total,
                 cost_usd=number(part.cost_nano, USD),
                 percentage=percent(part.usage.tokens_total, tokens),
-                models=sorted({model for model in models[provider] if model is not None}),
+                models=sorted(models[provider]),
             )
             for provider, part in folded(parts, 0).items()
             if provider is not None
@@ -299,10 +301,6 @@ def _summary(parts: tuple[UsageSum, ...]) -> AnalyticsSummary:
         byok=_kind(own),
         **savings_members(total),
     )
-
-
-def _keys(parts: tuple[UsageSum, ...]) -> list[tuple[str | None, ...]]:
-    return [part.key for part in parts]
 
 
 def _kind(total: UsageSum) -> KindUsage:

@@ -112,11 +112,14 @@ class Reader(Counters, Protocol):
         edges_us: Sequence[int],
         *,
         by: Sequence[Dim] = (),
+        sums_max: int | None = None,
     ) -> tuple[UsageSum, ...]:
         """Sums of usage rows, exact at any edges. Consecutive edges, rising, bound buckets: [a, b), [b, c) and so on.
 
         `by`: one sum for each combination of these dimensions' values that occurs in a bucket; empty buckets are absent.
         They come bucket after bucket, within one those with the most tokens first.
+
+        Raises: TooManySums where there are more than `sums_max`, before more than a few times as many are read.
         """
         ...
 

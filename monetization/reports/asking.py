@@ -11,19 +11,17 @@ from monetization.reports.business import Business
 from monetization.reports.ranges import Range
 from storage.records.fact import fact
 from storage.records.ledger import Page
-from storage.records.reports import Dim, UsageScope, UsageSum, UsageTop
+from storage.records.reports import Dim, TooManySums, UsageScope, UsageSum, UsageTop
 from storage.records.usage import UsageRow
 from storage.store import Reader
 
+PARTS_AT_ONCE: Final = 2_000
+"""Parts that are looked at before the database is asked which of them count: some hundredths of a second."""
 _MERGED: Final = tuple(item.name for item in fields(UsageSum) if item.name not in {"start_us", "key", "charged"})
 
 
 class TooManyGroups(Exception):  # the report that was asked for says it in its own words
-    """A series has more groups than were asked for at most; `count` says how many."""
-
-    def __init__(self, count: int) -> None:
-        super().__init__(f"{count} groups")
-        self.count = count
+    """A series has more groups than were asked for at most."""
 
 
 @fact
@@ -68,10 +66,25 @@ class Reports:
         by: Sequence[Dim],
         *,
         where: Mapping[Dim, str | None] | None = None,
+        sums_max: int | None = None,
     ) -> tuple[UsageSum, ...]:
-        """A range by dimensions, the one with the most tokens first."""  # fmt: skip
-        found = await self.store.usage_sums(whose.scope(where), span.edges, by=tuple(by))
+        """A range by dimensions, the one with the most tokens first. Raises: TooManySums, for more than `sums_max`."""
+        found = await self.store.usage_sums(whose.scope(where), span.edges, by=tuple(by), sums_max=sums_max)
         return tuple(sorted(found, key=lambda part: (-part.usage.tokens_total, -part.requests, _sortable(part.key))))
+
+    async def dearest(
+        self, whose: Whose, span: Range, dim: Dim, limit: int, where: Mapping[Dim, str | None] | None = None
+    ) -> tuple[UsageSum, tuple[UsageSum, ...]]:
+        """The whole of a range and its parts by one dimension: all, or of very many those that cost most.
+
+        Callers choose the names of their features, so there is no end to how many there may be.
+        """
+        try:
+            parts = await self.parts(whose, span, (dim,), where=where, sums_max=PARTS_AT_ONCE)
+        except TooManySums:
+            top = await self.store.usage_top(whose.scope(where), span.edges, by=(dim,), limit=limit, order="cost")
+            return await self.total(whose, span, where), top.sums
+        return together(parts), parts
 
     async def series(
         self, whose: Whose, edges_us: Sequence[int], where: Mapping[Dim, str | None] | None = None
@@ -92,14 +105,18 @@ class Reports:
     ) -> dict[str | None, tuple[UsageSum, ...]]:
         """The same for each value of a dimension that occurs, zeros where it does not.
 
-        Raises: TooManyGroups, before any of the zeros is made: callers choose the names of their features.
+        Raises: TooManyGroups, before all are read or any of the zeros is made: callers choose the names of their features.
         """
-        found = await self.store.usage_sums(whose.scope(where), tuple(edges_us), by=(dim,))
+        sums_max = None if groups_max is None else groups_max * (len(edges_us) - 1)
+        try:
+            found = await self.store.usage_sums(whose.scope(where), tuple(edges_us), by=(dim,), sums_max=sums_max)
+        except TooManySums as many:
+            raise TooManyGroups from many
         at: defaultdict[str | None, dict[int, UsageSum]] = defaultdict(dict)
         for part in found:
             at[part.key[0]][part.start_us] = part
         if groups_max is not None and len(at) > groups_max:
-            raise TooManyGroups(len(at))
+            raise TooManyGroups
         starts = edges_us[:-1]
         return {
             value: tuple(parts.get(start_us) or UsageSum(start_us, (value,)) for start_us in starts)
@@ -111,6 +128,13 @@ class Reports:
     ) -> UsageTop:
         """The users who used most tokens, and how many used something at all. `limit` 0: only the latter."""
         return await self.store.usage_top(whose.scope(where), span.edges, by=("user_id",), limit=limit)
+
+    async def top_features(
+        self, whose: Whose, span: Range, limit: int, where: Mapping[Dim, str | None] | None = None
+    ) -> tuple[UsageSum, ...]:
+        """The features that used most tokens; what names none is not among them."""
+        top = await self.store.usage_top(whose.scope(where), span.edges, by=("feature",), limit=limit + 1)
+        return tuple(part for part in top.sums if part.key != (None,))[:limit]
 
     async def events(
         self,

@@ -36,6 +36,10 @@ FAILED: Final = ("failed", "refused")
 """Outcomes that count as failures; who leaves or is cut off after some output has had no failure of ours."""
 
 
+class TooManySums(Exception):  # whoever asks for at most so many has another question for then, or words
+    """There are more sums than were asked for at most."""
+
+
 @fact
 class UsageScope:
     """Whose usage is summed, and which of it."""

@@ -1,9 +1,9 @@
 """What the statements about usage found, added up. No statement, no connection."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
-from storage.records.reports import Order, UsageSum
+from storage.records.reports import Order, TooManySums, UsageSum
 from storage.records.usage import Usage
 from storage.sql.rollups import COUNTED, NANO, SPLIT, TOKENS
 
@@ -11,6 +11,8 @@ from storage.sql.rollups import COUNTED, NANO, SPLIT, TOKENS
 
 Key: TypeAlias = tuple[str | None, ...]
 """Values of the dimensions that were asked for."""
+ROWS_PER_SUM: Final = 8
+"""Rows that one statement finds for a sum at most: one for each asset that paid, and one for what nothing paid."""
 _SUMMED: Final = tuple(name for name in SPLIT if name != "charge_amount")
 """What is summed whatever the asset."""
 
@@ -23,12 +25,13 @@ def firsts(found: Sequence[Sequence[Any]], limit: int) -> tuple[frozenset[Key], 
 class Sums:
     """Adds up what several statements found."""
 
-    def __init__(self, dims: int) -> None:
+    def __init__(self, dims: int, sums_max: int | None = None) -> None:
         self._dims = dims
+        self._sums_max = sums_max
         self._totals: dict[tuple[int, tuple[str | None, ...]], tuple[list[int], dict[str, int]]] = {}
 
-    def add(self, found: Iterable[Sequence[Any]]) -> None:
-        """Take in rows of: the bucket's start, the dimensions, the asset, the measures."""
+    def add(self, found: Sequence[Sequence[Any]]) -> None:
+        """Take in rows of: the bucket's start, the dimensions, the asset, the measures. Raises: TooManySums."""
         cut = len(COUNTED)
         for row in found:
             start, *key = row[: 1 + self._dims]
@@ -41,6 +44,9 @@ class Sums:
             totals[:] = map(int.__add__, totals, (*measures[:cut], *amounts))
             if asset is not None and charge:
                 charged[asset] = charged.get(asset, 0) + charge
+        most = self._sums_max
+        if most is not None and (len(self._totals) > most or len(found) > most * ROWS_PER_SUM):
+            raise TooManySums
 
     def sums(self, order: Order) -> tuple[UsageSum, ...]:
         """What it came to."""

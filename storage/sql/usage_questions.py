@@ -22,7 +22,7 @@ from storage.sql.rollups import (
     SPLIT,
     TOKENS,
 )
-from storage.sql.usage_answers import Key
+from storage.sql.usage_answers import ROWS_PER_SUM, Key
 from storage.sql.usage_pieces import ROWS, Piece, by_rows, check_edges, length_of, pieces_of, regular
 from storage.sql.usage_rows import COLUMNS
 from storage.sql.weighing import Kept
@@ -205,8 +205,11 @@ def _is_named(by: Sequence[Dim], only: frozenset[Key]) -> bool:
 def _keyed(only: Only, by: Sequence[Dim], bind: Binds, alias: str) -> str:
     if only is None:
         return ""
-    if _is_named(by, only):
-        return f" AND {alias}.{by[0]} IN ({', '.join(bind(value) for (value,) in only)})"
+    if len(by) == 1:
+        column, named = f"{alias}.{by[0]}", [value for (value,) in only if value is not None]
+        terms = [f"{column} IN ({', '.join(map(bind, named))})"] if named else []
+        terms += [] if len(named) == len(only) else [f"{column} IS NULL"]
+        return f" AND ({' OR '.join(terms)})"
     keys = (
         " AND ".join(_is(f"{alias}.{dim}", value, bind) for dim, value in zip(by, key, strict=True)) for key in only
     )
@@ -227,16 +230,26 @@ def divided(
 
 
 def questions(
-    dialect: Dialect, scope: UsageScope, edges_us: Sequence[int], by: Sequence[Dim], only: Only = None, *, kept: Kept
+    dialect: Dialect,
+    scope: UsageScope,
+    edges_us: Sequence[int],
+    by: Sequence[Dim],
+    only: Only = None,
+    *,
+    kept: Kept,
+    sums_max: int | None = None,
 ) -> Iterator[Question]:
     """The statements that together answer for every bucket between two edges: of one snapshot.
 
-    Each finds the bucket's start, the dimensions, the asset, the measures.
+    Each finds the bucket's start, the dimensions, the asset, the measures; of more than `sums_max` not all.
     """
     for grain, pieces in divided(scope, by, edges_us, kept=kept).items():
         if pieces:
             bind = Binds(dialect)
-            yield _question(bind, scope, by, grain, pieces, only), bind.values
+            statement = _question(bind, scope, by, grain, pieces, only)
+            if sums_max is not None:
+                statement += f" LIMIT {bind(sums_max * ROWS_PER_SUM + 1)}"
+            yield statement, bind.values
 
 
 def _question(

@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 
 from storage.records.commands import Charge
-from storage.records.reports import DIMS, Dim, Order, UsageScope
+from storage.records.reports import DIMS, Dim, Order, TooManySums, UsageScope
 from storage.records.usage import Usage, UsageRow
 from storage.store import Store
+from tests.storage.conftest import Clock
 from tests.storage.ledger_cases import ADA, HOUR_US, done, grant, usage_row
 from tests.storage.recount import recount
 
@@ -117,3 +118,21 @@ async def test_rows_are_paged_for_an_organization_and_narrowed(filled: Store) ->
     assert await ids(where={"key_id": "key_1"}) == ["row-1"]
     assert await ids(where={"feature": None, "outcome": "failed"}) == ["row-4"]
     assert (await filled.usage("t", "bob")).rows == (ROWS[4], ROWS[3])
+
+
+async def test_no_more_sums_are_read_than_asked_for_and_none_is_left_out(store: Store, clock: Clock) -> None:
+    """Also where each is charged in several assets, and where hours and days answer one question together."""
+    for day in (0, 3):
+        for name in (None, "a", "b"):
+            for asset in ("TOKEN", "CREDIT", "USD", None):
+                made = usage_row(f"{day}-{name}-{asset}", "ada", clock() - day * 24 * HOUR_US)
+                await store.record_usage(replace(made, feature=name, charge_asset=asset, charge_amount=0))
+    edges = (clock() - 100 * HOUR_US - 1, clock() + 1)
+    for scope in (UsageScope("t"), UsageScope("t", "ada")):
+        whole = await store.usage_sums(scope, edges, by=("feature",))
+        assert [one.requests for one in whole] == [8, 8, 8]
+        assert await store.usage_sums(scope, edges, by=("feature",), sums_max=3) == whole
+        with pytest.raises(TooManySums):
+            await store.usage_sums(scope, edges, by=("feature",), sums_max=2)
+        with pytest.raises(TooManySums):
+            await store.usage_sums(scope, (*edges, edges[1] + 1), by=("feature", "charge_asset"), sums_max=11)

@@ -2,6 +2,7 @@
 # ruff: noqa: S608  # statements are built from our own column names, never from values
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from itertools import chain
 from typing import Any
 
@@ -252,10 +253,11 @@ class PostgresReader(DirectoryReads):
         return Page(tuple(from_columns(row[1:]) for row in page), next_cursor)
 
     async def usage_sums(
-        self, scope: UsageScope, edges_us: Sequence[int], *, by: Sequence[Dim] = ()
+        self, scope: UsageScope, edges_us: Sequence[int], *, by: Sequence[Dim] = (), sums_max: int | None = None
     ) -> tuple[UsageSum, ...]:
-        """Sums of usage rows, of one snapshot."""
-        return (await self._pool.snapshot(lambda connection: _summed(connection, scope, edges_us, by))).sums("tokens")
+        """Sums of usage rows, of one snapshot. Raises: TooManySums."""
+        asked = partial(_summed, scope=scope, edges_us=edges_us, by=by, sums_max=sums_max)
+        return (await self._pool.snapshot(asked)).sums("tokens")
 
     async def usage_top(
         self, scope: UsageScope, edges_us: Sequence[int], *, by: Sequence[Dim], limit: int, order: Order = "tokens"
@@ -327,8 +329,9 @@ async def _summed(
     edges_us: Sequence[int],
     by: Sequence[Dim],
     only: frozenset[Key] | None = None,
+    sums_max: int | None = None,
 ) -> Sums:
-    sums, kept = Sums(len(by)), kept_of(await connection.fetch(KEPT_SINCE))
-    for statement, values in questions(POSTGRES, scope, edges_us, by, only, kept=kept):
+    sums, kept = Sums(len(by), sums_max), kept_of(await connection.fetch(KEPT_SINCE))
+    for statement, values in questions(POSTGRES, scope, edges_us, by, only, kept=kept, sums_max=sums_max):
         sums.add(await connection.fetch(statement, *values))
     return sums

@@ -200,9 +200,11 @@ class Readers:
             f"{page[-1][cut]}.{page[-1][0]}" if len(found) > limit else None,
         )
 
-    def usage_sums(self, scope: UsageScope, edges_us: Sequence[int], by: Sequence[Dim]) -> tuple[UsageSum, ...]:
-        """Sums of usage rows. The connection is in a snapshot."""
-        return self._summed(scope, edges_us, by, None).sums("tokens")
+    def usage_sums(
+        self, scope: UsageScope, edges_us: Sequence[int], by: Sequence[Dim], sums_max: int | None
+    ) -> tuple[UsageSum, ...]:
+        """Sums of usage rows. The connection is in a snapshot. Raises: TooManySums."""
+        return self._summed(scope, edges_us, by, None, sums_max).sums("tokens")
 
     def usage_top(
         self, scope: UsageScope, edges_us: Sequence[int], by: Sequence[Dim], limit: int, order: Order
@@ -214,10 +216,15 @@ class Readers:
         return UsageTop(sums, count)
 
     def _summed(
-        self, scope: UsageScope, edges_us: Sequence[int], by: Sequence[Dim], only: frozenset[Key] | None
+        self,
+        scope: UsageScope,
+        edges_us: Sequence[int],
+        by: Sequence[Dim],
+        only: frozenset[Key] | None,
+        sums_max: int | None = None,
     ) -> Sums:
-        sums = Sums(len(by))
-        for question in questions(SQLITE, scope, edges_us, by, only, kept=self._kept()):
+        sums = Sums(len(by), sums_max)
+        for question in questions(SQLITE, scope, edges_us, by, only, kept=self._kept(), sums_max=sums_max):
             sums.add(self._all(*question))
         return sums
 

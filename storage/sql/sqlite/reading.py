@@ -117,10 +117,10 @@ class SqliteReader(DirectoryReads):
         return self._readers.usage(scope, limit, cursor, since_us, until_us)
 
     async def usage_sums(
-        self, scope: UsageScope, edges_us: Sequence[int], *, by: Sequence[Dim] = ()
+        self, scope: UsageScope, edges_us: Sequence[int], *, by: Sequence[Dim] = (), sums_max: int | None = None
     ) -> tuple[UsageSum, ...]:
-        """Sums of usage rows; in a thread of its own, because it may be long."""
-        return await self._beside(lambda readers: readers.usage_sums(scope, edges_us, by))
+        """Sums of usage rows; in a thread of its own, because it may be long. Raises: TooManySums."""
+        return await self._beside(lambda readers: readers.usage_sums(scope, edges_us, by, sums_max))
 
     async def usage_top(
         self, scope: UsageScope, edges_us: Sequence[int], *, by: Sequence[Dim], limit: int, order: Order = "tokens"
