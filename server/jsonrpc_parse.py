@@ -8,6 +8,8 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
+from server.json_places import place_of
+
 _INTEGER_DIGITS_MAX: Final = 20
 _INTEGER_MIN: Final = -(2**63)
 _INTEGER_MAX: Final = 2**64 - 1
@@ -73,12 +75,10 @@ def parse(body: bytes, *, depth_max: int, batch_max: int) -> object:
     """
     try:
         tree = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        raise Malformed(
-            -32700,
-            "parse_error",
-            f"The body must be one JSON text in UTF-8 without a byte order mark, nested at most {depth_max} deep.",
-        ) from None
+    except orjson.JSONDecodeError as wrong:
+        rule = f"The body must be one JSON text in UTF-8 without a byte order mark, nested at most {depth_max} deep."
+        where = place_of(body) or (f"line {wrong.lineno}, column {wrong.colno}" if wrong.pos else None)
+        raise Malformed(-32700, "parse_error", rule + _looked_at(where)) from None
     if type(tree) is list:
         _check_size(len(tree), batch_max)
     weight = _weigh(tree)
@@ -90,8 +90,12 @@ def parse(body: bytes, *, depth_max: int, batch_max: int) -> object:
     except _Ambiguous as wrong:
         if type(tree) is list:
             return _apart(body.decode(), tree)
-        raise _malformed(wrong) from None
+        raise _malformed(wrong, _looked_at(place_of(body))) from None
     return tree
+
+
+def _looked_at(where: str | None) -> str:
+    return "" if where is None else f" Correct {where}."
 
 
 def _judge(body: bytes, weight: "_Weight") -> None:
@@ -151,10 +155,12 @@ def _check_size(size: int, batch_max: int) -> None:
         raise Malformed(-32600, "batch_too_large", f"A batch may hold at most {batch_max} requests; split it.")
 
 
-def _malformed(wrong: _Ambiguous) -> Malformed:
+def _malformed(wrong: _Ambiguous, where: str = "") -> Malformed:
     if isinstance(wrong, _Twice):
-        return Malformed(-32600, "duplicate_member", "An object names a member twice; send each name once.")
-    return Malformed(-32600, "number_out_of_range", "Integers must fit in 64 bits; send larger ones as strings.")
+        return Malformed(-32600, "duplicate_member", f"An object names a member twice; send each name once.{where}")
+    return Malformed(
+        -32600, "number_out_of_range", f"Integers must fit in 64 bits; send larger ones as strings.{where}"
+    )
 
 
 def _apart(text: str, tree: list[object]) -> list[object]:

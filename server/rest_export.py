@@ -17,7 +17,7 @@ from methods.method import Answer
 from methods.progress import Progress
 from monetization.calls import Call
 from server.errors import headers_of, status_of
-from server.plain_http import Means
+from server.plain_http import Means, nothing
 from server.rest.analytics import EXPORT
 from server.rest.requests import params_from
 from server.rest_ingestion import error_body
@@ -29,6 +29,7 @@ METHOD: Final = EXPORT.method
 _FLAGS: Final = {"everybody": frozenset({"boolean"})}
 _TYPES: Final = {"csv": b"text/csv; charset=utf-8", "ndjson": b"application/x-ndjson"}
 _UNREADABLE: Final = 400
+_ALLOWED: Final = b"GET, HEAD, OPTIONS"
 
 
 class _BrokenOff(Exception):  # not an error of ours: the file has begun, so only its end can tell
@@ -43,6 +44,9 @@ class ExportDoor:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one exchange."""
+        if scope["method"] == "OPTIONS":
+            await nothing(send, [(b"allow", _ALLOWED)])
+            return
         means = self._means
         request_id = means.request_id(scope)
         refused = self._refusal(scope)
@@ -59,25 +63,29 @@ class ExportDoor:
             await Sender(send).json(error_body(wrong.slug, str(wrong), request_id, wrong.data), _UNREADABLE)
             return
         call = Call(METHOD, params, credential_from(scope, lines), request_id, "rest", started=means.monotonic())
-        file = _File(send, str(params.get("format", "csv")), means.limits.write_timeout_seconds)
+        kind, is_head = str(params.get("format", "csv")), scope["method"] == "HEAD"
+        file = _File(send, kind, means.limits.write_timeout_seconds, is_head=is_head)
         with suppress(_BrokenOff):
             await self._stream(call, file, receive, send)
 
     def _refusal(self, scope: Scope) -> Refused | None:
-        if scope["method"] != "GET":
-            return Refused(405, "method_not_allowed", "Use GET here.", (b"allow", b"GET"))
+        if scope["method"] not in ("GET", "HEAD"):
+            return Refused(405, "method_not_allowed", "Use GET here.", (b"allow", _ALLOWED))
         means = self._means
         return Refused.draining(means.limits.retry_after_seconds) if means.is_draining() else None
 
     async def _stream(self, call: Call, file: "_File", receive: Receive, send: Send) -> None:
         serving = asyncio.ensure_future(self._means.serve(call, file.sink))
-        leaving = asyncio.ensure_future(_departure(receive))
+        leaving = asyncio.ensure_future(_departure(receive, file.is_enough))
         try:
             await asyncio.wait((serving, leaving), return_when=asyncio.FIRST_COMPLETED)
             if not serving.done():
                 serving.cancel()
                 await asyncio.gather(serving, return_exceptions=True)
-                raise _BrokenOff
+                if not file.is_enough.is_set():
+                    raise _BrokenOff
+                await file.finish()
+                return
             await self._end(serving, call, file, send)
         finally:
             leaving.cancel()
@@ -105,19 +113,24 @@ class ExportDoor:
 
 
 class _File:
-    """The body of the answer, begun with its first text."""
+    """The body of the answer, begun with its first text, where one who asks for the head alone has enough."""
 
-    def __init__(self, send: Send, kind: str, write_timeout_seconds: float) -> None:
+    def __init__(self, send: Send, kind: str, write_timeout_seconds: float, *, is_head: bool) -> None:
         self._send = send
         self._kind = kind
         self._write_timeout_seconds = write_timeout_seconds
+        self._is_head = is_head
         self.has_begun = False
+        self.is_enough = asyncio.Event()
 
     async def sink(self, items: Sequence[Progress]) -> None:
         """Send what has been read; a slow client holds the reading back, one that takes nothing ends it."""
         text = "".join(item.text for item in items if isinstance(item, TextDelta))
         async with asyncio.timeout(self._write_timeout_seconds):
             await self._begin()
+            if self._is_head:
+                self.is_enough.set()
+                await asyncio.Event().wait()  # the reading is cancelled here
             await self._send({"type": "http.response.body", "body": text.encode("utf-8", "replace"), "more_body": True})
 
     async def finish(self) -> None:
@@ -139,7 +152,17 @@ class _File:
         await self._send({"type": "http.response.start", "status": 200, "headers": headers})
 
 
-async def _departure(receive: Receive) -> None:
-    """Return when the client has left."""
+async def _departure(receive: Receive, is_enough: asyncio.Event) -> None:
+    """Return when the client has left, or has what it asked for."""
+    left, enough = asyncio.ensure_future(_left(receive)), asyncio.ensure_future(is_enough.wait())
+    try:
+        await asyncio.wait((left, enough), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        left.cancel()
+        enough.cancel()
+        await asyncio.gather(left, enough, return_exceptions=True)
+
+
+async def _left(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass

@@ -19,7 +19,7 @@ from monetization.ingestion.cloudevents import from_binary, is_binary
 from monetization.ingestion.rejecting import Rejected
 from server.errors import headers_of, status_of
 from server.jsonrpc_parse import Malformed, apart, parse
-from server.plain_http import Means
+from server.plain_http import Means, nothing
 from server.rpc_calls import Serve
 from server.rpc_reading import Left, Refused, Sender, check_headers, credential_from, read_body
 from server.whole_replies import offered
@@ -33,6 +33,13 @@ _UNREADABLE: Final = 400
 _MEMBER: Final = "events"
 _NO_JSON: Final = "this element is no JSON by RFC 8259: no NaN, no Infinity, no half of a character"
 
+_SIZES: Final = {
+    "empty_batch": f"A batch holds 1 to {EVENTS_MAX} events; where there is nothing to tell of, send nothing.",
+    "batch_too_large": f"A batch holds 1 to {EVENTS_MAX} events; split it.",
+}
+"""What is said of a batch's size, which stands beside a rule of JSON-RPC in the parser: also of CloudEvents, whose empty batches
+their format allows, since OpenMonetize's do not."""
+
 Answered = tuple[int, bytes, list[tuple[bytes, bytes]]]
 """Status, body, headers."""
 
@@ -40,11 +47,13 @@ Answered = tuple[int, bytes, list[tuple[bytes, bytes]]]
 def events_in(headers: Mapping[str, str], body: bytes, *, depth_max: int) -> list[object]:
     """The elements of a message, a Rejected in the place of each that cannot be read; `headers` by their names in lower case.
 
-    Raises: Malformed where nothing can be read.
+    Raises: Malformed where nothing can be read, or there is nothing.
     """
     try:
         said = parse(body, depth_max=depth_max, batch_max=EVENTS_MAX)
     except Malformed as wrong:
+        if wrong.reason in _SIZES:
+            raise Malformed(wrong.code, wrong.reason, _SIZES[wrong.reason]) from None
         said = apart(body, _MEMBER, wrong, depth_max=depth_max, batch_max=EVENTS_MAX)
     if is_binary(headers):
         return [_event_of_binary(headers, said)]
@@ -105,6 +114,9 @@ class EventsDoor:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one exchange."""
+        if scope["method"] == "OPTIONS":
+            await nothing(send, [(b"allow", b"POST, OPTIONS")])
+            return
         request_id, limits = self._means.request_id(scope), self._means.limits
         out = Sender(send, offered(scope))
         try:

@@ -13,7 +13,7 @@ from methods.method import to_wire
 from monetization.calls import Call
 from server.errors import headers_of
 from server.jsonrpc_parse import Malformed, parse
-from server.plain_http import Means
+from server.plain_http import NO_CONTENT, Means, nothing
 from server.rate_headers import rate_headers
 from server.rest.answers import INTERNAL, error_of, rest_status_of
 from server.rest.matching import Found, Matcher
@@ -26,7 +26,6 @@ from storage.errors import Fault
 
 Headers: TypeAlias = list[tuple[bytes, bytes]]
 _CREDENTIALS: Final = frozenset({b"authorization", b"x-api-key", b"x-om-api-key", b"x-tollgate-key"})
-_NO_CONTENT: Final = 204
 _UNREADABLE: Final = 400
 _NOT_FOUND: Final = 404
 PREFIXES: Final = ("/v1/{rest:path}", "/api/credits/{rest:path}")
@@ -52,7 +51,7 @@ class RestDoor:
         try:
             found = self._find(scope)
             if scope["method"] == "OPTIONS":
-                await _nothing(send, [(b"allow", found.allow)])
+                await nothing(send, [(b"allow", found.allow)])
                 return
             route = _routed(scope, found)
             headers, body = await self._read(scope, receive, route)
@@ -63,7 +62,7 @@ class RestDoor:
         except Left:
             return
         status, answer, more = await self._answer(scope, route, found, headers, body, request_id)
-        await (_nothing(send, more) if status == _NO_CONTENT else out.json(answer, status, more))
+        await (nothing(send, more) if status == NO_CONTENT else out.json(answer, status, more))
 
     def _types_of(self, method: str) -> Mapping[str, frozenset[str]]:
         """Worked out when a method is first asked for: all of them at the start would take a tenth of it, and 4 MB."""
@@ -100,7 +99,7 @@ class RestDoor:
         try:
             call = self._call(scope, route, found, headers, body, request_id)
             result = to_wire(await self._means.serve(call, None))
-            shown = b"" if route.status == _NO_CONTENT else orjson.dumps(route.shape.show(orjson.loads(result)))
+            shown = b"" if route.status == NO_CONTENT else orjson.dumps(route.shape.show(orjson.loads(result)))
         except Malformed as wrong:
             return _UNREADABLE, error_of(family, wrong.reason, wrong.detail, request_id), []
         except Fault as fault:
@@ -179,9 +178,3 @@ def _key(headers: Mapping[bytes, bytes]) -> str | None:
         detail = "the header Idempotency-Key must hold 1 to 255 visible ASCII characters, bare or in double quotes"
         raise InvalidParams(detail, reason="invalid_idempotency_key")
     return key
-
-
-async def _nothing(send: Send, headers: Headers) -> None:
-    said = [(b"cache-control", b"no-store"), *headers]
-    await send({"type": "http.response.start", "status": _NO_CONTENT, "headers": said})
-    await send({"type": "http.response.body", "body": b""})

@@ -192,6 +192,11 @@ async def test_verbs_and_slashes_are_taken_as_http_means_them(rest: Rest) -> Non
     assert int(headers["content-length"]) > 2
     status, answer, headers = await rest.send("OPTIONS", "/v1/entitlements/x", shown="")
     assert (status, answer, headers["allow"]) == (204, None, "DELETE, OPTIONS, PUT")
+    for path, allowed in (("/v1/usage/export", "GET, HEAD, OPTIONS"), ("/v1/events/ingest", "POST, OPTIONS")):
+        status, answer, headers = await rest.send("OPTIONS", path, shown="")
+        assert (status, answer, headers["allow"]) == (204, None, allowed)
+    status, answer, headers = await rest.send("HEAD", "/v1/usage/export?format=ndjson")
+    assert (status, answer, headers["content-type"]) == (200, None, "application/x-ndjson")
     assert (await rest.send("GET", "/v1/credits/balance/"))[0] == 200
     status, _, headers = await rest.send(
         "OPTIONS", "/v1/entitlements/x", shown="", origin="https://app.example.com", access_control_request_method="PUT"

@@ -141,3 +141,12 @@ def test_more_elements_than_a_batch_may_hold_are_too_many_also_where_one_is_bad(
 def test_a_header_that_is_no_utf_8_is_an_element_that_is_rejected() -> None:
     headers = {"ce-specversion": "1.0", "ce-id": "%ff", "content-type": "application/json"}
     assert [type(element) for element in events_in(headers, EVENT, depth_max=64)] == [Rejected]
+
+
+@pytest.mark.parametrize("body", [b"[]", b" [ ]", b"[%b]" % b",".join([EVENT] * 1_001)])
+async def test_a_batch_of_no_events_or_too_many_is_told_how_many_it_may_hold(body: bytes) -> None:
+    """CloudEvents allow an empty batch; OpenMonetize's hold 1 to 1,000, and one rule is said for both."""
+    for media in ("application/json", "application/cloudevents-batch+json"):
+        with pytest.raises(Malformed) as wrong:
+            events_in({"content-type": media}, body, depth_max=64)
+        assert "1 to 1000 events" in wrong.value.detail

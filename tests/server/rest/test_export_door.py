@@ -81,6 +81,23 @@ async def test_a_reader_who_leaves_ends_the_reading() -> None:
     assert not wire.is_whole
 
 
+async def test_who_asks_for_the_head_alone_gets_it_and_ends_the_reading() -> None:
+    wire = Wire()
+    await asyncio.wait_for(door(endless, [])({**SCOPE, "method": "HEAD"}, wire.receive, wire.send), 30)
+    assert wire.sent[0]["status"] == 200
+    assert (b"content-type", b"text/csv; charset=utf-8") in wire.sent[0]["headers"]
+    assert (wire.is_whole, [message.get("body") for message in wire.sent[1:]]) == (True, [b""])
+
+
+@pytest.mark.parametrize(("verb", "status"), [("OPTIONS", 204), ("POST", 405)])
+async def test_other_verbs_are_told_which_ones_there_are(verb: str, status: int) -> None:
+    wire = Wire()
+    wire.left.set()
+    await door(endless, [])({**SCOPE, "method": verb}, wire.receive, wire.send)
+    assert wire.sent[0]["status"] == status
+    assert (b"allow", b"GET, HEAD, OPTIONS") in wire.sent[0]["headers"]
+
+
 async def test_a_reader_who_takes_nothing_ends_the_reading() -> None:
     wire, problems = Wire(takes=False), list[Exception]()
     await asyncio.wait_for(door(endless, problems)(SCOPE, wire.receive, wire.send), 30)

@@ -137,3 +137,37 @@ def test_a_body_of_the_greatest_size_costs_little_more_than_reading_it(start: by
     # The machine's own pace is the measure: jsonschema-like checks take over 100 times the reading, and so does a second parser
     # in Python; we stay within a few times.
     assert min(found) < 5 * reading + 0.1
+
+
+EVENTS = b'{"jsonrpc":"2.0","id":1,"method":"ingestEvents","params":{"events":[{"event_id":"a"},%b]}}'
+
+
+@pytest.mark.parametrize(
+    ("element", "reason", "place"),
+    [
+        (b'{"event_id":"b","units":NaN}', "parse_error", "Correct params.events[1].units."),
+        (b'{"units":[1,-Infinity]}', "parse_error", "Correct params.events[1].units[1]."),
+        (b'{"event_id":"\\ud800"}', "parse_error", "Correct params.events[1].event_id."),
+        (b'{"a b":{"\\udc00":1}}', "parse_error", 'Correct params.events[1]["a b"].'),
+        (b'{"id":"b","id":"c"}', "duplicate_member", "Correct params.events[1]."),
+        (b'{"units":18446744073709551616}', "number_out_of_range", "Correct params.events[1].units."),
+        (b'{"units":1,}', "parse_error", "Correct line 1, column "),
+        (b'{"units":' + b"1" * 5_000 + b"}", "parse_error", "Correct params.events[1].units."),
+    ],
+)
+def test_what_cannot_be_read_is_named_by_its_place(element: bytes, reason: str, place: str) -> None:
+    """Of a thousand events one has a NaN: whoever sent them must be told which."""
+    with pytest.raises(Malformed) as wrong:
+        parse(EVENTS % element, depth_max=64, batch_max=9)
+    assert wrong.value.reason == reason
+    assert place in wrong.value.detail
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"\xff", b"[" * 100_000, b'"\\ud800"', b"NaN", b'{"a":1,"a":2}', b"[1" + b" " * 2**21]
+)
+def test_where_no_place_can_be_named_none_is(body: bytes) -> None:
+    with pytest.raises(Malformed) as wrong:
+        parse(body, depth_max=64, batch_max=9)
+    assert "params" not in wrong.value.detail
+    assert "Correct ." not in wrong.value.detail
