@@ -1,8 +1,9 @@
 """The questions that all reports are made of: sums of usage over a range, in parts, in series. Reads only."""
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from itertools import pairwise
 from typing import Final
 
@@ -48,6 +49,8 @@ class Reports:
 
     store: Reader
     clock_us: Callable[[], int]
+    exporting: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held by the export whose rows are read now."""
 
     @property
     def business(self) -> Business:

@@ -1,5 +1,6 @@
 """Reports over kept rows and real calls: every figure equals a recount of the rows, in the documents' shapes."""
 
+import asyncio
 import csv
 import io
 import time
@@ -17,6 +18,7 @@ from billing.accounts import credits_of
 from methods.dialects.canonical import TextDelta
 from methods.method import to_wire
 from methods.progress import Progress
+from methods.reports_export import PAGE
 from monetization.calls import Call, Credential
 from storage.records.commands import Charge, Done, Grant
 from storage.records.usage import Usage, UsageRow
@@ -409,6 +411,38 @@ async def streamed(product: Product, token: str, params: object) -> tuple[str, A
                 started=time.monotonic())  # fmt: skip
     result = orjson.loads(to_wire(await product.gateway.serve(call, sink)))
     return "".join(parts), result
+
+
+async def test_exports_leave_everybody_else_a_turn_after_each_page_however_many_run(
+    tmp_path: Path, start: Start
+) -> None:
+    await seeded(tmp_path, [row() for _ in range(2 * PAGE)])
+    turns = 0
+    pages: list[int] = []
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    async def sink(items: Sequence[Progress]) -> None:  # a client that takes everything at once
+        assert items
+        pages.append(turns)
+
+    async with start() as product:
+        params = {"format": "ndjson", "period": "last_7_days", "stream": True}
+        calls = [
+            Call("exportUsage", dict(params), Credential("bearer", product.token("ann")), f"req_{number}", started=0.0)
+            for number in range(4)
+        ]
+        other = asyncio.create_task(others())
+        try:
+            await asyncio.gather(*(product.gateway.serve(call, sink) for call in calls))
+        finally:
+            other.cancel()
+    assert len(pages) >= 8
+    assert len(set(pages)) == len(pages)
 
 
 async def test_an_export_holds_every_row_once_and_no_formula(tmp_path: Path, start: Start) -> None:
