@@ -15,7 +15,7 @@ _TYPES: Final[Mapping[int, str]] = {
     404: "not_found_error",
     408: "timeout_error",
     409: "conflict_error",
-    413: "invalid_request_error",
+    413: "request_too_large",
     422: "invalid_request_error",
     429: "rate_limit_error",
     503: "overloaded_error",

@@ -10,8 +10,8 @@ import orjson
 from methods.dialects.canonical import JsonObject
 from methods.dialects.responses_failure import failure_after
 from methods.dialects.tables import dialect_of
-from methods.errors import ProviderFailed
-from methods.providers.faults import RATE_LIMITED, UNAVAILABLE
+from methods.errors import InvalidParams, ProviderFailed
+from methods.providers.faults import RATE_LIMITED, REJECTED, UNAVAILABLE
 from monetization.errors import Overloaded, QuotaExceeded
 from server.errors import status_of
 from server.vendors.stream import PassedWire
@@ -94,7 +94,7 @@ class Surface:
 
 def openai_status(fault: Fault, usual: int) -> int:
     """OpenAI says 429 `insufficient_quota` where there is no money, and where a quota is used up."""
-    return _TOO_MANY if usual == _PAYMENT else _of_provider(fault, usual, _UNAVAILABLE)
+    return _TOO_MANY if usual == _PAYMENT else _of_provider(fault, usual, _UNAVAILABLE, known=(409, 422))
 
 
 def anthropic_status(fault: Fault, usual: int) -> int:
@@ -102,18 +102,26 @@ def anthropic_status(fault: Fault, usual: int) -> int:
     if isinstance(fault, QuotaExceeded):
         return _TOO_MANY
     overloaded = 529
-    return overloaded if isinstance(fault, Overloaded) else _of_provider(fault, usual, overloaded)
+    return (
+        overloaded if isinstance(fault, Overloaded) else _of_provider(fault, usual, overloaded, known=(409, 413, 422))
+    )
 
 
 def gemini_status(fault: Fault, usual: int) -> int:
     """Google says 429 where a quota is used up, 403 where billing does not allow it (google.rpc.Code)."""
     if isinstance(fault, QuotaExceeded):
         return _TOO_MANY
-    return 403 if usual == _PAYMENT else _of_provider(fault, usual, _UNAVAILABLE)
+    return 403 if usual == _PAYMENT else _of_provider(fault, usual, _UNAVAILABLE, known=(409,))
 
 
-def _of_provider(fault: Fault, usual: int, overloaded: int) -> int:
-    """A provider that limits or has no room says so to the client, who knows from its vendor how to wait."""
+def _of_provider(fault: Fault, usual: int, overloaded: int, *, known: tuple[int, ...]) -> int:
+    """A provider that limits or has no room says so to the client, who knows from its vendor how to wait.
+
+    `known`: the statuses of a refused request that the door's own SDKs tell apart from 400.
+    """
+    if isinstance(fault, InvalidParams) and fault.slug == REJECTED:
+        status = fault.data.get("status")
+        return status if isinstance(status, int) and status in known else usual
     if isinstance(fault, ProviderFailed):
         if fault.slug == RATE_LIMITED:
             return _TOO_MANY

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import anthropic
 import openai
 import orjson
 import pytest
@@ -131,3 +132,29 @@ async def test_an_own_account_without_money_raises_what_the_vendor_itself_would_
     assert word in (reply.json["error"].get("type"), reply.json["error"].get("status"))
     assert "your account there" in reply.json["error"]["message"]
     assert reply.headers.get("x-should-retry") == ("false" if door == "openai" else None)
+
+
+@pytest.mark.parametrize(
+    ("status", "of_openai", "of_anthropic", "of_gemini"),
+    [
+        (409, openai.ConflictError, anthropic.ConflictError, 409),
+        (413, openai.BadRequestError, anthropic.ContentTooLargeError, 400),
+        (422, openai.UnprocessableEntityError, anthropic.UnprocessableEntityError, 400),
+    ],
+)
+async def test_a_request_that_the_vendor_refuses_raises_the_class_that_the_doors_own_sdk_has_for_it(
+    shop: Shop, vendor: FakeProvider, status: int, of_openai: Any, of_anthropic: Any, of_gemini: int
+) -> None:
+    _, bearer = await shop.user()
+    vendor.script = Script(status=status, message="not this one")
+    messages: Any = OPENAI["messages"]
+    for model in ("openai/fake", "anthropic/fake"):
+        async with openai.AsyncOpenAI(base_url=f"{shop.server.url}/v1", api_key=bearer) as ours:
+            with pytest.raises(of_openai, match="not this one"):
+                await ours.chat.completions.create(model=model, messages=messages)
+        async with anthropic.AsyncAnthropic(base_url=shop.server.url, auth_token=bearer) as theirs:
+            with pytest.raises(of_anthropic, match="not this one"):
+                await theirs.messages.create(model=model, messages=messages, max_tokens=9)
+    reply = await shop.ask(PATHS["gemini"], GEMINI, bearer=bearer)
+    assert (reply.status, reply.json["error"]["code"]) == (of_gemini, of_gemini)
+    assert len(vendor.seen) == 5, "none of them can be mended by asking again"
