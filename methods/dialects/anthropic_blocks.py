@@ -11,7 +11,7 @@ from typing import Final
 from methods.dialects.arguments import from_arguments, from_model_arguments, to_arguments
 from methods.dialects.base import Untranslatable
 from methods.dialects.canonical import Image, Json, JsonObject, Message, Part, Reasoning, Text, ToolCall, ToolResult
-from methods.dialects.shared import flag_at, image_type_at, list_at, name_at, object_at, text_at
+from methods.dialects.shared import flag_at, image_type_at, list_at, name_at, object_at, text_at, usual_type
 
 DIALECT: Final = "anthropic"
 
@@ -244,9 +244,10 @@ def _render_image(image: Image, field: str, *, is_own: bool, role: str | None) -
         if not image.url:
             raise Untranslatable(field, "an image needs data or a URL")
         return {"type": "image", "source": {"type": "url", "url": image.url}, **extra}
-    if not is_own and image.media_type not in _IMAGE_TYPES:
+    media_type = image.media_type if is_own else usual_type(image.media_type or "")
+    if not is_own and media_type not in _IMAGE_TYPES:
         raise Untranslatable(field, f"this vendor takes no images of type {image.media_type!r}")
-    source: JsonObject = {"type": "base64", "media_type": image.media_type, "data": image.data}
+    source: JsonObject = {"type": "base64", "media_type": media_type, "data": image.data}
     return {"type": "image", "source": source, **extra}
 
 

@@ -28,6 +28,7 @@ from methods.dialects.shared import (
     object_at,
     optional_at,
     says_something,
+    strictness_of,
     text_at,
     turns_of,
 )
@@ -189,6 +190,7 @@ def _parse_tool(tool: JsonObject, field: str) -> Tool:
         name=name_at(tool.get("name"), f"{field}.name"),
         description=_described(tool.get("description"), f"{field}.description"),
         parameters=object_at(tool.get("input_schema"), f"{field}.input_schema"),
+        is_strict=strictness_of(tool),
         extra={
             name: value
             for name, value in tool.items()
@@ -314,6 +316,8 @@ def _render_tool(tool: Tool, *, is_own: bool) -> Json:
     rendered["input_schema"] = tool.parameters if is_said else {"type": "object", **tool.parameters}
     if is_own:
         rendered.update(tool.extra)
+    elif tool.is_strict:
+        rendered["strict"] = True
     return rendered
 
 

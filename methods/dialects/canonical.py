@@ -94,6 +94,8 @@ class Tool:
     description: str | None
     parameters: JsonObject
     """JSON Schema of the arguments."""
+    is_strict: bool | None = field(default=None, kw_only=True)
+    """Whether the arguments must fit the schema exactly. None: the client did not say."""
     extra: Mapping[str, Json] = field(default_factory=dict)
 
 

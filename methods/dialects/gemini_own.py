@@ -107,7 +107,7 @@ def _in_other_letters(given: JsonObject) -> list[str]:
 def _is_image(blob: JsonObject) -> bool:
     """Whether it can be nothing else: a video's address, and a file that lies at the vendor, are read as what they are."""
     kind, address = blob.get("mimeType"), blob.get("fileUri")
-    if not isinstance(kind, str) or not kind.startswith("image/"):
+    if not isinstance(kind, str) or not kind.lower().startswith("image/"):
         return False
     return not isinstance(address, str) or not is_read_as_found(address)
 

@@ -17,7 +17,7 @@ from methods.dialects.base import Untranslatable
 from methods.dialects.canonical import Image, Json, JsonObject, Message, Part, Reasoning, Text, ToolCall, ToolResult
 from methods.dialects.gemini_images import file_of
 from methods.dialects.gemini_names import items_of, members_of
-from methods.dialects.shared import list_at, name_at, object_at, text_at
+from methods.dialects.shared import list_at, name_at, object_at, text_at, usual_type
 
 MADE_ID: Final = "gemini_call_"
 
@@ -91,7 +91,7 @@ def _parse_inline(part: JsonObject, field: str, ids: CallIds) -> Part | None:  #
     blob = members_of(object_at(part["inlineData"], f"{field}.inlineData"))
     media_type = name_at(blob.get("mimeType"), f"{field}.inlineData.mimeType")
     data = text_at(blob.get("data"), f"{field}.inlineData.data")
-    if not media_type.startswith("image/"):
+    if not media_type.lower().startswith("image/"):
         return None
     return Image(media_type, data=data, extra=_others(part, "inlineData"))
 
@@ -102,7 +102,7 @@ def _parse_file(part: JsonObject, field: str, ids: CallIds) -> Part | None:  # n
     media_type = file.get("mimeType")
     if media_type is None:
         return Image(url=url, extra=_others(part, "fileData"))
-    if not text_at(media_type, f"{field}.fileData.mimeType").startswith("image/"):
+    if not text_at(media_type, f"{field}.fileData.mimeType").lower().startswith("image/"):
         return None
     return Image(text_at(media_type, field), url=url, extra=_others(part, "fileData"))
 
@@ -267,6 +267,7 @@ def _render_image(image: Image, field: str, *, is_own: bool) -> JsonObject:
     extra = image.extra if is_own else {}
     if image.data is not None:
         media_type = image.media_type or "image/png"
+        media_type = media_type if is_own else usual_type(media_type)
         return {"inlineData": {"mimeType": media_type, "data": image.data}, **extra}
     if not image.url:
         raise Untranslatable(field, "an image needs data or a URL")

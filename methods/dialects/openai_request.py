@@ -27,11 +27,13 @@ from methods.dialects.shared import (
     count_at,
     effort_of,
     flag_at,
+    is_closed,
     list_at,
     name_at,
     number_at,
     object_at,
     optional_at,
+    strictness_of,
     text_at,
 )
 
@@ -122,6 +124,7 @@ def _parse_tool(tool: JsonObject, field: str) -> Tool:
         name=name_at(function.get("name"), f"{field}.function.name"),
         description=None if description is None else text_at(description, f"{field}.function.description"),
         parameters={} if parameters is None else object_at(parameters, f"{field}.function.parameters"),
+        is_strict=strictness_of(function),
         extra={
             name: value
             for name, value in function.items()
@@ -269,6 +272,8 @@ def _render_tool(tool: Tool, *, is_own: bool) -> Json:
         function["parameters"] = tool.parameters
     if is_own:
         function.update(tool.extra)
+    elif tool.is_strict is False or (tool.is_strict and is_closed(tool.parameters)):
+        function["strict"] = tool.is_strict
     return {"type": "function", "function": function}
 
 

@@ -22,11 +22,13 @@ from methods.dialects.responses_items import DIALECT, parse_input, render_input
 from methods.dialects.shared import (
     count_at,
     flag_at,
+    is_closed,
     list_at,
     name_at,
     number_at,
     object_at,
     optional_at,
+    strictness_of,
     text_at,
 )
 
@@ -96,6 +98,7 @@ def _parse_tool(tool: JsonObject, field: str) -> Tool:
         name=name_at(tool.get("name"), f"{field}.name"),
         description=None if description is None else text_at(description, f"{field}.description"),
         parameters={} if parameters is None else object_at(parameters, f"{field}.parameters"),
+        is_strict=strictness_of(tool),
         extra={
             name: value
             for name, value in tool.items()
@@ -226,7 +229,8 @@ def _render_tool(tool: Tool, *, is_own: bool) -> Json:
     if is_own:
         return {**function, "parameters": tool.parameters or None, **tool.extra}
     # The vendor makes schemas strict unless it is told not to, and other vendors' schemas seldom are.
-    return {**function, "parameters": tool.parameters or {"type": "object", "properties": {}}, "strict": False}
+    is_strict = bool(tool.is_strict) and is_closed(tool.parameters)
+    return {**function, "parameters": tool.parameters or {"type": "object", "properties": {}}, "strict": is_strict}
 
 
 def _render_tool_choice(choice: ToolChoice) -> Json:

@@ -33,6 +33,27 @@ def object_at(value: Json, field: str) -> JsonObject:
     raise Untranslatable(field, "must be an object")
 
 
+def strictness_of(tool: JsonObject) -> bool | None:
+    """Whether a tool is strict: three vendors say it by the same word."""
+    strict = tool.get("strict")
+    return strict if isinstance(strict, bool) else None
+
+
+def is_closed(schema: Json) -> bool:
+    """Whether a schema is one that OpenAI can keep to: each of its objects requires all that it names and allows no more."""
+    if isinstance(schema, list):
+        return all(map(is_closed, schema))
+    if not isinstance(schema, dict):
+        return True
+    named, required = schema.get("properties"), schema.get("required")
+    if isinstance(named, dict) or schema.get("type") == "object":
+        names = named.keys() if isinstance(named, dict) else set()
+        known = {name for name in required if isinstance(name, str)} if isinstance(required, list) else set()
+        if schema.get("additionalProperties") is not False or not names <= known:
+            return False
+    return all(map(is_closed, schema.values()))
+
+
 def list_at(value: Json, field: str, wanted: str = "an array") -> list[Json]:
     """A member of a request that must be an array. `wanted`: what else was looked for before. Raises: Untranslatable."""
     if isinstance(value, list):
@@ -164,6 +185,12 @@ def image_type_at(media_type: str, field: str) -> str:
     if media_type[:6].lower() == "image/":
         return media_type
     raise Untranslatable(field, f"must be an image, and {media_type[:40]!r} is none")
+
+
+def usual_type(media_type: str) -> str:
+    """An image's type as vendors know it: in small letters (RFC 2045, section 5.1), and by the name that is registered."""
+    kind = media_type.strip().lower()
+    return "image/jpeg" if kind == "image/jpg" else kind
 
 
 def to_data_url(media_type: str | None, data: str) -> str:

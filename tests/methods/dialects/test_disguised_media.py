@@ -101,7 +101,7 @@ def test_any_other_address_reaches_gemini_as_an_image_whatever_lies_there(
 @pytest.mark.parametrize(("client", "body"), BODIES)
 def test_an_images_type_is_taken_in_any_letters(client: str, body: Any) -> None:
     request = dialect_of(client).parse_request(body("data:Image/PNG;base64,aGk="))
-    assert {"inlineData": {"mimeType": "Image/PNG", "data": "aGk="}} in parts_of(
+    assert {"inlineData": {"mimeType": "image/png", "data": "aGk="}} in parts_of(
         Gemini().render_request(request)["contents"]
     )
 

@@ -33,6 +33,7 @@ from methods.dialects.gemini import Gemini
 from methods.dialects.openai import OpenAI
 from methods.dialects.responses import Responses
 from storage.records.usage import Usage
+from tests.methods.dialects.matrix import HI
 
 DIALECTS: list[Dialect] = [OpenAI(), Responses(), Anthropic(), Gemini()]
 PAIRS = [pytest.param(a, b, id=f"{a.name} to {b.name}") for a in DIALECTS for b in DIALECTS]
@@ -225,3 +226,71 @@ def test_an_error_midway_reaches_the_other_side_as_an_error_of_the_same_kind(sou
     error = second[-1]
     assert isinstance(error, VendorError)
     assert (error.status, error.message) == (429, "slow")
+
+
+def strict(dialect: Dialect, schema: Any, *, is_strict: bool) -> ChatRequest:
+    """A request of a client of this dialect that says whether its tool is strict."""
+    function = {"name": "weather", "strict": is_strict}
+    tools: dict[str, Any] = {
+        "openai": {"type": "function", "function": {**function, "parameters": schema}},
+        "responses": {"type": "function", **function, "parameters": schema},
+        "anthropic": {**function, "input_schema": schema},
+    }
+    return dialect.parse_request({**HI[dialect.name], "tools": [tools[dialect.name]]})
+
+
+def tool_for(dialect: Dialect, request: ChatRequest) -> Any:
+    """The only tool of a request, as this vendor is told it."""
+    tools: Any = dialect.render_request(request)["tools"]
+    assert len(tools) == 1
+    return tools[0]
+
+
+CLOSED: Any = {**SCHEMA, "additionalProperties": False}
+SAID_BY = [dialect for dialect in DIALECTS if dialect.name != "gemini"]
+
+
+@pytest.mark.parametrize("source", SAID_BY, ids=lambda dialect: dialect.name)
+def test_a_strict_tool_stays_strict_for_every_vendor_that_has_a_word_for_it(source: Dialect) -> None:
+    asked = strict(source, CLOSED, is_strict=True)
+    assert tool_for(OpenAI(), asked)["function"]["strict"] is True
+    assert tool_for(Responses(), asked)["strict"] is True
+    assert tool_for(Anthropic(), asked)["strict"] is True
+    assert "strict" not in orjson.dumps(Gemini().render_request(asked)).decode()
+
+
+def test_a_tool_is_not_strict_where_nobody_asked_for_it_or_openai_would_refuse_its_schema() -> None:
+    loose = strict(OpenAI(), CLOSED, is_strict=False)
+    assert "strict" not in tool_for(Anthropic(), loose)
+    assert tool_for(Responses(), loose)["strict"] is False
+    assert tool_for(OpenAI(), strict(Responses(), CLOSED, is_strict=False))["function"]["strict"] is False
+    optional = {**CLOSED, "properties": {**SCHEMA["properties"], "days": {"type": "integer"}}}
+    nested = {**CLOSED, "properties": {"city": {"anyOf": [{"type": "object", "properties": {}}]}}}
+    for schema in (SCHEMA, optional, nested):
+        assert "strict" not in tool_for(OpenAI(), strict(Anthropic(), schema, is_strict=True))["function"]
+
+
+@pytest.mark.parametrize("written", ["image/png", "IMAGE/PNG", "Image/Png"])
+def test_an_image_is_one_however_its_type_is_written(written: str) -> None:
+    asked: dict[str, dict[str, Any]] = {
+        "openai": {
+            "model": "m",
+            "messages": [
+                {
+                    "role": "user",
+                    "content": [{"type": "image_url", "image_url": {"url": f"data:{written};base64,AAAA"}}],
+                }
+            ],
+        },
+        "gemini": {"contents": [{"parts": [{"inlineData": {"mimeType": written, "data": "AAAA"}}]}]},
+    }
+    for name, body in asked.items():
+        dialect = next(dialect for dialect in DIALECTS if dialect.name == name)
+        request = dialect.parse_request(body, model="m")
+        assert dialect.unpriced(body) == []
+        assert LOST[name](request) == []
+        for other, expected in ((Anthropic(), '"media_type":"image/png"'), (Gemini(), '"mimeType":"image/png"')):
+            if other.name != name:
+                assert expected in orjson.dumps(other.render_request(request)).decode()
+    jpg = ChatRequest("m", (Message("user", (Image("image/JPG", data="AAAA"),)),))
+    assert '"image/jpeg"' in orjson.dumps(Anthropic().render_request(jpg)).decode()

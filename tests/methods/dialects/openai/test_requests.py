@@ -58,7 +58,7 @@ def test_every_member_lands_in_its_canonical_place() -> None:
             Message("tool", (ToolResult("call_1", (Text("rain"),)),)),
             Message("tool", (ToolResult("call_2", (Text("sun"), Text("wind"))),)),
         ),
-        tools=(Tool("weather", "Tells it", parameters, {"strict": True}), Tool("now", None, {})),
+        tools=(Tool("weather", "Tells it", parameters, {"strict": True}, is_strict=True), Tool("now", None, {})),
         tool_choice=ToolChoice("auto"),
         is_parallel_tools=True,
         dialect="openai",

@@ -1,5 +1,6 @@
 """Whatever this dialect can say of a canonical request reads as the same request again."""
 
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import given, settings
@@ -52,7 +53,7 @@ tool_turns = st.builds(ToolResult, words, st.lists(plain, min_size=1, max_size=2
 schemas: Any = st.fixed_dictionaries({"type": st.just("object")}, optional={"title": texts})
 tools = st.builds(
     Tool, words, st.none() | texts, schemas | st.just({}), st.fixed_dictionaries({}, optional={"strict": st.booleans()})
-)
+).map(lambda tool: replace(tool, is_strict=tool.extra.get("strict")))
 formats = st.sampled_from([ResponseFormat("text"), ResponseFormat("json_object")]) | st.builds(
     ResponseFormat, st.just("json_schema"), schemas, words, st.none() | st.booleans()
 )

@@ -127,7 +127,7 @@ def test_everything_that_a_request_says_is_read() -> None:
     assert answered.parts == (ToolResult("c1", (Text("rain"),)), ToolResult("c2", (Text("sun"),)))
     assert [part.text for part in said.parts if isinstance(part, Text)] == ["Regen."]
     assert (request.max_tokens, request.temperature, request.top_p, request.user) == (50, 0.5, 0.9, "u1")
-    assert request.tools == (Tool("weather", "Tells it", SCHEMA, {"strict": True}),)
+    assert request.tools == (Tool("weather", "Tells it", SCHEMA, {"strict": True}, is_strict=True),)
     assert (request.tool_choice, request.is_parallel_tools) == (ToolChoice("named", "weather"), False)
     assert request.response_format == ResponseFormat("json_schema", SCHEMA, "reply", is_strict=True)
     assert request.reasoning == ReasoningSettings(effort="high")
