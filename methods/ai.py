@@ -4,6 +4,7 @@
 asked, because a key of one vendor must never reach another.
 """
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
@@ -18,6 +19,7 @@ from methods.ai_request import Draft, draft_of, images_in, tokens_input_likely, 
 from methods.ai_result import ExecuteResult
 from methods.context import Context, Services
 from methods.errors import SERVING
+from methods.hearing_out import hear_usage
 from methods.method import Access, Method, Tool
 from methods.progress import Notice, Progress, ProgressSink, RunStarted
 from methods.providers.base import Ask
@@ -87,13 +89,17 @@ async def _streamed(context: Context, most: Most, ask: Ask, answer: Answer, sink
     meter = context.meter
     serving = _Serving(meter, most)
     async with context.services.router.stream(most.targets, ask, serving) as batches:
-        async for events in batches:
-            progress = answer.take(events)
-            if meter.first_byte is None:
-                meter.first_byte = context.services.router.clock()
-                progress = [*serving.begin(answer.model), *progress]
-            if progress:
-                await sink(progress)
+        try:
+            async for events in batches:
+                progress = answer.take(events)
+                if meter.first_byte is None:
+                    meter.first_byte = context.services.router.clock()
+                    progress = [*serving.begin(answer.model), *progress]
+                if progress:
+                    await sink(progress)
+        except asyncio.CancelledError:
+            await hear_usage(batches, answer)
+            raise
 
 
 class _Serving:

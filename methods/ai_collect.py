@@ -72,6 +72,12 @@ class Answer:
         self.finish_reason: FinishReason = "other"
         self.model: str | None = None
 
+    @property
+    def lacks_usage(self) -> bool:
+        """Whether the answer is finished, and the vendor has not counted all of it."""
+        meter = self._meter
+        return meter.is_complete and (meter.usage is None or meter.untold is not None)
+
     def take(self, events: Sequence[StreamEvent | Passed]) -> list[Progress]:
         """Add what one read brought, and return what a client may see of it."""
         seen: list[Progress] = []

@@ -4,6 +4,7 @@ A provider of the same language gets the client's own body and its own bytes com
 what cannot be is refused by name. Money is not known here: the meter hears the same as of every call.
 """
 
+import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -22,6 +23,7 @@ from methods.dialects.crossing import own_field
 from methods.dialects.once import AnyOnce
 from methods.dialects.tables import KINDS, dialect_of
 from methods.errors import SERVING, InvalidParams
+from methods.hearing_out import hear_usage
 from methods.method import Access, Method, Params
 from methods.progress import ProgressSink
 from methods.providers.base import Ask
@@ -250,18 +252,24 @@ async def _streamed(context: Context, most: Most, ask: Ask, answer: Answer, sink
     dialect = ask.original.dialect
     renderer: EventRenderer | None = None
     async with router.stream(most.targets, ask, Serving(meter)) as batches:
-        async for events in batches:
-            answer.take(events)
-            if meter.first_byte is None:
-                meter.first_byte = router.clock()
-            passed = _passed(events)
-            if passed is None:
-                if renderer is None:
-                    created = int(context.services.clock())
-                    renderer = dialect.event_renderer(ask.request, created=created, reply_id=_reply_id(dialect, ask))
-                passed = _written(renderer, events)
-            if passed:
-                await sink([Passed(passed)])
+        try:
+            async for events in batches:
+                answer.take(events)
+                if meter.first_byte is None:
+                    meter.first_byte = router.clock()
+                passed = _passed(events)
+                if passed is None:
+                    if renderer is None:
+                        created = int(context.services.clock())
+                        renderer = dialect.event_renderer(
+                            ask.request, created=created, reply_id=_reply_id(dialect, ask)
+                        )
+                    passed = _written(renderer, events)
+                if passed:
+                    await sink([Passed(passed)])
+        except asyncio.CancelledError:
+            await hear_usage(batches, answer)
+            raise
     if renderer is not None:
         await sink([Passed(renderer.close())])
 

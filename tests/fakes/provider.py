@@ -268,7 +268,7 @@ class _Connection(asyncio.Protocol):
                 break
             if at == script.hangs_after:
                 return
-            if at == 3 and script.waits is not None:
+            if at == script.waits_after and script.waits is not None:
                 await script.waits.wait()
             if at == script.cut_after:
                 await self._send(script, events[at][: len(events[at]) // 2])

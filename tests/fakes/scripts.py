@@ -33,7 +33,9 @@ class Script:
     hangs_after: int | None = None
     """Events after which nothing more comes, with the connection open."""
     waits: Event | None = None
-    """Set by the test when a stream may go on after its first three events."""
+    """Set by the test when a stream may go on after its first events."""
+    waits_after: int = 3
+    """How many those are."""
     turns: tuple["Script", ...] = ()
     """Every request is answered by the next of these, over and over."""
 

@@ -1,5 +1,6 @@
 """executeAIRequest: what the provider is told, what the meter hears, and what comes back, whole and streamed."""
 
+import asyncio
 import json
 from typing import Any
 
@@ -291,3 +292,33 @@ async def test_what_was_quoted_is_what_is_sent_even_if_the_prompt_changes_in_bet
     call = Call("executeAIRequest", None, Credential("none"), "req_1")
     await execute.handler(Context(Caller("subscription", user_id="u1"), call, services, Meter(), None, quoted), params)
     assert [ask.request.system for ask in bench.a.asked] == [(Text("short"),)]
+
+
+@pytest.mark.parametrize(
+    ("ending", "rest", "usage"),
+    [
+        ([Finished("stop")], [UsageSeen(Usage(input=3, output=1, reasoning=90))], Usage(input=3, output=1, reasoning=90)),
+        ([Finished("stop")], [ProviderFailed("no more of it")], None),
+        ([UsageSeen(Usage(input=3, output=1)), Finished("stop")], [UsageSeen(Usage(input=9))], Usage(input=3, output=1)),
+        ([], [UsageSeen(Usage(input=3, output=1))], None),
+    ],
+    ids=["not counted yet", "never counted", "counted", "not finished"],
+)  # fmt: skip
+async def test_who_leaves_a_finished_answer_is_charged_by_the_count_that_follows_it(
+    bench: Bench, ending: list[StreamEvent], rest: list[Any], usage: Usage | None
+) -> None:
+    bench.a.batches = [[TextDelta("x"), *ending], *([one] if isinstance(one, StreamEvent) else one for one in rest)]
+    method = bench.services.catalog.find("executeAIRequest")
+    params, meter = method.parse({"content": "Hello"}), Meter()
+    assert method.most is not None
+
+    async def gone(_: object) -> None:
+        raise asyncio.CancelledError
+
+    call = Call("executeAIRequest", {}, Credential("none"), "req_1")
+    most = method.most(bench.services, params)
+    context = Context(Caller("subscription", user_id="u1"), call, bench.services, meter, gone, most)
+    with pytest.raises(asyncio.CancelledError):
+        await method.handler(context, params)
+    assert meter.usage == usage
+    assert bench.a.is_closed

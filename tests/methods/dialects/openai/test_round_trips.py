@@ -20,6 +20,7 @@ from methods.dialects.canonical import (
     ToolResult,
 )
 from methods.dialects.openai import OpenAI
+from methods.dialects.shared import strictness_of
 
 words = st.text("abcXYZ09_-", min_size=1, max_size=6)
 texts = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8)
@@ -53,7 +54,7 @@ tool_turns = st.builds(ToolResult, words, st.lists(plain, min_size=1, max_size=2
 schemas: Any = st.fixed_dictionaries({"type": st.just("object")}, optional={"title": texts})
 tools = st.builds(
     Tool, words, st.none() | texts, schemas | st.just({}), st.fixed_dictionaries({}, optional={"strict": st.booleans()})
-).map(lambda tool: replace(tool, is_strict=tool.extra.get("strict")))
+).map(lambda tool: replace(tool, is_strict=strictness_of(dict(tool.extra))))
 formats = st.sampled_from([ResponseFormat("text"), ResponseFormat("json_object")]) | st.builds(
     ResponseFormat, st.just("json_schema"), schemas, words, st.none() | st.booleans()
 )
