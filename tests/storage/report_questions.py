@@ -17,7 +17,7 @@ SCOPES = {
     "key": UsageScope("t", where={"key_id": "key_1"}),
     "model": UsageScope("t", where={"model": "gpt-4o"}),
 }
-BYS: tuple[tuple[Dim, ...], ...] = ((), ("user_id",), ("provider", "model"), ("organization_id",))
+BYS: tuple[tuple[Dim, ...], ...] = ((), ("user_id",), ("provider", "model"), ("organization_id",), ("feature",))
 KEPT = (Kept(), Kept(400 * 24 * HOUR_US + 7), Kept(0, mark_of(80 * 24 * HOUR_US, 0)))
 EDGES = (1, 50 * HOUR_US + 1, 400 * 24 * HOUR_US + 7)
 
@@ -39,8 +39,12 @@ def questions_of_reports(dialect: Dialect) -> Iterator[tuple[str, str]]:
             for kept in KEPT:
                 asked = top_question(dialect, scope, EDGES, by, "tokens", 9, kept=kept)
                 yield f"first {','.join(by)} of {name}, {kept}", asked[0]
-    for firsts in (frozenset({("ada",), (None,)}), frozenset({("ada",), ("bob",)})):
+    tops: tuple[tuple[Dim, set[str | None]], ...] = (
+        ("user_id", {"ada", None}), ("user_id", {"ada", "bob"}), ("feature", {"chat", None}),
+    )  # fmt: skip
+    for dim, firsts in tops:
+        named = frozenset((value,) for value in firsts)
         for number, (statement, _) in enumerate(
-            questions(dialect, SCOPES["tenant"], EDGES, ("user_id",), firsts, kept=Kept())
+            questions(dialect, SCOPES["tenant"], EDGES, (dim,), named, kept=Kept(), sums_max=9)
         ):
-            yield f"sums of first users {sorted(map(str, firsts))} {number}", statement
+            yield f"sums of first {dim} {sorted(map(str, firsts))} {number}", statement
