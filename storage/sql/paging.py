@@ -1,11 +1,21 @@
 """Cursors of pages: a few numbers with dots between them, or a text, the same on every database."""
 
+import asyncio
 from base64 import b64decode, urlsafe_b64encode
 
 from storage.errors import InvalidCursor
 
 LAST = 2**63 - 1
 """Behind every instant and id: where the first page, newest first, begins."""
+
+
+async def give_way(cursor: str | None) -> None:
+    """Give everybody else a turn before a further page of a file is read.
+
+    A file is read without a wait, so who goes through all pages would keep the whole process waiting until the last one.
+    """
+    if cursor is not None:
+        await asyncio.sleep(0)
 
 
 def numbers(cursor: str | None, first: tuple[int, ...]) -> tuple[int, ...]:

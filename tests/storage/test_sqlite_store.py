@@ -3,13 +3,19 @@ import os
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from storage.errors import StorageUnavailable, StoreRefused
+from storage.records.commands import Grant, Keep, Put, RecordUsage
+from storage.records.directory import DirectoryEntry
+from storage.records.kept import KeptRow
+from storage.records.ledger import CREDITS, AccountKey, Page
 from storage.records.usage import Usage, UsageRow
 from storage.sql.sqlite.ddl import STATEMENTS
 from storage.sql.sqlite.rendering import statements
@@ -167,3 +173,41 @@ async def test_a_write_locked_file_is_refused_and_served_again_afterwards(tmp_pa
 
 def test_the_written_tables_are_those_that_are_defined() -> None:
     assert list(STATEMENTS) == statements(), "the tables have changed: run `make ddl`"
+
+
+async def test_whoever_goes_through_all_pages_gives_everybody_else_a_turn(tmp_path: Path) -> None:
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    accounts = [AccountKey("default", "user", owner, CREDITS, "TOKEN") for owner in ("ada", "bob", "eve")]
+    rows = [RecordUsage(replace(ROW, id=f"use_{number}")) for number in range(3)]
+    paid = [
+        Grant(account=key, amount=1, reason="purchase", source="test", source_ref=f"{key.owner_id}-{number}")
+        for key in accounts
+        for number in range(3)
+    ]
+    kept = [Keep(KeptRow("default", "audit", "u", "{}")) for _ in range(3)]
+    entries = [Put(DirectoryEntry("default", "limits", f"k{number}", "user:u", "{}")) for number in range(3)]
+    async with open_store(url(tmp_path), clock_us=clock) as store:
+        await store.submit_each([*rows, *paid, *kept, *entries])
+        reads: list[Callable[[str | None], Awaitable[Page[Any]]]] = [
+            lambda cursor: store.usage("default", "ada", limit=1, cursor=cursor),
+            lambda cursor: store.transfers(accounts[0], limit=1, cursor=cursor),
+            lambda cursor: store.accounts("default", limit=1, cursor=cursor),
+            lambda cursor: store.kept_page("default", "audit", limit=1, cursor=cursor),
+            lambda cursor: store.entries("default", "limits", limit=1, cursor=cursor),
+        ]
+        other = asyncio.create_task(others())
+        try:
+            for read in reads:
+                before, page = turns, await read(None)
+                while page.next_cursor is not None:
+                    page = await read(page.next_cursor)
+                assert turns >= before + 2
+        finally:
+            other.cancel()

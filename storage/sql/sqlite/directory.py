@@ -11,7 +11,7 @@ from storage.records.kept import KeptRow, Outgoing
 from storage.records.ledger import Page
 from storage.sql import ledger_rows as rows
 from storage.sql.directory_rows import ENTRY, GONE_MAX, STAY_US, entry_columns, entry_of, newest
-from storage.sql.paging import LAST, numbers, text_cursor, text_of_cursor
+from storage.sql.paging import LAST, give_way, numbers, text_cursor, text_of_cursor
 
 # Any: columns come from the driver; the table gives their types.
 
@@ -83,6 +83,7 @@ class DirectoryReads:
         self, tenant: str, kind: str, *, within: str = "", limit: int = 50, cursor: str | None = None
     ) -> Page[DirectoryEntry]:
         """The live entries of a kind, in the order of their keys."""
+        await give_way(cursor)
         found = self._fetch(_OF_KIND, (tenant, kind, text_of_cursor(cursor), self._now_us(), limit + 1, within))
         page = tuple(map(entry_of, found[:limit]))
         return Page(page, text_cursor(page[-1].key) if len(found) > limit else None)
@@ -110,6 +111,7 @@ class DirectoryReads:
         self, tenant: str, kind: str, *, key: str | None = None, limit: int = 50, cursor: str | None = None
     ) -> Page[KeptRow]:
         """Kept rows, newest first."""
+        await give_way(cursor)
         (before,) = numbers(cursor, (LAST,))
         if not are_storable(tenant, kind, key or ""):
             return Page((), None)

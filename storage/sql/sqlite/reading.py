@@ -27,7 +27,7 @@ from storage.records.ledger import (
 from storage.records.reports import EVERYTHING, Dim, Order, UsageScope, UsageSum, UsageTop
 from storage.records.usage import UsageRow
 from storage.sql.migrations.revisions import HEAD, REVISIONS, refusal
-from storage.sql.paging import LAST
+from storage.sql.paging import LAST, give_way
 from storage.sql.sqlite import connections, schema
 from storage.sql.sqlite.directory import DirectoryReads
 from storage.sql.sqlite.readers import Readers
@@ -84,6 +84,7 @@ class SqliteReader(DirectoryReads):
 
     async def transfers(self, key: AccountKey, *, limit: int = 50, cursor: str | None = None) -> Page[TransferView]:
         """The account's movements, newest first."""
+        await give_way(cursor)
         return self._readers.transfers(key, limit, cursor)
 
     async def windows(self, tenant: str, subject: str) -> tuple[WindowView, ...]:
@@ -98,6 +99,7 @@ class SqliteReader(DirectoryReads):
         self, tenant: str, *, limit: int = 50, cursor: str | None = None
     ) -> Page[tuple[AccountKey, Balance]]:
         """The customers' accounts, oldest first."""
+        await give_way(cursor)
         return self._readers.accounts(tenant, limit, cursor)
 
     async def usage(
@@ -113,6 +115,7 @@ class SqliteReader(DirectoryReads):
         where: Mapping[Dim, str | None] = EVERYTHING,
     ) -> Page[UsageRow]:
         """Usage rows, newest first."""
+        await give_way(cursor)
         scope = UsageScope(tenant, user_id, organization_id, where)
         return self._readers.usage(scope, limit, cursor, since_us, until_us)
 
