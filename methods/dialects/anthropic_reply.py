@@ -89,11 +89,14 @@ def render_usage(usage: Usage | None) -> JsonObject:
 
 
 def parse_reply(body: JsonObject) -> ChatReply:
-    """A complete reply. Blocks of the vendor's own tools keep the whole `content` in `extra`. Raises: ValueError."""
+    """A complete reply. Blocks of the vendor's own tools keep the whole `content` in `extra`. Raises: ValueError.
+
+    One whose content is no array and that was counted all the same is one that nobody can read.
+    """
     content = body.get("content")
-    if not isinstance(content, list):
-        raise ValueError("a reply needs an array 'content'")  # noqa: TRY004 - the protocol promises ValueError
-    parts = read_blocks(content)
+    if not isinstance(content, list) and (body.get("error") or parse_usage(body.get("usage")) is None):
+        raise ValueError("a reply needs an array 'content'")
+    parts = read_blocks(content if isinstance(content, list) else [])
     extra: dict[str, Json] = {name: value for name, value in body.items() if name not in _READ and value is not None}
     is_own = [render_reply_block(part, is_own=True) for part in parts] == content
     if not is_own:
@@ -108,7 +111,7 @@ def parse_reply(body: JsonObject) -> ChatReply:
     return ChatReply(
         model=model if isinstance(model, str) else "",
         parts=said,
-        is_unread=not said and bool(content),
+        is_unread=not said and content != [],
         finish_reason=finish_reason_of(native),
         usage=usage,
         untold=untold(body.get("usage")),

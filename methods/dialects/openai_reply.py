@@ -57,20 +57,24 @@ def finish_reason_of(word: Json, *, calls_tools: bool, is_refused: bool) -> Fini
 
 
 def parse_reply(body: JsonObject) -> ChatReply:
-    """A complete reply: the first choice, and what the others say. Raises: ValueError when it is not one."""
-    choices = body.get("choices")
-    if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
-        raise ValueError("the reply has no choices")
-    choice = choices[0]
+    """A complete reply: the first choice, and what the others say. Raises: ValueError when it is not one.
+
+    One that holds no message and was counted all the same is one that nobody can read.
+    """
+    choices = _list(body.get("choices"))
+    choice = choices[0] if choices and isinstance(choices[0], dict) else {}
     message = choice.get("message")
-    if message is None or not isinstance(message, dict):
-        raise ValueError("the reply's first choice has no message")
+    is_unread = not isinstance(message, dict)
+    if not isinstance(message, dict):
+        if body.get("error") or parse_usage(body.get("usage")) is None:
+            raise ValueError("the reply has no choices, or its first choice has no message")
+        message = {}
     parts = _parse_parts(message, f"call_{_word(body.get('id')) or ''}_")
     word = choice.get("finish_reason")
     return ChatReply(
         model=_word(body.get("model")) or "",
         parts=parts,
-        is_unread=not parts and bool(_list(message.get("content")) or _list(message.get("images"))),
+        is_unread=is_unread or (not parts and bool(_list(message.get("content")) or _list(message.get("images")))),
         finish_reason=finish_reason_of(
             word,
             calls_tools=bool(_list(message.get("tool_calls"))),
@@ -82,7 +86,7 @@ def parse_reply(body: JsonObject) -> ChatReply:
         native_finish_reason=_word(word),
         dialect=DIALECT,
         extra=_extra(body, choice, message),
-        others=() if len(choices) == 1 else _said_by(choices[1:]),
+        others=() if len(choices) <= 1 else _said_by(choices[1:]),
     )
 
 

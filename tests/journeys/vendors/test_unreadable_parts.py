@@ -126,6 +126,20 @@ async def test_a_call_that_nobody_can_read_is_not_left_out_for_a_client_of_anoth
     assert row["tokens_output"] > 0
 
 
+async def test_a_reply_without_any_message_is_charged_where_the_vendor_has_counted_it(
+    shop: Shop, vendor: FakeProvider
+) -> None:
+    _, bearer = await shop.user()
+    reply = orjson.loads(wire_of("openai", "fake").reply)
+    vendor.script = Script(body=orjson.dumps({**reply, "choices": []}))
+    same = await shop.ask(PATHS["openai"], OPENAI, bearer=bearer)
+    assert (same.status, same.body) == (200, vendor.script.body)
+    other = await shop.ask(PATHS["anthropic"], {**ANTHROPIC, "model": "openai/fake"}, bearer=bearer)
+    assert other.status == 502
+    rows = [usage_rows(shop.server, answer.headers["x-request-id"])[0] for answer in (same, other)]
+    assert [(row["outcome"], row["tokens_output"]) for row in rows] == [("done", TOKENS_OUT), ("failed", 0)]
+
+
 async def test_a_reply_whose_media_type_is_written_in_capitals_is_json(shop: Shop, vendor: FakeProvider) -> None:
     _, bearer = await shop.user()
     vendor.script = Script(body=wire_of("openai", "fake").reply, content_type="Application/JSON")

@@ -18,6 +18,7 @@ from methods.dialects.canonical import (
     Finished,
     Reasoning,
     ReasoningDelta,
+    RefusalDelta,
     Started,
     StreamEvent,
     Text,
@@ -292,6 +293,14 @@ async def test_what_was_quoted_is_what_is_sent_even_if_the_prompt_changes_in_bet
     call = Call("executeAIRequest", None, Credential("none"), "req_1")
     await execute.handler(Context(Caller("subscription", user_id="u1"), call, services, Meter(), None, quoted), params)
     assert [ask.request.system for ask in bench.a.asked] == [(Text("short"),)]
+
+
+async def test_a_refusal_in_a_stream_is_text(bench: Bench) -> None:
+    bench.a.batches = [[RefusalDelta("I "), RefusalDelta("won't.")], [Finished("content_filter")]]
+    run = await bench.run("executeAIRequest", {"content": "Hello"}, is_stream=True)
+    assert run.answer["content"] == "I won't."
+    assert [item.text for item in run.progress if isinstance(item, TextDelta)] == ["I ", "won't."]
+    assert run.meter.bytes_delivered == len("I won't.")
 
 
 @pytest.mark.parametrize(

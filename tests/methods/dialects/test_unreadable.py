@@ -84,12 +84,22 @@ def test_the_rest_of_a_reply_is_read_where_a_part_cannot_be(dialect: Dialect, bo
         (Gemini(), gemini({"hologram": {"a": 1}})),
         (Responses(), responses(MESSAGE, {"type": "function_call", "name": "n"})),
         (Responses(), responses("x")),
+        (OpenAI(), {"choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 4}}),
+        (OpenAI(), {"choices": [{"text": "Hi"}], "usage": {"prompt_tokens": 3, "completion_tokens": 4}}),
+        (Anthropic(), {"content": "Hi", "usage": {"input_tokens": 3, "output_tokens": 4}}),
     ],
 )
 def test_a_call_of_nobody_knows_what_and_an_answer_of_nothing_else_cannot_be_told_elsewhere(
     dialect: Dialect, body: Any
 ) -> None:
     assert not is_tellable(dialect.parse_reply(body))
+
+
+@pytest.mark.parametrize("dialect", [OpenAI(), Anthropic()])
+def test_an_error_that_was_counted_is_an_error(dialect: Dialect) -> None:
+    usage: Any = {"prompt_tokens": 3, "completion_tokens": 4, "input_tokens": 3, "output_tokens": 4}
+    with pytest.raises(ValueError, match="reply"):
+        dialect.parse_reply({"error": {"message": "no"}, "usage": usage})
 
 
 @pytest.mark.parametrize(
