@@ -152,7 +152,7 @@ EVENTS = b'{"jsonrpc":"2.0","id":1,"method":"ingestEvents","params":{"events":[{
         (b'{"id":"b","id":"c"}', "duplicate_member", "Correct params.events[1]."),
         (b'{"units":18446744073709551616}', "number_out_of_range", "Correct params.events[1].units."),
         (b'{"units":1,}', "parse_error", "Correct line 1, column "),
-        (b'{"units":' + b"1" * 5_000 + b"}", "parse_error", "Correct params.events[1].units."),
+        (b'{"units":' + b"1" * 5_000 + b"}", "parse_error", "Correct line 1, column "),
     ],
 )
 def test_what_cannot_be_read_is_named_by_its_place(element: bytes, reason: str, place: str) -> None:
@@ -171,3 +171,12 @@ def test_where_no_place_can_be_named_none_is(body: bytes) -> None:
         parse(body, depth_max=64, batch_max=9)
     assert "params" not in wrong.value.detail
     assert "Correct ." not in wrong.value.detail
+
+
+@pytest.mark.parametrize("unit", [b"1,", b'{"a":[1]},', b"{},", b'"x",'])
+def test_no_place_is_looked_for_among_very_many_values(unit: bytes) -> None:
+    """Anybody may send what nobody can read, so finding the place costs no more than a look at some thousands of values."""
+    for count in (30_000, 300_000):
+        with pytest.raises(Malformed) as wrong:
+            parse(b"[" + unit * count + b"NaN]", depth_max=64, batch_max=9)
+        assert wrong.value.detail.endswith(f"Correct line 1, column {1 + len(unit) * count + 1}.")
