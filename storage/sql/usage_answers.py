@@ -32,6 +32,7 @@ class Sums:
 
     def add(self, found: Sequence[Sequence[Any]]) -> None:
         """Take in rows of: the bucket's start, the dimensions, the asset, the measures. Raises: TooManySums."""
+        self._check(found)
         cut = len(COUNTED)
         for row in found:
             start, *key = row[: 1 + self._dims]
@@ -44,8 +45,16 @@ class Sums:
             totals[:] = map(int.__add__, totals, (*measures[:cut], *amounts))
             if asset is not None and charge:
                 charged[asset] = charged.get(asset, 0) + charge
+
+    def _check(self, found: Sequence[Sequence[Any]]) -> None:
+        """Raises: TooManySums, before anything is added."""
         most = self._sums_max
-        if most is not None and (len(self._totals) > most or len(found) > most * ROWS_PER_SUM):
+        if most is None or len(found) + len(self._totals) <= most:
+            return
+        if len(found) > most * ROWS_PER_SUM:  # which is where its statement ends
+            raise TooManySums
+        keys = {(int(row[0]), tuple(row[1 : 1 + self._dims])) for row in found}
+        if len(keys | self._totals.keys()) > most:
             raise TooManySums
 
     def sums(self, order: Order) -> tuple[UsageSum, ...]:
