@@ -186,6 +186,7 @@ class RpcDoor:
         async def work() -> None:
             for place, element in waiting:
                 replies[place] = await self._element(element, arrival, f"{arrival.request_id}-{place + 1}")
+                await asyncio.sleep(0)  # many calls wait for nothing, and all others would wait for the whole batch
 
         async with asyncio.TaskGroup() as workers:
             for _ in range(min(self._limits.batch_concurrency, len(elements))):

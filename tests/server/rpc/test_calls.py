@@ -1,6 +1,7 @@
 """What a request becomes on its way in, and what its progress and replies look like on their way out."""
 
 import asyncio
+from collections import Counter
 from typing import Any
 
 import orjson
@@ -46,6 +47,29 @@ async def test_no_more_elements_of_a_batch_run_together_than_allowed_and_replies
     assert most == 3
     assert len({call.request_id for call in world.calls}) == 20
     assert all(call.request_id.startswith("req_made-") for call in world.calls)
+
+
+async def test_a_batch_whose_calls_wait_for_nothing_gives_everybody_else_a_turn_between_them(world: World) -> None:
+    turns = 0
+    seen: list[int] = []
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    async def note(call: Call, sink: ProgressSink | None) -> Answer:
+        seen.append(turns)
+        return {"method": call.method, "is_stream": sink is not None}
+
+    world.handlers["note"] = note
+    other = asyncio.create_task(others())
+    try:
+        await _reply(world, [_request("note", id=number) for number in range(20)], batch_concurrency=4)
+    finally:
+        other.cancel()
+    assert max(Counter(seen).values()) <= 4
 
 
 async def test_one_crash_in_a_batch_leaves_its_neighbours_alone(world: World) -> None:
