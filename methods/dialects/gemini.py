@@ -1,7 +1,7 @@
 """The dialect of Gemini's generateContent. Translation only; no I/O, no keys kept.
 
 What it cannot carry to another vendor: `untranslatable_fields` names it, as data in `HARMLESS_EXTRA`, `UNTRANSLATABLE_EXTRA` and
-`PRICED_EXTRA`, and for members of `generationConfig` in `HARMLESS_CONFIG`.
+`PRICED_EXTRA`, and for members of `generationConfig` in `HARMLESS_CONFIG`. That a tool is strict has no word here and is lost.
 """
 
 from collections.abc import Mapping

@@ -257,12 +257,16 @@ def _word(value: Json) -> str | None:
 
 
 class OpenAIEventRenderer:
-    """Writes one stream: a first chunk with the role, the deltas, the finish, the usage if it was asked for, `[DONE]`."""
+    """Writes one stream: a first chunk with the role, the deltas, the finish, the usage if it was asked for, `[DONE]`.
+
+    The finish waits for `close`, because there must be one, and servers that speak Gemini's language may say one in every event.
+    """
 
     __slots__ = (
         "_after",
         "_before",
         "_created",
+        "_finish",
         "_has_failed",
         "_has_opened",
         "_id",
@@ -277,6 +281,7 @@ class OpenAIEventRenderer:
         self._model = request.model
         self._wants_usage = request.wants_stream_usage
         self._usage: Usage | None = None
+        self._finish: str | None = None
         self._has_opened = False
         self._has_failed = False
         self._before = b""
@@ -307,7 +312,7 @@ class OpenAIEventRenderer:
             case UsageSeen(usage):
                 self._usage = usage
             case Finished(reason):
-                rendered += self._chunk({}, FINISH_WORDS[reason])
+                self._finish = FINISH_WORDS[reason]
             case _:
                 pass  # A start has nothing to say beyond the opening, nor has a seal of thinking.
         return rendered
@@ -339,10 +344,11 @@ class OpenAIEventRenderer:
         """The usage, if the client asked for it and the vendor told it, and the end. A failed stream has had its end."""
         if self._has_failed:
             return b""
+        finish = b"" if self._finish is None else self._chunk({}, self._finish)
         usage = b""
         if self._wants_usage and self._usage is not None:
             usage = self._frame_chunk([], {"usage": render_usage(self._usage)})
-        return usage + b"data: [DONE]\n\n"
+        return finish + usage + b"data: [DONE]\n\n"
 
 
 def _frame(chunk: JsonObject) -> bytes:

@@ -253,3 +253,11 @@ def test_a_refusal_in_a_stream_is_one_for_a_client_of_responses_and_text_for_the
         assert "won't." in orjson.dumps(written(dialect, *refused)).decode()
     mixed = written(Responses(), Started("r", "m"), TextDelta("Hm."), *refused[1:])[-1]["response"]
     assert [part["type"] for part in mixed["output"][0]["content"]] == ["output_text", "refusal"]
+
+
+def test_an_answer_that_is_said_to_be_finished_in_every_event_ends_once() -> None:
+    events = read(Gemini(), *[gemini({"text": word}) for word in ("Look ", "here")])
+    assert len([event for event in events if isinstance(event, Finished)]) == 2
+    choices = [chunk["choices"][0] for chunk in written(OpenAI(), *events)]
+    assert [choice["finish_reason"] for choice in choices] == [None, None, None, "stop"]
+    assert [choice["delta"].get("content") for choice in choices] == ["", "Look ", "here", None]
