@@ -33,6 +33,7 @@ from server.config_sections import ServerSettings
 from server.drain import Drain
 from server.leaving import Leaving
 from server.metrics import SHARED_DIRECTORY_VARIABLE, forget_process
+from server.paced_sockets import PacedSockets
 from server.slow_heads import BoundedHeads
 
 CONFIG_FILE_VARIABLE: Final = "TOLLGATE_CONFIG_FILE"
@@ -204,7 +205,7 @@ def _config(app: ASGIApp | str, server: ServerSettings) -> uvicorn.Config:
         workers=server.workers,
         loop="uvloop",
         http=partial(BoundedHeads, head_seconds=server.read_timeout_seconds),  # type: ignore[arg-type]  # it only calls it
-        ws="websockets-sansio",
+        ws=PacedSockets,
         ws_max_size=server.body_bytes_max,
         ws_ping_interval=server.ping_seconds,
         ws_ping_timeout=server.ping_seconds,
