@@ -129,7 +129,7 @@ class Server:
     def cpu_seconds(self) -> float:
         """Processor time of all its processes so far, those that have ended among them."""
         assert self._process is not None
-        stats = (Path(f"/proc/{number}/stat").read_text() for number in _family(self._process.pid))
+        stats = (_told(number, "stat") for number in _family(self._process.pid))
         ticks = sum(sum(map(int, stat.rpartition(")")[2].split()[11:15])) for stat in stats)
         return ticks / os.sysconf("SC_CLK_TCK")
 
@@ -197,9 +197,17 @@ class Server:
         return url.partition("?")[0].rpartition("/")[2]
 
 
+def _told(number: int, what: str) -> str:
+    """A file of the system's about a process; nothing where it has ended meanwhile, as workers of a database do at any time."""
+    try:
+        return Path(f"/proc/{number}/{what}").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
 def _family(number: int) -> list[int]:
     """A process and all below it."""
-    children = Path(f"/proc/{number}/task/{number}/children").read_text().split()
+    children = _told(number, f"task/{number}/children").split()
     return [number, *(each for child in children for each in _family(int(child)))]
 
 
