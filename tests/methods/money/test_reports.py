@@ -23,6 +23,7 @@ from monetization.calls import Call, Credential
 from storage.records.commands import Charge, Done, Grant
 from storage.records.usage import Usage, UsageRow
 from storage.store import open_store
+from tests.fakes.turns import Others
 from tests.methods.money.conftest import Product, Start
 
 ASK = {"content": "What is a toll?", "options": {"maxTokens": 40}}
@@ -417,18 +418,12 @@ async def test_exports_leave_everybody_else_a_turn_after_each_page_however_many_
     tmp_path: Path, start: Start
 ) -> None:
     await seeded(tmp_path, [row() for _ in range(2 * PAGE)])
-    turns = 0
+    others = Others()
     pages: list[int] = []
-
-    async def others() -> None:
-        nonlocal turns
-        while True:
-            turns += 1
-            await asyncio.sleep(0)
 
     async def sink(items: Sequence[Progress]) -> None:  # a client that takes everything at once
         assert items
-        pages.append(turns)
+        pages.append(others.turns)
 
     async with start() as product:
         params = {"format": "ndjson", "period": "last_7_days", "stream": True}
@@ -436,11 +431,8 @@ async def test_exports_leave_everybody_else_a_turn_after_each_page_however_many_
             Call("exportUsage", dict(params), Credential("bearer", product.token("ann")), f"req_{number}", started=0.0)
             for number in range(4)
         ]
-        other = asyncio.create_task(others())
-        try:
+        async with others:
             await asyncio.gather(*(product.gateway.serve(call, sink) for call in calls))
-        finally:
-            other.cancel()
     assert len(pages) >= 8
     assert len(set(pages)) == len(pages)
 

@@ -12,6 +12,7 @@ from monetization.calls import Call, Credential
 from server.paced_sockets import PIECE_BYTES, PacedSockets
 from server.rpc_calls import RpcLimits, Runner
 from server.rpc_session import RpcSession
+from tests.fakes.turns import Others
 
 HANDSHAKE = (
     b"GET / HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n"
@@ -70,15 +71,9 @@ async def test_a_large_piece_is_the_last_one_of_its_turn_and_a_small_one_is_not(
 
 
 async def test_messages_that_have_arrived_together_leave_everybody_else_a_turn() -> None:
-    turns = 0
+    others = Others()
     left = 320
     said: list[Message] = []
-
-    async def others() -> None:
-        nonlocal turns
-        while True:
-            turns += 1
-            await asyncio.sleep(0)
 
     async def receive() -> Message:
         nonlocal left
@@ -96,10 +91,7 @@ async def test_messages_that_have_arrived_together_leave_everybody_else_a_turn()
     session = RpcSession(
         runner, limits, send, Credential("none"), "req_1", is_draining=lambda: False, monotonic=lambda: 0.0
     )
-    other = asyncio.create_task(others())
-    try:
+    async with others:
         await session.read(receive)
-    finally:
-        other.cancel()
     assert len(said) == 320
-    assert turns >= 10
+    assert others.turns >= 10

@@ -13,6 +13,7 @@ from methods.progress import Notice, ProgressSink, RunStarted
 from monetization.calls import Call
 from server.rpc_wire import ProgressWire
 from storage.records.usage import Usage
+from tests.fakes.turns import Others
 from tests.server.rpc.client import JSON, post
 from tests.server.rpc.conftest import World
 
@@ -50,25 +51,16 @@ async def test_no_more_elements_of_a_batch_run_together_than_allowed_and_replies
 
 
 async def test_a_batch_whose_calls_wait_for_nothing_gives_everybody_else_a_turn_between_them(world: World) -> None:
-    turns = 0
+    others = Others()
     seen: list[int] = []
 
-    async def others() -> None:
-        nonlocal turns
-        while True:
-            turns += 1
-            await asyncio.sleep(0)
-
     async def note(call: Call, sink: ProgressSink | None) -> Answer:
-        seen.append(turns)
+        seen.append(others.turns)
         return {"method": call.method, "is_stream": sink is not None}
 
     world.handlers["note"] = note
-    other = asyncio.create_task(others())
-    try:
+    async with others:
         await _reply(world, [_request("note", id=number) for number in range(20)], batch_concurrency=4)
-    finally:
-        other.cancel()
     assert max(Counter(seen).values()) <= 4
 
 
