@@ -59,7 +59,7 @@ def create_app(settings: Settings, drain: Drain, *, shared_metrics: Path | None 
             logs.logger("server").info("started", url=settings.server.public_url)
             yield
 
-    routes = [*health_routes(health), metrics_route(metrics), *doors.routes(settings)]
+    routes = [*health_routes(health), metrics_route(metrics, settings.server.metrics_token), *doors.routes(settings)]
     return transport(
         Starlette(routes=routes, lifespan=lifespan),
         metrics=metrics,

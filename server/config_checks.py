@@ -165,6 +165,7 @@ def _secrets(settings: "Settings") -> Iterator[Problem]:
         f"providers.{name}.api_key": provider.api_key for name, provider in settings.providers.items()
     }
     secrets["keys.secret"] = settings.keys.secret
+    secrets["server.metrics_token"] = settings.server.metrics_token
     sealing = [key.get_secret_value().strip() for key in settings.keys.encryption_keys]
     if len(set(sealing)) != len(sealing):
         yield "keys.encryption_keys", "names one key twice; keep it once"

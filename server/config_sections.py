@@ -66,6 +66,8 @@ class ServerSettings(Section):
     cors_origins: Names = ()
     trusted_proxies: Names = ()
     """Addresses whose X-Forwarded-For is believed. Empty: nobody's."""
+    metrics_token: Filled | None = None
+    """What `/metrics` wants as bearer token. None: nothing, so whoever reaches the port reads what the business takes."""
 
     @model_validator(mode="before")
     @classmethod

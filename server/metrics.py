@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import Callable, Iterable, Mapping
+from hmac import compare_digest
 from pathlib import Path
 from typing import Final, Generic, TypeVar
 
@@ -11,6 +12,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import Metric as MetricFamily
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 from prometheus_client.registry import Collector
+from pydantic import SecretStr
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -277,11 +279,20 @@ def forget_process(pid: int, shared: Path) -> None:
     mark_process_dead(pid, path=str(shared))  # type: ignore[no-untyped-call]  # the library's own gap
 
 
-def metrics_route(metrics: Metrics) -> Route:
-    """`GET /metrics` in the format that the scraper asks for."""
+def metrics_route(metrics: Metrics, token: SecretStr | None = None) -> Route:
+    """`GET /metrics` in the format that the scraper asks for, for whoever shows the token, if there is one (RFC 6750)."""
 
     async def scrape(request: Request) -> Response:
+        if token is not None and not _shows(request.headers.get("authorization", ""), token):
+            said = "these figures are for who has server.metrics_token; send it as 'Authorization: Bearer <token>'\n"
+            return Response(said, 401, {"www-authenticate": "Bearer", "cache-control": "no-store"}, "text/plain")
         body, content_type = metrics.render(request.headers.get("accept", ""))
         return Response(body, headers={"content-type": content_type, "cache-control": "no-store"})
 
     return Route("/metrics", scrape, methods=["GET"])
+
+
+def _shows(authorization: str, token: SecretStr) -> bool:
+    scheme, _, shown = authorization.partition(" ")
+    wanted = token.get_secret_value().strip()
+    return compare_digest(shown.strip().encode("latin-1"), wanted.encode()) and scheme.lower() == "bearer"

@@ -1,12 +1,14 @@
 """What `/metrics` says of money, the database and the business after calls over real sockets."""
 
 import re
+from pathlib import Path
 
 import aiohttp
 import pytest
 
-from tests.fakes.server import Server
-from tests.journeys.world import Client, comes_to_rest, until
+from tests.fakes.provider import FakeProvider
+from tests.fakes.server import Server, serving
+from tests.journeys.world import Client, comes_to_rest, settings_for, until
 
 
 async def samples(http: aiohttp.ClientSession, server: Server) -> dict[str, float]:
@@ -48,3 +50,17 @@ async def test_the_business_is_told_from_the_start(http: aiohttp.ClientSession, 
         *("revenue_usd", "provider_cost_usd", "platform_fees_usd", "active_users", "revenue_per_user_usd"),
         *("subscribers", "churn_ratio", "upgrade_ratio", "failed_calls_ratio"),
     }
+
+
+async def test_a_server_with_a_token_for_its_metrics_tells_them_to_nobody_else(
+    http: aiohttp.ClientSession, fake: FakeProvider, private_key: str, tmp_path: Path
+) -> None:
+    settings = settings_for(fake, private_key)
+    settings["server"]["metrics_token"] = "env:SCRAPE"
+    with serving(settings, tmp_path, environment={"SCRAPE": "who-reads-what-we-earn"}) as guarded:
+        for token, status in (("", 401), ("Bearer guess", 401), ("Bearer who-reads-what-we-earn", 200)):
+            headers = {"authorization": token} if token else {}
+            async with http.get(f"{guarded.url}/metrics", headers=headers) as reply:
+                assert (reply.status, "tollgate_calls" in await reply.text()) == (status, status == 200)
+        async with http.get(f"{guarded.url}/livez") as reply:
+            assert reply.status == 200

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import pytest
+from pydantic import SecretStr
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
@@ -216,6 +217,24 @@ async def test_metrics_are_served_with_what_was_counted() -> None:
     ):
         assert line in body
     assert "gold" not in body
+
+
+async def test_metrics_behind_a_token_are_for_who_shows_it() -> None:
+    metrics = Metrics()
+    app = Starlette(routes=[metrics_route(metrics, SecretStr("scrape-\u00fc-0123456789"))])
+    cases: tuple[tuple[Headers, int], ...] = (
+        ({}, 401),
+        ({"authorization": "Bearer scrape"}, 401),
+        ({"authorization": "Basic scrape-\u00fc-0123456789"}, 401),
+        ({"authorization": "scrape-\u00fc-0123456789"}, 401),
+        ({"authorization": "Bearer "}, 401),
+        ({"authorization": "bearer scrape-\u00fc-0123456789"}, 200),
+    )
+    for shown, status in cases:
+        found, headers, body = await ask(app, "GET", "/metrics", shown)
+        assert (found, "process_resident_memory_bytes" in body) == (status, status == 200), shown
+        assert headers["cache-control"] == "no-store"
+        assert headers.get("www-authenticate") == ("Bearer" if status == 401 else None)
 
 
 def test_labels_that_others_fill_stay_in_bounds() -> None:
