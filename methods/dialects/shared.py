@@ -98,11 +98,10 @@ def count_at(value: Json, field: str, *, least: int = 0) -> int:
 
 def answers_at(value: Json, field: str, *, most: int) -> int:
     """How many answers a member asks for, one where it is left out. Raises: Untranslatable."""
-    if value is None:
-        return 1
-    if count_at(value, field, least=1) > most:
+    count = 1 if value is None else count_at(value, field, least=1)
+    if count > most:
         raise Untranslatable(field, f"must be a whole number, at most {most}")
-    return count_at(value, field, least=1)
+    return count
 
 
 def optional_at(members: JsonObject, name: str, read: Callable[[Json, str], _Value]) -> _Value | None:
